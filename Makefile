@@ -1,0 +1,44 @@
+# make verify   set everything up and run the main job        make test    set everything up and run the checks
+# make clean    remove what was made here (not the runs)      make format  lay the code out as the checks want it
+# Paths are relative throughout, so a space in the checkout's path does no harm.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m cli
+RUNS ?= runs
+
+.PHONY: verify test format clean
+.DELETE_ON_ERROR:
+
+verify: .venv/ready
+	$(RUN) verify --json $(RUNS)/verify.json
+	$(RUN) train --name first-light --runs $(RUNS) --force
+	$(RUN) validate $(RUNS)/first-light
+	$(RUN) figures $(RUNS)/first-light
+	$(RUN) report $(RUNS)/first-light --verdicts $(RUNS)/verify.json
+
+test: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2
+
+format: .venv/ready-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/ready: setup.cfg pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch .venv/ready
+
+.venv/ready-test: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch .venv/ready-test
+
+.venv/bin/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
+	  { echo "ufm needs Python >= 3.10; name one with make PYTHON=/path/to/python3"; exit 2; }
+	$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "no venv: install your system's python3-venv package, or name another PYTHON"; exit 2; }
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

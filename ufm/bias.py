@@ -1,0 +1,39 @@
+"""The bias that is optimal for given W and H: a convex problem in K variables."""
+
+import torch
+
+from .point import Point
+from .problem import Problem
+
+
+def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200) -> Point:
+    """The point with b replaced by the minimiser of f(W, H, .), to rounding; needs a problem with a bias.
+
+    Damped Newton on the dense K x K Hessian. With lambda_b = 0 that Hessian is singular along (1, ..., 1)
+    only (the loss ignores a shift), where the gradient vanishes: 11^T/K makes it regular at no cost.
+    """
+    f, x = problem.landscape_at(point)
+    start = f.logits(x) - point.b
+    weights = f.counts[:, None] / f.num_samples
+    identity = torch.eye(f.num_classes).to(start)
+    b = point.b
+
+    def value(b: torch.Tensor) -> float:
+        losses = f.loss.values(start + b, f.labels)
+        return float((weights[:, 0] * losses).sum() + f.lambda_b / 2 * b.square().sum())
+
+    for _ in range(max_iterations):
+        _, slopes, curvature = f.loss.expand(start + b, f.labels)
+        gradient = (weights * slopes).sum(0) + f.lambda_b * b
+        rows = [(weights * curvature(e.expand_as(start))).sum(0) for e in identity]
+        hessian = torch.stack(rows) + f.lambda_b * identity + 1 / f.num_classes
+        step = torch.linalg.solve(hessian, gradient)
+        slope, here = float(step @ gradient), value(b)
+        length = 1.0
+        while value(b - length * step) > here - 1e-4 * length * slope and length > 1e-8:
+            length /= 2
+        if length <= 1e-8 or float(gradient.norm()) <= 1e-17:
+            # Below the rounding of f: one last full Newton step is exact where the model is.
+            return Point(point.W, point.H, b - step, point.labels) if slope < 1e-14 else point
+        b = b - length * step
+    return Point(point.W, point.H, b, point.labels)

@@ -1,0 +1,120 @@
+"""What the theorems are checked on: free minimisations, saddles, spectra, each made once when asked for."""
+
+import math
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+
+from .certificates import Certificate, certify
+from .closed_form import collapse_ratio, global_minimizer
+from .critical import narrow_solution, origin
+from .point import Point
+from .problem import Problem
+from .solver import Solution, minimize, random_point
+from .spectra import Spectrum, row_space, spectrum
+
+
+class Evidence:
+    """Points and spectra of one problem, computed on first use and shared by all checks.
+
+    starts  how many random full-size starts are descended from, with all N features free to the end.
+    Every attribute can be replaced by assignment, which is how the tests plant errors.
+    """
+
+    def __init__(self, problem: Problem, seed: int = 0, starts: int = 4):
+        self.problem, self.seed, self.starts = problem, seed, starts
+
+    @cached_property
+    def solutions(self) -> list[Solution]:
+        """Descents from random starts with free features (reduce=False)."""
+        seeds = range(self.seed, self.seed + self.starts)
+        return [minimize(self.problem, seed=seed, tol=1e-12, reduce=False) for seed in seeds]
+
+    @cached_property
+    def minimizer(self) -> Point:
+        """A collapsed minimiser at full precision: the best free solution, averaged and polished."""
+        best = min(self.solutions, key=lambda solution: solution.value)
+        return self.problem.class_means(minimize(self.problem, start=best.point, tol=1e-15).point)
+
+    @cached_property
+    def closed_form(self) -> Point:
+        return global_minimizer(self.problem)
+
+    @cached_property
+    def origin(self) -> Point:
+        return origin(self.problem)
+
+    @cached_property
+    def saddles(self) -> dict[int, Point]:
+        """Collapsed critical points by rank, 1 .. K-2, each from the problem with d = rank.
+
+        A rank is missing where that descent ended at a lower one.
+        """
+        found = {}
+        for rank in range(1, min(self.problem.num_classes - 1, self.problem.dim + 1)):
+            point = self.problem.class_means(narrow_solution(self.problem, rank, seed=self.seed).point)
+            if row_space(self.problem, point.W)[1] == rank:
+                found[rank] = point
+        return found
+
+    @cached_property
+    def certificates(self) -> dict[int, Certificate]:
+        """The certificates of the origin (rank 0) and of the saddles, by rank."""
+        points = {0: self.origin} | self.saddles
+        return {rank: certify(self.problem, point) for rank, point in points.items()}
+
+    @cached_property
+    def critical_points(self) -> list[Point]:
+        """Every critical point at hand, with whatever rows of H it was found with."""
+        return [solution.point for solution in self.solutions] + [self.origin, *self.saddles.values()]
+
+    @cached_property
+    def random_points(self) -> list[Point]:
+        """Points that are not critical, at three scales of W and H."""
+        points = [random_point(self.problem, self.seed + i) for i in range(3 * self.starts)]
+        return [
+            replace(point, W=scale * point.W, H=scale * point.H)
+            for point, scale in zip(points, [0.1, 1.0, 5.0] * self.starts, strict=True)
+        ]
+
+    @cached_property
+    def averaged_points(self) -> list[Point]:
+        """The random points with every feature replaced by the mean of its class."""
+        return [self.problem.class_means(point) for point in self.random_points]
+
+    @cached_property
+    def spectra(self) -> dict[str, tuple[Point, Spectrum]]:
+        """The exact spectrum at the minimiser, the origin and the saddles."""
+        points = {"minimiser": self.minimizer, "origin": self.origin}
+        points |= {f"rank {rank}": point for rank, point in self.saddles.items()}
+        return {name: (point, spectrum(self.problem, point)) for name, point in points.items()}
+
+    @cached_property
+    def threshold_solutions(self) -> dict[float, Solution]:
+        """Free minimisations of the problem with its decays scaled to K sqrt(n lW lH) = 0.9 and 1.1."""
+        solutions = {}
+        for ratio in (0.9, 1.1):
+            factor = ratio / collapse_ratio(self.problem)
+            sibling = replace(
+                self.problem,
+                lambda_w=self.problem.lambda_w * factor,
+                lambda_h=self.problem.lambda_h * factor,
+            )
+            solutions[ratio] = minimize(sibling, seed=self.seed, tol=1e-12)
+        return solutions
+
+    def dense_eigenvalues(self, point: Point) -> torch.Tensor:
+        """Eigenvalues of the full Hessian, differentiated by autograd: an oracle that shares no block."""
+        f, x = self.problem.landscape_at(self.problem.expand(point))
+        return torch.linalg.eigvalsh(torch.autograd.functional.hessian(f.value, x, vectorize=True))
+
+    @property
+    def feature_unit(self) -> float:
+        """The natural length of one feature: sqrt(2 log K / (lH N))."""
+        return math.sqrt(2 * math.log(self.problem.num_classes) / (self.problem.lambda_h * self.problem.num_samples))
+
+    @property
+    def classifier_unit(self) -> float:
+        """The natural size of W: sqrt(2 log K / lW)."""
+        return math.sqrt(2 * math.log(self.problem.num_classes) / self.problem.lambda_w)

@@ -1,0 +1,100 @@
+"""Trust-region Newton with truncated conjugate gradients (Steihaug 1983; Nocedal and Wright, ch. 7).
+
+Two things differ from the textbook. Once the predicted decrease drowns in the rounding of f, steps are
+judged by the gradient norm instead, so that the iteration goes on to full precision. And the Hessian may
+be singular along a symmetry orbit: conjugate gradients never leave the range of the Hessian, so nothing
+needs to be fixed or added.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+
+from .landscape import Jet, Landscape
+
+
+class Step(NamedTuple):
+    """One accepted iterate: its value, its gradient norm, and the Hessian products spent so far."""
+
+    value: float
+    grad_norm: float
+    products: int
+
+
+def trust_region_newton(
+    landscape: Landscape,
+    x: torch.Tensor,
+    *,
+    norm: Callable[[torch.Tensor], float],
+    target: float,
+    max_iterations: int,
+) -> Iterator[tuple[torch.Tensor, Step]]:
+    """Yield (x, Step) for the start and each accepted iterate, until norm(gradient) <= target.
+
+    `norm` measures gradients (in the caller's coordinates). Ends without reaching the target when
+    max_iterations trial steps are spent or no step can make progress any more.
+    """
+    jet, products = landscape.jet(x), 0
+    radius = max(1.0, float(x.norm()))
+    yield x, Step(float(jet.value), norm(jet.gradient), products)
+    for _ in range(max_iterations):
+        size = float(jet.gradient.norm())
+        if norm(jet.gradient) <= target or size == 0:
+            return
+        step, decrease, spent = _steihaug(jet, radius, min(0.1, size**0.5) * size)
+        products += spent
+        trial = landscape.jet(x + step)
+        ratio = _agreement(jet, trial, decrease)
+        length = float(step.norm())
+        if ratio < 0.25:
+            radius = 0.25 * length
+        elif ratio > 0.75 and length > 0.99 * radius:
+            radius *= 2
+        if ratio > 1e-4:
+            x, jet = x + step, trial
+            yield x, Step(float(jet.value), norm(jet.gradient), products)
+        elif radius < 1e-15 * (1 + float(x.norm())):
+            return
+
+
+def _agreement(jet: Jet, trial: Jet, decrease: float) -> float:
+    """Actual over predicted decrease; judged by gradients where f's rounding hides the decrease."""
+    noise = 64 * torch.finfo(jet.value.dtype).eps * abs(float(jet.value))
+    if decrease > noise:
+        return float(jet.value - trial.value) / decrease
+    return 1.0 if float(trial.gradient.norm()) < float(jet.gradient.norm()) else 0.0
+
+
+def _steihaug(jet: Jet, radius: float, tolerance: float) -> tuple[torch.Tensor, float, int]:
+    """Approximately minimise <g, p> + <p, Hp>/2 in |p| <= radius: (p, predicted decrease, products)."""
+    p = torch.zeros_like(jet.gradient)
+    residual = jet.gradient.clone()
+    direction = -residual
+    square = float(residual @ residual)
+    decrease = 0.0
+    for products in range(1, 2 * len(p) + 20):
+        image = jet.hvp(direction)
+        curvature = float(direction @ image)
+        if curvature <= 0:
+            return _to_boundary(p, direction, radius, square, curvature, decrease, products)
+        length = square / curvature
+        if float((p + length * direction).norm()) >= radius:
+            return _to_boundary(p, direction, radius, square, curvature, decrease, products)
+        p = p + length * direction
+        decrease += 0.5 * length * square
+        residual = residual + length * image
+        previous, square = square, float(residual @ residual)
+        if square**0.5 <= tolerance:
+            break
+        direction = (square / previous) * direction - residual
+    return p, decrease, products
+
+
+def _to_boundary(p, direction, radius, square, curvature, decrease, products):
+    """Go from p along the direction to the sphere |p| = radius."""
+    a, b, c = float(direction @ direction), float(p @ direction), float(p @ p) - radius**2
+    length = (-b + (b * b - a * c) ** 0.5) / a
+    # The slope of the quadratic model along a conjugate direction is -|residual|^2.
+    decrease += length * square - 0.5 * length**2 * curvature
+    return p + length * direction, decrease, products

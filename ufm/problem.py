@@ -1,0 +1,203 @@
+"""A Problem: one instance of the unconstrained feature model."""
+
+import math
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+
+import torch
+
+from .errors import InputError, require
+from .landscape import Landscape
+from .losses import CrossEntropy, Loss
+from .point import Point
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Minimise over free W (K, d), H (N, d), b (K,)
+
+        f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + lW/2 |W|_F^2 + lH/2 |H|_F^2 + lb/2 |b|^2
+
+    (Zhu et al., NeurIPS 2021, arXiv 2105.02375, equation for the regularised cross-entropy problem.)
+
+    class_counts  n_k >= 1 for each of K >= 2 classes; N is their sum
+    dim           feature dimension d >= 1
+    lambda_w, lambda_h > 0, lambda_b >= 0   weight decays (coefficients of half the squared norms)
+    bias          False removes b (and lambda_b with it)
+    loss          a convex loss of the logits; cross-entropy by default
+
+    Raises InputError, repeating the offending values.
+    """
+
+    class_counts: tuple[int, ...]
+    dim: int
+    lambda_w: float
+    lambda_h: float
+    lambda_b: float = 0.0
+    bias: bool = True
+    loss: Loss = field(default_factory=CrossEntropy)
+
+    def __post_init__(self):
+        try:
+            counts = tuple(self.class_counts)
+        except TypeError:
+            raise InputError(f"class_counts must list n_k for every class, got {self.class_counts!r}") from None
+        require(len(counts) >= 2, f"need K >= 2 classes, got K = {len(counts)}")
+        bad = [n for n in counts if not _whole(n) or n < 1]
+        require(not bad, f"every class needs a whole number n_k >= 1 of samples, got {bad[:5]}")
+        object.__setattr__(self, "class_counts", tuple(int(n) for n in counts))
+        require(
+            _whole(self.dim) and self.dim >= 1, f"the feature dimension d must be a whole number >= 1, got {self.dim!r}"
+        )
+        for name in ("lambda_w", "lambda_h"):
+            value = getattr(self, name)
+            require(_number(value) and value > 0, f"{name} must be a finite number > 0, got {value!r}")
+        require(
+            _number(self.lambda_b) and self.lambda_b >= 0,
+            f"lambda_b must be a finite number >= 0, got {self.lambda_b!r}",
+        )
+
+    @classmethod
+    def balanced(cls, num_classes: int, per_class: int, dim: int, **settings) -> "Problem":
+        """K classes of n samples each; the other settings as for Problem."""
+        require(
+            _whole(num_classes) and num_classes >= 2,
+            f"need K >= 2 classes, got num_classes = {num_classes!r}",
+        )
+        return cls(class_counts=(per_class,) * num_classes, dim=dim, **settings)
+
+    @property
+    def num_classes(self) -> int:
+        """K"""
+        return len(self.class_counts)
+
+    @property
+    def num_samples(self) -> int:
+        """N"""
+        return sum(self.class_counts)
+
+    @property
+    def num_variables(self) -> int:
+        """K d + N d, and K more with a bias."""
+        return (self.num_classes + self.num_samples) * self.dim + self.num_classes * self.bias
+
+    @property
+    def is_balanced(self) -> bool:
+        return len(set(self.class_counts)) == 1
+
+    @property
+    def per_class(self) -> int:
+        """n, of a balanced problem; InputError otherwise."""
+        require(self.is_balanced, f"the classes are not balanced: class_counts = {self.class_counts}")
+        return self.class_counts[0]
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(N,) int64, sorted by class."""
+        return torch.repeat_interleave(torch.arange(self.num_classes), torch.tensor(self.class_counts))
+
+    @property
+    def ridge(self) -> float:
+        """sqrt(lW lH): the weight of the nuclear norm of W H^T in the convex relaxation."""
+        return math.sqrt(self.lambda_w * self.lambda_h)
+
+    @property
+    def gradient_scale(self) -> float:
+        """The unit of relative gradient norms: sqrt(2 log K (lW + lH)).
+
+        Any point below the level f = log K of the origin (balanced cross-entropy) has
+        |W|^2 <= 2 log K / lW and |H|^2 <= 2 log K / lH, so this bounds its weight-decay gradient.
+        """
+        return math.sqrt(2 * math.log(self.num_classes) * (self.lambda_w + self.lambda_h))
+
+    def landscape(self, *, collapsed: bool = False, labels=None, dtype=torch.float64, device=None) -> Landscape:
+        """The objective on flat vectors, over all N features or (collapsed) over one a class."""
+        if collapsed:
+            labels, counts = torch.arange(self.num_classes), torch.tensor(self.class_counts)
+        else:
+            labels = self.labels if labels is None else labels
+            counts = torch.ones(self.num_samples)
+        return Landscape(
+            labels=labels.to(device=device, dtype=torch.int64),
+            counts=counts.to(device=device, dtype=dtype),
+            num_samples=self.num_samples,
+            num_classes=self.num_classes,
+            dim=self.dim,
+            lambda_w=self.lambda_w,
+            lambda_h=self.lambda_h,
+            lambda_b=self.lambda_b,
+            bias=self.bias,
+            loss=self.loss,
+        )
+
+    def landscape_at(self, point: Point) -> tuple[Landscape, torch.Tensor]:
+        """(landscape whose rows are the rows of point.H, the point as its flat vector)."""
+        f = self.landscape(
+            collapsed=self._is_collapsed(point), labels=point.labels, dtype=point.W.dtype, device=point.W.device
+        )
+        return f, f.pack(point.W, point.H, point.b)
+
+    def objective(self, point: Point) -> torch.Tensor:
+        """0-d f(W, H, b), differentiable by autograd. A collapsed H (K, d) stands for all N features."""
+        f, x = self.landscape_at(point)
+        return f.value(x)
+
+    def gradient(self, point: Point) -> Point:
+        """The gradient of f, as a Point: its H row is the gradient in the feature of one sample."""
+        f, x = self.landscape_at(point)
+        return self._point(f, f.jet(x).gradient, point)
+
+    def hessian_vector_product(self, point: Point, direction: Point) -> Point:
+        """The Hessian of f at `point` times `direction`, both with the same rows of H."""
+        f, x = self.landscape_at(point)
+        return self._point(f, f.jet(x).hvp(f.pack(direction.W, direction.H, direction.b)), point)
+
+    def curvature(self, point: Point, direction: Point) -> float:
+        """The second form of f at `point` along `direction`, over |direction|^2 in all N features."""
+        f, x = self.landscape_at(point)
+        v = f.pack(direction.W, direction.H, direction.b)
+        return float(v @ f.jet(x).hvp(v) / (v @ v))
+
+    def class_means(self, point: Point) -> Point:
+        """The collapsed point: every feature replaced by the mean of its class (H becomes (K, d))."""
+        if self._is_collapsed(point):
+            return Point(point.W, point.H, point.b)
+        labels = (self.labels if point.labels is None else point.labels).to(point.H.device)
+        sums = point.H.new_zeros(self.num_classes, self.dim).index_add_(0, labels, point.H)
+        counts = torch.tensor(self.class_counts).to(point.H)
+        return Point(point.W, sums / counts[:, None], point.b)
+
+    def expand(self, point: Point) -> Point:
+        """The same point with one row of H a sample, sorted by class."""
+        if not self._is_collapsed(point):
+            return point
+        return Point(point.W, point.H[self.labels.to(point.H.device)], point.b)
+
+    def _is_collapsed(self, point: Point) -> bool:
+        """Whether H has one row a class; InputError when the point does not fit the problem."""
+        rows, K, N = point.H.shape[0], self.num_classes, self.num_samples
+        require(
+            point.W.shape == (K, self.dim),
+            f"the problem has K = {K}, d = {self.dim}, but W has shape {tuple(point.W.shape)}",
+        )
+        if point.labels is not None:
+            found = tuple(torch.bincount(point.labels.cpu(), minlength=K).tolist())
+            if found == self.class_counts:
+                return False
+            ordered = bool((point.labels.cpu() == torch.arange(K)).all()) if rows == K else False
+            require(ordered, f"the labels count {found} samples a class, but class_counts is {self.class_counts}")
+            return True
+        require(rows in (N, K), f"H must have N = {N} or K = {K} rows, got {rows}")
+        return rows != N
+
+    @staticmethod
+    def _point(f: Landscape, x: torch.Tensor, like: Point) -> Point:
+        return Point(*f.unpack(x), like.labels)
+
+
+def _whole(value) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _number(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

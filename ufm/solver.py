@@ -1,0 +1,104 @@
+"""ufm.minimize: from a random start of full size to a critical point at full precision."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from .errors import require
+from .newton import Step, trust_region_newton
+from .point import Point
+from .problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where a minimisation ended.
+
+    point      the last iterate, one row of H a sample
+    value      f there
+    grad_norm  Euclidean norm of the gradient of f over all variables
+    relative_grad_norm   grad_norm / problem.gradient_scale, what `tol` is compared with
+    iterations accepted steps           history  a Step(value, grad_norm, products) for each, start first
+    converged  whether relative_grad_norm <= tol
+    reduced    whether features were averaged within classes first (False: all N stayed free)
+    """
+
+    point: Point
+    value: float
+    grad_norm: float
+    relative_grad_norm: float
+    iterations: int
+    history: tuple[Step, ...]
+    converged: bool
+    reduced: bool
+
+
+def random_point(problem: Problem, seed: int = 0) -> Point:
+    """A float64 Point of full size with independent N(0, 1/d) entries in W, H and b."""
+    generator = torch.Generator().manual_seed(seed)
+    K, N, d = problem.num_classes, problem.num_samples, problem.dim
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64) / math.sqrt(d)
+
+    return Point(draw(K, d), draw(N, d), draw(K) if problem.bias else torch.zeros(K, dtype=torch.float64))
+
+
+def minimize(
+    problem: Problem,
+    seed: int = 0,
+    tol: float = 1e-10,
+    *,
+    start: Point | None = None,
+    reduce: bool = True,
+    max_iterations: int = 1000,
+    on_step: Callable[[Step], None] | None = None,
+) -> Solution:
+    """Descend from a random start (or from `start`) to a critical point of the problem.
+
+    tol       relative gradient norm to reach: |grad f| <= tol * problem.gradient_scale
+    reduce    average the features within each class first, which never increases f (Jensen: f is convex
+              in H for fixed W, b), and go on with K weighted samples. False keeps all N features free.
+    on_step   called with each Step, for progress
+
+    Equivalent to scipy.optimize.minimize(method="trust-ncg") on the flat variables, except that it works
+    in the coordinates ((lW/lH)^(1/4) W, (lH/lW)^(1/4) H), in which the two weight decays are equal, and
+    goes on below the rounding of f. Not reaching tol is a status (`converged`), not an error.
+    Raises InputError for a start that does not fit the problem.
+    """
+    require(0 < tol < 1, f"tol must lie in (0, 1), got {tol}")
+    require(max_iterations >= 1, f"max_iterations must be >= 1, got {max_iterations}")
+    start = random_point(problem, seed) if start is None else problem.expand(start)
+    labels = start.labels
+    start = problem.class_means(start) if reduce else start
+    stretch = (problem.lambda_w / problem.lambda_h) ** 0.25
+    even = replace(problem, lambda_w=problem.ridge, lambda_h=problem.ridge)
+    f, x = even.landscape_at(Point(stretch * start.W, start.H / stretch, start.b, start.labels))
+
+    def norm(gradient: torch.Tensor) -> float:
+        W, H, b = f.split(gradient)
+        return math.hypot(stretch * float(W.norm()), float(H.norm()) / stretch, float(b.norm()))
+
+    history = []
+    target = tol * problem.gradient_scale
+    for x, step in trust_region_newton(f, x, norm=norm, target=target, max_iterations=max_iterations):
+        history.append(step)
+        if on_step:
+            on_step(step)
+    W, H, b = f.unpack(x)
+    point = Point(W / stretch, stretch * H, b.clone(), start.labels)
+    if reduce:
+        point = replace(point, H=point.H[problem.labels if labels is None else labels], labels=labels)
+    last = history[-1]
+    return Solution(
+        point=point,
+        value=last.value,
+        grad_norm=last.grad_norm,
+        relative_grad_norm=last.grad_norm / problem.gradient_scale,
+        iterations=len(history) - 1,
+        history=tuple(history),
+        converged=last.grad_norm <= target,
+        reduced=reduce,
+    )

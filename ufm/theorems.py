@@ -1,0 +1,324 @@
+"""The registry: what is claimed of the unconstrained feature model, by whom, when, and a check of each.
+
+A check returns a Finding: the worst deviation that it saw, to be at most the tolerance. A check that has
+nothing to look at reports an infinite deviation: no claim holds vacuously.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from .certificates import GAP, descent_direction, lower_bound
+from .closed_form import collapse_ratio, minimizer_scale
+from .critical import origin
+from .evidence import Evidence
+from .losses import CrossEntropy
+from .problem import Problem
+from .spectra import CRITICAL, orbit_dimension, relative_gradient, row_space
+
+EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points
+DENSE_LIMIT = 2000  # the most variables for which the dense Hessian is formed by autograd
+
+ZHU_GLOBAL = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1"
+ZHU_SADDLE = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.2"
+HERE = "argued in the check's docstring"
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A predicate on problems; `needs` completes the sentence "not covered: needs ..."."""
+
+    needs: str
+    holds: Callable[[Problem], bool]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The worst deviation a check saw, the most it may be, and what it looked at."""
+
+    worst: float
+    tolerance: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A claim: its name, statement, source, hypotheses, and a check on evidence."""
+
+    name: str
+    statement: str
+    source: str
+    hypotheses: tuple[Hypothesis, ...]
+    check: Callable[[Problem, Evidence], Finding]
+
+    def missing(self, problem: Problem) -> list[str]:
+        """What the problem lacks for the claim to be about it."""
+        return [h.needs for h in self.hypotheses if not h.holds(problem)]
+
+
+def _origin_is_saddle(problem: Problem) -> bool:
+    """Whether some descent leaves the origin: sigma_max > sqrt(lW lH) there (K s < 1 when balanced)."""
+    return lower_bound(problem, origin(problem))[1] > problem.ridge * (1 + 1e-6)
+
+
+BALANCED = Hypothesis("balanced classes", lambda p: p.is_balanced)
+CROSS_ENTROPY = Hypothesis("cross-entropy", lambda p: isinstance(p.loss, CrossEntropy))
+WIDE = Hypothesis("d >= K - 1", lambda p: p.dim >= p.num_classes - 1)
+WEAK_DECAY = Hypothesis("decay below the collapse threshold (K sqrt(n lW lH) < 1 if balanced)", _origin_is_saddle)
+BIAS = Hypothesis("a bias", lambda p: p.bias)
+SEVERAL = Hypothesis("some class with n_k >= 2", lambda p: max(p.class_counts) >= 2)
+MANY_CLASSES = Hypothesis("K >= 3 (no rank lies between 0 and K - 1 for K = 2)", lambda p: p.num_classes >= 3)
+SMALL = Hypothesis(f"at most {DENSE_LIMIT} variables (dense Hessian)", lambda p: p.num_variables <= DENSE_LIMIT)
+ETF = (CROSS_ENTROPY, BALANCED, WIDE, WEAK_DECAY)
+
+
+def worst_of(deviations: Iterable[float]) -> float:
+    """The largest deviation; infinite when there is none at all or one is NaN."""
+    found = [float(deviation) for deviation in deviations]
+    return max(found) if found and not any(math.isnan(d) for d in found) else math.inf
+
+
+def _converged(evidence: Evidence) -> str:
+    good = sum(solution.converged for solution in evidence.solutions)
+    return f"{good} of {len(evidence.solutions)} free descents converged"
+
+
+def within_class_collapse(problem: Problem, evidence: Evidence) -> Finding:
+    """For fixed (W, b) each feature minimises the same strictly convex function, so h_{k,i} = h_k."""
+    deviations = []
+    for solution in evidence.solutions:
+        mean = problem.class_means(solution.point)
+        spread = (solution.point.H - problem.expand(mean).H).norm(dim=1).max()
+        deviations.append(spread / evidence.feature_unit)
+    return Finding(worst_of(deviations), EXACT, _converged(evidence))
+
+
+def zero_row_sum(problem: Problem, evidence: Evidence) -> Finding:
+    """Columns of G sum to zero, so 1^T W = 0 wherever the gradient in W vanishes."""
+    deviations = [point.W.sum(0).norm() / evidence.classifier_unit for point in evidence.critical_points]
+    return Finding(worst_of(deviations), EXACT, f"{len(deviations)} critical points")
+
+
+def balance(problem: Problem, evidence: Evidence) -> Finding:
+    """lW W^T W = lH H H^T: multiply both stationarity equations by the other factor."""
+    deviations = []
+    for point in map(problem.expand, evidence.critical_points):
+        residual = problem.lambda_w * point.W.T @ point.W - problem.lambda_h * point.H.T @ point.H
+        deviations.append(residual.norm() / (2 * math.log(problem.num_classes)))
+    return Finding(worst_of(deviations), EXACT, f"{len(deviations)} critical points")
+
+
+def isotropic_residual(problem: Problem, evidence: Evidence) -> Finding:
+    """G~ G~^T = lW lH on the range of W (columns of G~ a class)."""
+    deviations = []
+    for point in map(problem.class_means, [*evidence.critical_points, evidence.minimizer]):
+        f, x = problem.landscape_at(point)
+        G = f.jet(x).G.T
+        _, rank = row_space(problem, point.W)
+        if rank:
+            U = torch.linalg.svd(point.W)[0][:, :rank]
+            square = problem.ridge**2
+            deviations.append((G @ G.T @ U - square * U).norm() / square)
+    return Finding(worst_of(deviations), 1e-6, f"{len(deviations)} critical points of rank >= 1")
+
+
+def averaging_descends(problem: Problem, evidence: Evidence) -> Finding:
+    """f is convex in H for fixed W, b (Jensen)."""
+    rises = [
+        problem.objective(mean) - problem.objective(point)
+        for point, mean in zip(evidence.random_points, evidence.averaged_points, strict=True)
+    ]
+    return Finding(worst_of(rises), 1e-12, f"{len(rises)} random points; largest change of f")
+
+
+def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
+    """The dual value implied by any point at all is below f everywhere, so below the best f known."""
+    best = min(float(problem.objective(point)) for point in evidence.critical_points)
+    bounds = [lower_bound(problem, point)[0] for point in evidence.random_points]
+    finite = [bound for bound in bounds if math.isfinite(bound)]
+    return Finding(
+        worst_of(bound - best for bound in finite), 1e-12, f"{len(finite)} random points; largest bound - least f"
+    )
+
+
+def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
+    """Each free descent ends within rounding of the lower bound that its own end proves."""
+    gaps = [
+        abs(solution.value - lower_bound(problem, solution.point)[0]) if solution.converged else math.inf
+        for solution in evidence.solutions
+    ]
+    unit = math.log(problem.num_classes)
+    return Finding(worst_of(gap / unit for gap in gaps), GAP, f"{_converged(evidence)}; gap / log K")
+
+
+def etf_geometry(problem: Problem, evidence: Evidence) -> Finding:
+    """W W^T / |W W^T| = (I - 11^T/K)/sqrt(K - 1) at every minimiser found."""
+    K = problem.num_classes
+    target = (torch.eye(K, dtype=torch.float64) - 1 / K) / math.sqrt(K - 1)
+    grams = [solution.point.W @ solution.point.W.T for solution in evidence.solutions]
+    return Finding(worst_of((g / g.norm() - target).norm() for g in grams), EXACT, _converged(evidence))
+
+
+def self_duality(problem: Problem, evidence: Evidence) -> Finding:
+    """h_{k,i} = sqrt(lW/(n lH)) w_k at every minimiser found."""
+    ratio = math.sqrt(problem.lambda_w / (problem.per_class * problem.lambda_h))
+    deviations = []
+    for solution in evidence.solutions:
+        twins = ratio * solution.point.W[problem.labels]
+        deviations.append((solution.point.H - twins).norm(dim=1).max() / evidence.feature_unit)
+    return Finding(worst_of(deviations), EXACT, _converged(evidence))
+
+
+def closed_form_scale(problem: Problem, evidence: Evidence) -> Finding:
+    """The free minimisers have the margin, norms and value of the closed form, which is itself critical."""
+    scale = minimizer_scale(problem)
+    K = problem.num_classes
+    centre = torch.eye(K, dtype=torch.float64) - 1 / K
+    deviations = [relative_gradient(problem, evidence.closed_form)]
+    for solution in evidence.solutions:
+        W, H = solution.point.W, problem.class_means(solution.point).H
+        deviations += [
+            abs(solution.value - scale.value) / scale.value,
+            (W @ W.T - scale.alpha**2 * centre).norm() / scale.alpha**2,
+            (H @ H.T - scale.beta**2 * centre).norm() / scale.beta**2,
+            (W @ H.T - scale.margin * centre).norm() / scale.margin,
+        ]
+    return Finding(worst_of(deviations), EXACT, f"margin c = {scale.margin:.6g}, f* = {scale.value:.10g}")
+
+
+def zero_bias(problem: Problem, evidence: Evidence) -> Finding:
+    """b = 0, or b a multiple of 1 when nothing decays it (lb = 0)."""
+    biases = [solution.point.b for solution in evidence.solutions]
+    if problem.lambda_b == 0:
+        biases = [b - b.mean() for b in biases]
+    return Finding(worst_of(b.abs().max() for b in biases), EXACT, _converged(evidence))
+
+
+def collapse_threshold(problem: Problem, evidence: Evidence) -> Finding:
+    """Below K sqrt(n lW lH) = 1 the minimiser has the closed form's |W| > 0; above, it is the origin.
+
+    Checked on the problem's siblings at 0.9 and 1.1 of the threshold, whatever side it is on itself.
+    """
+    unit = math.sqrt(2 * math.log(problem.num_classes))
+    below, above = (evidence.threshold_solutions[ratio] for ratio in (0.9, 1.1))
+    ratio, s = 0.9, 0.9 / problem.num_classes
+    margin = math.log((1 - (problem.num_classes - 1) * s) / s)
+    factor = math.sqrt(ratio / collapse_ratio(problem))
+    expected = math.sqrt(problem.num_classes - 1) * _alpha(problem, margin)
+    deviations = [
+        abs(float(below.point.W.norm()) / expected - 1),
+        float(above.point.W.norm()) * math.sqrt(problem.lambda_w) * factor / unit,
+        float(above.point.H.norm()) * math.sqrt(problem.lambda_h) * factor / unit,
+    ]
+    note = f"here K sqrt(n lW lH) = {collapse_ratio(problem):.4g}; siblings at 0.9 and 1.1"
+    return Finding(worst_of(deviations), 1e-6, note)
+
+
+def _alpha(problem: Problem, margin: float) -> float:
+    return math.sqrt(margin * math.sqrt(problem.per_class * problem.lambda_h / problem.lambda_w))
+
+
+def zero_saddle(problem: Problem, evidence: Evidence) -> Finding:
+    return _strictness(problem, evidence, [0])
+
+
+def saddles_of_every_rank(problem: Problem, evidence: Evidence) -> Finding:
+    return _strictness(problem, evidence, range(1, problem.num_classes - 1))
+
+
+def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> Finding:
+    """Each point is critical, of its rank, and the explicit direction has the negative curvature claimed.
+
+    The curvature (lW + lH)/2 - sqrt(((lW - lH)/2)^2 + sigma^2) is compared with the second form of f.
+    """
+    deviations, curvatures = [], []
+    for rank in ranks:
+        certificate, point = evidence.certificates.get(rank), ({0: evidence.origin} | evidence.saddles).get(rank)
+        strict = (
+            certificate is not None
+            and certificate.rank == rank
+            and certificate.relative_grad_norm <= CRITICAL
+            and certificate.verdict == "strict saddle"
+        )
+        explicit = descent_direction(problem, point) if strict else None
+        if explicit is None:
+            return Finding(math.inf, 1e-8, f"no strict saddle of rank {rank} with an explicit direction was found")
+        direction, predicted = explicit
+        measured = problem.curvature(point, direction)
+        curvatures.append(measured)
+        deviations.append(abs(measured - predicted) / abs(predicted) if predicted < 0 and measured < 0 else math.inf)
+    note = f"ranks {', '.join(map(str, ranks))}; curvature at most {max(curvatures, default=math.nan):.3g}"
+    return Finding(worst_of(deviations), 1e-8, note)
+
+
+def exact_spectrum(problem: Problem, evidence: Evidence) -> Finding:
+    """The block spectrum equals the eigenvalues of the dense Hessian by autograd, with multiplicities."""
+    deviations = []
+    for point, levels in evidence.spectra.values():
+        dense = evidence.dense_eigenvalues(point)
+        same = levels.size == len(dense)
+        deviations.append((levels.expanded() - dense).abs().max() / dense.abs().max() if same else math.inf)
+    note = f"{problem.num_variables} variables at {', '.join(evidence.spectra)}"
+    return Finding(worst_of(deviations), 1e-11, note)
+
+
+def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
+    """At the minimiser the Hessian is positive semidefinite and its null space is the orbit's tangent."""
+    point, levels = evidence.spectra["minimiser"]
+    expected = orbit_dimension(problem, row_space(problem, point.W)[1])
+    note = f"nullity {levels.nullity}, orbit dimension {expected}, condition number {levels.condition:.4g}"
+    return Finding(float(abs(levels.nullity - expected) + levels.index), 0.0, note)
+
+
+THEOREMS = (
+    Theorem(
+        "within-class collapse",
+        "h_{k,i} = h_k at every critical point",
+        f"{ZHU_GLOBAL} (minimisers); {HERE} (all critical points)",
+        (SEVERAL, WEAK_DECAY),
+        within_class_collapse,
+    ),
+    Theorem("zero row sum", "1^T W = 0, so rank W <= K - 1", HERE, (WEAK_DECAY,), zero_row_sum),
+    Theorem("balance", "lW W^T W = lH H H^T at every critical point", ZHU_GLOBAL + ", proof", (WEAK_DECAY,), balance),
+    Theorem(
+        "isotropic residual", "G~ G~^T = lW lH on range W", HERE, (WEAK_DECAY,), isotropic_residual
+    ),
+    Theorem("averaging descends", "class means never raise f", HERE, (SEVERAL,), averaging_descends),
+    Theorem("weak duality", "D(any point) <= f(every point)", HERE, (), weak_duality),
+    Theorem(
+        "global optimality",
+        "every descent ends at a global minimiser",
+        f"{ZHU_SADDLE} (d > K); {HERE} (d >= K - 1, any class counts)",
+        (WIDE,),
+        global_optimality,
+    ),
+    Theorem("ETF geometry", "W W^T ~ I - 11^T/K", ZHU_GLOBAL, ETF, etf_geometry),
+    Theorem("self-duality", "h_k = sqrt(lW/(n lH)) w_k", ZHU_GLOBAL, ETF, self_duality),
+    Theorem("closed-form scale", "alpha, beta, margin and f* in closed form", HERE, ETF, closed_form_scale),
+    Theorem("zero bias", "b = 0 (a multiple of 1 if lb = 0)", ZHU_GLOBAL, (*ETF, BIAS), zero_bias),
+    Theorem(
+        "collapse threshold",
+        "minimiser is not 0 iff K sqrt(n lW lH) < 1",
+        HERE,
+        (CROSS_ENTROPY, BALANCED, WIDE),
+        collapse_threshold,
+    ),
+    Theorem(
+        "zero saddle",
+        "the origin is a strict saddle",
+        f"{ZHU_SADDLE}; {HERE} (direction)",
+        (WEAK_DECAY,),
+        zero_saddle,
+    ),
+    Theorem(
+        "saddles of every rank",
+        "strict saddles of each rank 1 .. K - 2",
+        f"{ZHU_SADDLE}; {HERE} (direction)",
+        (CROSS_ENTROPY, BALANCED, WIDE, WEAK_DECAY, MANY_CLASSES),
+        saddles_of_every_rank,
+    ),
+    Theorem("exact spectrum", "block eigenvalues = dense eigenvalues", HERE, (SMALL,), exact_spectrum),
+    Theorem("nondegeneracy", "nullity of the Hessian = orbit dimension", HERE, (*ETF,), nondegenerate),
+)
