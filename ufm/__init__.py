@@ -1,7 +1,7 @@
 """The unconstrained feature model: optimise it, certify it, and read its Hessian exactly."""
 
 from . import losses
-from .certificates import Certificate, certify
+from .certificates import Certificate, certify, lower_bound
 from .closed_form import global_minimizer
 from .errors import InputError, NoClosedForm
 from .point import Point
@@ -25,6 +25,7 @@ __all__ = [
     "certify",
     "global_minimizer",
     "losses",
+    "lower_bound",
     "minimize",
     "spectrum",
     "verify",

@@ -1,0 +1,21 @@
+"""Real networks on real images, trained into the terminal phase and recorded epoch by epoch."""
+
+from .data import DATASETS, Images, load
+from .models import BACKBONES, Classifier, build_model
+from .revalidate import last_point, recipe_of, remeasure
+from .train import Recipe, measure, train
+
+__all__ = [
+    "BACKBONES",
+    "DATASETS",
+    "Classifier",
+    "Images",
+    "Recipe",
+    "build_model",
+    "last_point",
+    "load",
+    "measure",
+    "recipe_of",
+    "remeasure",
+    "train",
+]

@@ -1,0 +1,67 @@
+"""Measure every checkpoint of a run again, from its weights alone."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ufm import InputError, Point
+from validate import Run, collect
+
+from .checkpoints import load_model
+from .data import load
+from .train import Recipe, batches, measure, model_of
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """One checkpoint: what it measures now, and how far from what training recorded.
+
+    deviation  the largest difference over all metrics, relative to 1 + |recorded value|
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    deviation: float
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run was made with; InputError when config.json has none."""
+    try:
+        return Recipe(**run.config["recipe"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error
+
+
+def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[Remeasured]:
+    """Every checkpoint of the run measured on its data; track wraps the epochs, to show progress."""
+    recipe = recipe_of(run)
+    images = load(recipe.data, recipe.seed)
+    model = model_of(recipe, images)
+    recorded = {int(row["epoch"]): row for row in run.epochs}
+    checkpoints = run.checkpoints
+    if not checkpoints:
+        raise InputError(f"the run {run.path} has no checkpoints; train it first")
+    found = []
+    for epoch in track(list(checkpoints)):
+        load_model(checkpoints[epoch], model)
+        _, metrics = measure(model, images)
+        found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
+    return found
+
+
+def last_point(run: Run) -> Point:
+    """The training Point, with labels, of the run's newest checkpoint."""
+    recipe = recipe_of(run)
+    images = load(recipe.data, recipe.seed)
+    model = model_of(recipe, images)
+    load_model(run.checkpoints[max(run.checkpoints)], model)
+    point, labels = collect(model, batches(images.train_images, images.train_labels), head=model.head)
+    return dataclasses.replace(point, labels=labels)
+
+
+def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
+    """Infinite where training recorded nothing to compare with."""
+    if any(name not in recorded for name in metrics):
+        return math.inf
+    return max(abs(value - recorded[name]) / (1 + abs(recorded[name])) for name, value in metrics.items())

@@ -1,0 +1,102 @@
+"""The record of a run on disk: what was asked, one row an epoch, the points and the checkpoints.
+
+    NAME/config.json   NAME/epochs.csv   NAME/checkpoints/   NAME/points/   NAME/figures/   NAME/report.html
+"""
+
+import csv
+import io
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ufm import InputError
+from ufm.files import read_json, write_json, write_text
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory. Nothing is cached: what is read is what is on disk."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | str, config: dict[str, Any], force: bool = False) -> "Run":
+        """A new run with its config.json; an existing one is replaced only with force."""
+        path = Path(path)
+        if path.exists():
+            if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
+                raise InputError(f"{path} exists and is not a run; choose another name")
+            if not force:
+                raise InputError(f"the run {path} exists; resume it with --resume, replace it with --force, or rename")
+            shutil.rmtree(path)
+        run = cls(path)
+        run.write_config(config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """An existing run; InputError when there is none."""
+        path = Path(path)
+        if not (path / "config.json").is_file():
+            raise InputError(f"no run at {path} (it has no config.json); make one with ufm train")
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return read_json(self.path / "config.json")
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        write_json(self.path / "config.json", config)
+
+    @property
+    def epochs(self) -> list[dict[str, float]]:
+        """The rows of epochs.csv as numbers, oldest first; empty before the first epoch ended."""
+        file = self.path / "epochs.csv"
+        if not file.is_file():
+            return []
+        try:
+            rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
+            return [{name: float(value) for name, value in row.items()} for row in rows]
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file} is damaged ({error}); train again with --force") from error
+
+    def write_epochs(self, rows: list[dict[str, float]]) -> None:
+        """Replace epochs.csv; every row has the keys of the first."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "epochs.csv", text.getvalue())
+
+    def checkpoint(self, epoch: int) -> Path:
+        return self.path / "checkpoints" / f"epoch_{epoch:04d}.safetensors"
+
+    @property
+    def checkpoints(self) -> dict[int, Path]:
+        """The checkpoints on disk by epoch, ascending."""
+        files = sorted((self.path / "checkpoints").glob("epoch_*.safetensors"))
+        return {int(file.stem.removeprefix("epoch_")): file for file in files}
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Model and optimiser state of the last epoch, for resuming."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    def point(self, epoch: int) -> Path:
+        """The last layer and class means after an epoch."""
+        return self.path / "points" / f"epoch_{epoch:04d}.safetensors"
+
+    @property
+    def last_point(self) -> Path:
+        """The last layer and every training feature after the last epoch, with labels."""
+        return self.path / "points" / "last.safetensors"
+
+    @property
+    def analysis(self) -> Path:
+        """What `ufm validate` found."""
+        return self.path / "validation.json"
