@@ -2,7 +2,7 @@
 
 from .data import DATASETS, Images, load
 from .models import BACKBONES, Classifier, build_model
-from .revalidate import last_point, recipe_of, remeasure
+from .revalidate import recipe_of, remeasure
 from .train import Recipe, measure, train
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Images",
     "Recipe",
     "build_model",
-    "last_point",
     "load",
     "measure",
     "recipe_of",

@@ -1,23 +1,22 @@
 """Measure every checkpoint of a run again, from its weights alone."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ufm import InputError, Point
-from validate import Run, collect
+from ufm import InputError
+from validate import Run
 
 from .checkpoints import load_model
 from .data import load
-from .train import Recipe, batches, measure, model_of
+from .train import Recipe, measure, model_of
 
 
 @dataclass(frozen=True)
 class Remeasured:
     """One checkpoint: what it measures now, and how far from what training recorded.
 
-    deviation  the largest difference over all metrics, relative to 1 + |recorded value|
+    deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|
     """
 
     epoch: int
@@ -50,18 +49,9 @@ def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) 
     return found
 
 
-def last_point(run: Run) -> Point:
-    """The training Point, with labels, of the run's newest checkpoint."""
-    recipe = recipe_of(run)
-    images = load(recipe.data, recipe.seed)
-    model = model_of(recipe, images)
-    load_model(run.checkpoints[max(run.checkpoints)], model)
-    point, labels = collect(model, batches(images.train_images, images.train_labels), head=model.head)
-    return dataclasses.replace(point, labels=labels)
-
-
 def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
     """Infinite where training recorded nothing to compare with."""
     if any(name not in recorded for name in metrics):
         return math.inf
-    return max(abs(value - recorded[name]) / (1 + abs(recorded[name])) for name, value in metrics.items())
+    gaps = [abs(value - recorded[name]) / (1e-3 + abs(recorded[name])) for name, value in metrics.items()]
+    return max(math.inf if math.isnan(gap) else gap for gap in gaps)

@@ -7,19 +7,17 @@ a minute on two cores.
 
 import dataclasses
 import math
-import platform
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from ufm import InputError, Point
-from validate import Run, collect, neural_collapse
+from validate import Run, centred, collect, last_layer, neural_collapse
 from validate.metrics import class_statistics
+from validate.provenance import provenance
 
 from .checkpoints import load_training, save_model, save_training
 from .data import Images, load
@@ -145,18 +143,10 @@ def measure(model: Classifier, images: Images) -> tuple[Point, dict[str, float]]
     point, labels = collect(model, batches(images.train_images, images.train_labels), head=model.head)
     test_point, test_labels = collect(model, batches(images.test_images, images.test_labels), head=model.head)
     point = dataclasses.replace(point, labels=labels)
-    collapse = neural_collapse(point)
-    logits = point.double().logits
-    row = {
-        "eval_loss": float(functional.cross_entropy(logits, labels)),
-        "train_accuracy": _accuracy(logits, labels),
-        "test_accuracy": _accuracy(test_point.logits, test_labels),
-    }
-    return point, row | {name: float(value) for name, value in dataclasses.asdict(collapse).items()}
-
-
-def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    return float((logits.argmax(1) == labels).double().mean())
+    layer = last_layer(centred(point, bias=model.head.bias is not None))
+    test = {"test_accuracy": float((test_point.logits.argmax(1) == test_labels).double().mean())}
+    row = dataclasses.asdict(layer) | test | dataclasses.asdict(neural_collapse(point))
+    return point, {name: float(value) for name, value in row.items()}
 
 
 def _one_epoch(model, optimizer, images: Images, recipe: Recipe, epoch: int) -> float:
@@ -179,9 +169,8 @@ def _record(run: Run, model, optimizer, point: Point, images: Images, rows, *, l
     epoch = int(rows[-1]["epoch"])
     means = class_statistics(point).means.to(point.H.dtype)
     Point(point.W, means, point.b).save(run.point(epoch))
-    if last:
-        point.save(run.last_point)
     if last or epoch % keep == 0:
+        point.save(run.last_point)
         save_model(run.checkpoint(epoch), model)
     run.write_epochs(rows)
     save_training(run.last_checkpoint, model, optimizer, epoch)
@@ -190,7 +179,7 @@ def _record(run: Run, model, optimizer, point: Point, images: Images, rows, *, l
 def _open_run(recipe: Recipe, path: Path, force: bool, resume: bool) -> tuple[Run, bool]:
     """(the run, whether there is training to go on from)."""
     if not resume:
-        return Run.create(path, _config(recipe), force), False
+        return Run.create(path, {"recipe": dataclasses.asdict(recipe)} | provenance(), force), False
     run = Run.open(path)
     asked, made = dataclasses.asdict(recipe), run.config["recipe"]
     changed = [name for name in asked if name not in ("epochs", "device") and asked[name] != made.get(name)]
@@ -199,23 +188,8 @@ def _open_run(recipe: Recipe, path: Path, force: bool, resume: bool) -> tuple[Ru
         raise InputError(
             f"{path} was made with {name} = {made.get(name)}, not {asked[name]}; resume with the same recipe"
         )
-    run.write_config(_config(recipe))
+    run.write_config({"recipe": dataclasses.asdict(recipe)} | provenance())
     return run, run.last_checkpoint.is_file()
-
-
-def _config(recipe: Recipe) -> dict[str, Any]:
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    return {"recipe": dataclasses.asdict(recipe), "versions": versions, "git": _git_revision()}
-
-
-def _git_revision() -> str | None:
-    """The revision of the code, when it runs from a checkout."""
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _device(name: str) -> torch.device:

@@ -1,8 +1,20 @@
 """Metrics and analyses of a Point, whether it came from a network or from the theory."""
 
 from .collect import collect
-from .compare import Comparison, compare
+from .compare import Comparison, compare, compare_run
+from .layer import LastLayer, centred, last_layer
 from .metrics import NeuralCollapse, neural_collapse
 from .record import Run
 
-__all__ = ["Comparison", "NeuralCollapse", "Run", "collect", "compare", "neural_collapse"]
+__all__ = [
+    "Comparison",
+    "LastLayer",
+    "NeuralCollapse",
+    "Run",
+    "centred",
+    "collect",
+    "compare",
+    "compare_run",
+    "last_layer",
+    "neural_collapse",
+]

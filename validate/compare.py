@@ -1,22 +1,41 @@
 """What the unconstrained feature model predicts, beside what a network's last layer did."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
 import ufm
 from ufm import InputError, NoClosedForm, Point, Problem
 
-from .metrics import class_statistics, resolve_labels
+from .layer import centred, last_layer
+from .metrics import neural_collapse, resolve_labels
+from .record import Run
+
+MEANINGS = {
+    "mean_margin": "mean margin: own logit - mean of the others",
+    "least_margin": "least margin: own logit - largest other",
+    "norm_w": "|W|_F",
+    "norm_h": "|H|_F / sqrt(N)",
+    "norm_b": "|b|",
+    "loss": "mean cross-entropy",
+    "accuracy": "accuracy",
+    "nc1": "NC1 within-class variability",
+    "nc2": "NC2 classifier to simplex ETF",
+    "nc3": "NC3 classifier to class means",
+    "nc4": "NC4 bias |b + W h_G|",
+    "objective": "objective f",
+    "lower_bound": "lower bound D on f, proved by the point",
+    "gap": "duality gap f - D",
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: the theory's value (None where it has none) and the network's."""
+    """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network."""
 
-    quantity: str
-    theory: float | None
+    name: str
+    meaning: str
+    theory: float
     network: float
 
 
@@ -26,15 +45,17 @@ class Comparison:
 
     problem       the model implied by the class counts, d, the weight decay, and the feature decay
                   lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
-    minimizer     "closed form", or "minimised, certified" / "minimised, not certified"
-    rows          theory beside network
+    minimizer     the minimiser, collapsed
+    method        "closed form", or "minimised, certified" / "minimised, not certified"
+    rows          theory beside network (its features centred where the head has a bias)
     certificate   of the network's own point in that problem: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
-    balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance holds beyond its trace
+    balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace
     """
 
     problem: Problem
-    minimizer: str
+    minimizer: Point
+    method: str
     rows: tuple[Row, ...]
     certificate: ufm.Certificate
     balance_residual: float
@@ -56,12 +77,12 @@ def compare(
     lambda_b   that of the bias; None means lambda_w        lambda_h  None means implied by balance
     bias       whether the head has a bias
 
-    Features are centred first, H - h_G, and W h_G moves into the bias: the logits are the same, and the
-    model's own minimisers are centred. Works for imbalanced classes (the minimiser is then computed).
+    Features are centred first where there is a bias (`centred`): the logits are the same, and the model's
+    own minimisers are centred. Works for imbalanced classes (the minimiser is then computed).
     """
     labels = resolve_labels(point, labels)
-    centred = _centred(point.double(), labels)
-    squares = float(centred.W.square().sum()), float(centred.H.square().sum())
+    point = _full(centred(point, labels, bias), labels)
+    squares = float(point.W.square().sum()), float(point.H.square().sum())
     if lambda_h is None:
         if min(squares) == 0:
             raise InputError("W or the centred features are all zero: balance implies no feature decay; pass lambda_h")
@@ -74,51 +95,48 @@ def compare(
         lambda_b=lambda_w if lambda_b is None else lambda_b,
         bias=bias,
     )
-    best, origin = _minimizer(problem)
-    theory, network = _measure(problem, best), _measure(problem, centred)
-    residual = lambda_w * centred.W.T @ centred.W - lambda_h * centred.H.T @ centred.H
+    best, method = _minimizer(problem)
+    theory = _measure(problem, _full(best, problem.labels))
+    network = _measure(problem, point)
+    residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,
-        minimizer=origin,
-        rows=tuple(Row(name, theory[name], network[name]) for name in network),
-        certificate=ufm.certify(problem, centred),
-        balance_residual=float(residual.norm() / (lambda_w * centred.W.T @ centred.W).norm()),
+        minimizer=best,
+        method=method,
+        rows=tuple(Row(name, meaning, theory[name], network[name]) for name, meaning in MEANINGS.items()),
+        certificate=ufm.certify(problem, point),
+        balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
     )
 
 
-def _centred(point: Point, labels: torch.Tensor) -> Point:
-    mean = class_statistics(point, labels).global_mean
-    return Point(point.W, point.H - mean, point.b + point.W @ mean, labels)
+def compare_run(run: Run) -> Comparison:
+    """The comparison of a run's last recorded point, with the weight decay that it was trained with."""
+    recipe = run.config.get("recipe", {})
+    if "weight_decay" not in recipe:
+        raise InputError(f"{run.path}/config.json names no weight_decay; train again with --force")
+    if not run.last_point.is_file():
+        raise InputError(f"the run {run.path} has recorded no point yet; go on with ufm train --resume")
+    return compare(Point.load(run.last_point), lambda_w=recipe["weight_decay"], bias=recipe.get("bias", True))
+
+
+def _full(point: Point, labels: torch.Tensor) -> Point:
+    """The point with one row of H a sample, and its labels."""
+    H = point.H if len(point.H) == len(labels) else point.H[labels]
+    return Point(point.W, H, point.b, labels.to(H.device))
 
 
 def _minimizer(problem: Problem) -> tuple[Point, str]:
     try:
         return ufm.global_minimizer(problem), "closed form"
     except NoClosedForm:
-        point = ufm.minimize(problem).point
+        point = problem.class_means(ufm.minimize(problem).point)
     certified = ufm.certify(problem, point).verdict == "global minimizer"
     return point, "minimised, certified" if certified else "minimised, not certified"
 
 
 def _measure(problem: Problem, point: Point) -> dict[str, float]:
-    """The quantities compared, by name."""
-    point = problem.expand(point)
-    labels = problem.labels if point.labels is None else point.labels
-    logits = point.logits
-    own = logits.gather(1, labels[:, None]).squeeze(1)
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    mean_other = (logits.sum(1) - own) / (problem.num_classes - 1)
-    loss = float(problem.loss.values(logits, labels).mean())
+    """The quantities of MEANINGS by name."""
     bound, _ = ufm.lower_bound(problem, point)
     value = float(problem.objective(point))
-    return {
-        "mean margin (own logit - mean of others)": float((own - mean_other).mean()),
-        "least margin (own logit - largest other)": float((own - others.amax(1)).min()),
-        "|W|_F": float(point.W.norm()),
-        "|H|_F / sqrt(N)": float(point.H.norm()) / math.sqrt(problem.num_samples),
-        "|b|": float(point.b.norm()),
-        "mean loss": loss,
-        "objective f": value,
-        "lower bound D on f": bound,
-        "duality gap f - D": value - bound,
-    }
+    measured = asdict(last_layer(point)) | asdict(neural_collapse(point))
+    return measured | {"objective": value, "lower_bound": bound, "gap": value - bound}

@@ -93,7 +93,7 @@ class Run:
 
     @property
     def last_point(self) -> Path:
-        """The last layer and every training feature after the last epoch, with labels."""
+        """The last layer and every training feature, with labels, of the newest checkpoint."""
         return self.path / "points" / "last.safetensors"
 
     @property
