@@ -1,0 +1,1 @@
+"""Draws run records and spectra; the report page."""

@@ -60,6 +60,4 @@ def drawings(run: Run, track: Callable[[Iterable[str]], Iterable[str]] = iter) -
 
 def draw(run: Run, track: Callable[[Iterable[str]], Iterable[str]] = iter) -> list[Path]:
     """Write every figure of the run to RUN/figures as SVG, PNG and CSV; returns the paths."""
-    return [
-        path for name, drawing in drawings(run, track).items() for path in drawing.save(run.path / "figures", name)
-    ]
+    return [path for name, drawing in drawings(run, track).items() for path in drawing.save(run.path / "figures", name)]

@@ -22,18 +22,21 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
         losses = f.loss.values(start + b, f.labels)
         return float((weights[:, 0] * losses).sum() + f.lambda_b / 2 * b.square().sum())
 
+    previous = torch.inf
     for _ in range(max_iterations):
         _, slopes, curvature = f.loss.expand(start + b, f.labels)
         gradient = (weights * slopes).sum(0) + f.lambda_b * b
         rows = [(weights * curvature(e.expand_as(start))).sum(0) for e in identity]
         hessian = torch.stack(rows) + f.lambda_b * identity + 1 / f.num_classes
         step = torch.linalg.solve(hessian, gradient)
-        slope, here = float(step @ gradient), value(b)
+        decrement, size = float(step @ gradient), float(gradient.norm())
+        # Near the end f's rounding hides progress: whole Newton steps, while they shrink the gradient.
+        close = decrement < 1e-10
+        if close and size >= previous / 2:
+            break
+        previous = size if close else torch.inf
         length = 1.0
-        while value(b - length * step) > here - 1e-4 * length * slope and length > 1e-8:
+        while not close and value(b - length * step) > value(b) - 1e-4 * length * decrement:
             length /= 2
-        if length <= 1e-8 or float(gradient.norm()) <= 1e-17:
-            # Below the rounding of f: one last full Newton step is exact where the model is.
-            return Point(point.W, point.H, b - step, point.labels) if slope < 1e-14 else point
         b = b - length * step
     return Point(point.W, point.H, b, point.labels)

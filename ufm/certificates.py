@@ -1,7 +1,8 @@
 """What can be proved of a point: a lower bound under the whole landscape, or a direction of descent."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
@@ -45,6 +46,10 @@ class Certificate:
     orbit_dimension: int
     direction: Point | None
     curvature: float | None
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything but the direction, as plain data for JSON."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "direction"}
 
 
 def lower_bound(problem: Problem, point: Point) -> tuple[float, float]:
@@ -136,9 +141,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
     critical = relative <= CRITICAL
     size = problem.num_classes * (2 * rank + problem.bias)
     levels = spectrum(problem, point) if critical and size <= DENSE else None
-    optimal = (
-        abs(value - bound) <= GAP * math.log(problem.num_classes) and top <= problem.ridge * (1 + 1e-6)
-    )
+    optimal = abs(value - bound) <= GAP * math.log(problem.num_classes) and top <= problem.ridge * (1 + 1e-6)
     direction = None if optimal or not critical else _negative_direction(problem, point, levels)
     return Certificate(
         verdict=_verdict(problem, critical, optimal, direction, levels, rank),

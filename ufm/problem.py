@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ class Problem:
 
         f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + lW/2 |W|_F^2 + lH/2 |H|_F^2 + lb/2 |b|^2
 
-    (Zhu et al., NeurIPS 2021, arXiv 2105.02375, equation for the regularised cross-entropy problem.)
+    Source: Zhu et al. 2021 (arXiv 2105.02375), the regularised cross-entropy problem over free features.
 
     class_counts  n_k >= 1 for each of K >= 2 classes; N is their sum
     dim           feature dimension d >= 1
@@ -109,6 +110,19 @@ class Problem:
         |W|^2 <= 2 log K / lW and |H|^2 <= 2 log K / lH, so this bounds its weight-decay gradient.
         """
         return math.sqrt(2 * math.log(self.num_classes) * (self.lambda_w + self.lambda_h))
+
+    def settings(self) -> dict[str, Any]:
+        """What defines the problem, as plain data for JSON; n_k is listed once when balanced."""
+        return {
+            "num_classes": self.num_classes,
+            "per_class": self.class_counts[0] if self.is_balanced else list(self.class_counts),
+            "dim": self.dim,
+            "lambda_w": self.lambda_w,
+            "lambda_h": self.lambda_h,
+            "lambda_b": self.lambda_b,
+            "bias": self.bias,
+            "loss": self.loss.name,
+        }
 
     def landscape(self, *, collapsed: bool = False, labels=None, dtype=torch.float64, device=None) -> Landscape:
         """The objective on flat vectors, over all N features or (collapsed) over one a class."""

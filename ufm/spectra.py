@@ -72,9 +72,7 @@ class Spectrum:
         gap = rtol * max(abs(self.min), abs(self.max))
         groups = torch.cat([torch.zeros(1, dtype=torch.int64), (self.values.diff() > gap).long().cumsum(0)])
         counts = torch.zeros(int(groups[-1]) + 1, dtype=torch.int64).index_add(0, groups, self.multiplicities)
-        sums = torch.zeros(len(counts), dtype=torch.float64).index_add(
-            0, groups, self.values * self.multiplicities
-        )
+        sums = torch.zeros(len(counts), dtype=torch.float64).index_add(0, groups, self.values * self.multiplicities)
         return replace(self, values=sums / counts, multiplicities=counts)
 
 

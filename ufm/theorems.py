@@ -282,9 +282,7 @@ THEOREMS = (
     ),
     Theorem("zero row sum", "1^T W = 0, so rank W <= K - 1", HERE, (WEAK_DECAY,), zero_row_sum),
     Theorem("balance", "lW W^T W = lH H H^T at every critical point", ZHU_GLOBAL + ", proof", (WEAK_DECAY,), balance),
-    Theorem(
-        "isotropic residual", "G~ G~^T = lW lH on range W", HERE, (WEAK_DECAY,), isotropic_residual
-    ),
+    Theorem("isotropic residual", "G~ G~^T = lW lH on range W", HERE, (WEAK_DECAY,), isotropic_residual),
     Theorem("averaging descends", "class means never raise f", HERE, (SEVERAL,), averaging_descends),
     Theorem("weak duality", "D(any point) <= f(every point)", HERE, (), weak_duality),
     Theorem(

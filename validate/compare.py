@@ -1,6 +1,7 @@
 """What the unconstrained feature model predicts, beside what a network's last layer did."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -59,6 +60,16 @@ class Comparison:
     rows: tuple[Row, ...]
     certificate: ufm.Certificate
     balance_residual: float
+
+    def plain(self) -> dict[str, Any]:
+        """The comparison as plain data for JSON, without the points."""
+        return {
+            "problem": self.problem.settings(),
+            "method": self.method,
+            "rows": [asdict(row) for row in self.rows],
+            "certificate": self.certificate.numbers(),
+            "balance_residual": self.balance_residual,
+        }
 
 
 def compare(

@@ -1,6 +1,6 @@
 """The record of a run on disk: what was asked, one row an epoch, the points and the checkpoints.
 
-    NAME/config.json   NAME/epochs.csv   NAME/checkpoints/   NAME/points/   NAME/figures/   NAME/report.html
+NAME/config.json   NAME/epochs.csv   NAME/checkpoints/   NAME/points/   NAME/figures/   NAME/report.html
 """
 
 import csv

@@ -1,0 +1,92 @@
+"""The front door: `ufm COMMAND ...`. Each command is a dataclass in a file of its own, loaded when asked for.
+
+Exit status 0: all holds. 1: something was checked and does not hold. 2: the request could not be carried
+out, and one line on standard error says what and how to mend it.
+"""
+
+import contextlib
+import importlib
+import io
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "verify": "check every theorem on one problem",
+    "solve": "minimise once from a random start, with certificate and spectrum",
+    "train": "train a network, with every metric every epoch; resumable",
+    "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
+    "figures": "draw every figure of a run",
+    "report": "one self-contained HTML page about a run",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        from importlib.metadata import version
+
+        print(f"ufm {version('ufm')}")
+        return 0
+    if name not in COMMANDS:
+        return _refuse(f"unknown command {name!r}; choose one of: {', '.join(COMMANDS)}")
+    return _run(name, arguments[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    from ufm.errors import InputError
+
+    try:
+        command = _parse(name, arguments)
+        return 0 if command is None else command.run()
+    except InputError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        print("ufm: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parse(name: str, arguments: list[str]):
+    """The command as a dataclass; None when its help was asked for and printed."""
+    import tyro
+
+    from ufm.errors import InputError
+
+    command = importlib.import_module(f"cli.{name}").Command
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+            return tyro.cli(command, args=arguments, prog=f"ufm {name}", config=config)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            return None
+    raise InputError(f"{_first_paragraph(complaints.getvalue())} (see ufm {name} --help)")
+
+
+def _first_paragraph(box: str) -> str:
+    """What a box of several lines says before its first rule, as one line."""
+    words = []
+    for line in box.splitlines()[1:]:
+        text = line.strip(" │")
+        if not text.strip("─╰╯"):
+            break
+        words.append(text)
+    return " ".join(words) or "the flags could not be read"
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        ["usage: ufm COMMAND [flags]      (ufm COMMAND --help lists the flags of one)", "", *lines, ""]
+        + ["exit status: 0 all holds, 1 something checked does not hold, 2 the request could not be carried out"]
+    )
+
+
+def _refuse(message: str) -> int:
+    print(f"ufm: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,51 @@
+"""Flags that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from ufm import Problem
+
+JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="also write the result there as JSON")]
+
+
+@dataclass(frozen=True)
+class ProblemFlags:
+    """One instance of the unconstrained feature model."""
+
+    K: Annotated[int, tyro.conf.arg(aliases=["-K"], metavar="INT")] = 4
+    """number of classes"""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="INT")] = 3
+    """samples in each class"""
+    class_counts: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N1 N2 ...")] = ()
+    """samples in each class, one by one, in place of K and n"""
+    d: Annotated[int, tyro.conf.arg(aliases=["-d"], metavar="INT")] = 6
+    """feature dimension"""
+    lambda_w: float = 5e-3
+    """weight decay of W: lambda_w/2 |W|^2"""
+    lambda_h: float = 2e-3
+    """weight decay of H"""
+    lambda_b: float = 1e-2
+    """weight decay of b"""
+    bias: bool = True
+    """whether the model has a bias"""
+
+    def problem(self) -> "Problem":
+        from ufm import Problem
+
+        decay = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
+        if self.class_counts:
+            return Problem(self.class_counts, self.d, **decay, bias=self.bias)
+        return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias)
+
+
+def write_result(file: Path | None, command: str, result: dict[str, Any]) -> None:
+    """Write what a command found, with what made it, if a file was asked for."""
+    if file is not None:
+        from ufm.files import write_json
+        from validate.provenance import provenance
+
+        write_json(file, {"command": command} | result | provenance())

@@ -1,0 +1,33 @@
+"""ufm report: one self-contained HTML page about a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .console import say, track
+from .options import JsonFile, write_result
+
+
+@dataclass(frozen=True)
+class Command:
+    """Write RUN/report.html: what was asked, the theorems' verdicts, the figures, theory beside network.
+
+    The path is printed last.
+    """
+
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """a run directory"""
+    verdicts: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """what `ufm verify --json FILE` wrote, to be shown as well"""
+    json: JsonFile = None
+
+    def run(self) -> int:
+        from figures.report import write_report
+        from validate import Run
+
+        path = write_report(Run.open(self.target), self.verdicts, track=track("figures"))
+        write_result(self.json, "report", {"run": str(self.target), "report": str(path)})
+        say(str(path))
+        return 0

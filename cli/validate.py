@@ -1,0 +1,100 @@
+"""ufm validate: measure a run or a saved Point again, and put it beside the theory."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from .console import say, show, track
+from .options import JsonFile, write_result
+
+if TYPE_CHECKING:
+    from validate import Comparison
+
+AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
+SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Measure every checkpoint of a run from its weights, or one saved Point, and compare with theory.
+
+    Exit status 1 when a checkpoint does not measure what training recorded. A run gets the result in
+    RUN/validation.json too.
+    """
+
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|POINT.safetensors")]
+    """a run directory, or a safetensors file with W, H, b (and labels)"""
+    lambda_w: float | None = None
+    """for a Point: the weight decay of W, to compare with theory"""
+    lambda_h: float | None = None
+    """for a Point: the weight decay of H; by default the one that balance implies"""
+    lambda_b: float | None = None
+    """for a Point: the weight decay of b; by default that of W"""
+    bias: bool = True
+    """for a Point: whether its layer has a bias"""
+    json: JsonFile = None
+
+    def run(self) -> int:
+        result = self._point() if self.target.is_file() else self._run()
+        write_result(self.json, "validate", result)
+        return 0 if result.get("agrees", True) else 1
+
+    def _point(self) -> dict[str, Any]:
+        from ufm import Point
+        from validate import compare, neural_collapse
+
+        point = Point.load(self.target)
+        metrics = asdict(neural_collapse(point))
+        show(str(self.target), ("metric", "value"), metrics.items())
+        if self.lambda_w is None:
+            say("theory: not covered (pass --lambda-w, the weight decay that W was trained with)")
+            return {"metrics": metrics}
+        decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
+        comparison = compare(point, **decays, bias=self.bias)
+        _show_comparison(comparison)
+        return {"metrics": metrics, "comparison": comparison.plain()}
+
+    def _run(self) -> dict[str, Any]:
+        from networks import remeasure
+        from ufm.files import write_json
+        from validate import Run, compare_run
+
+        run = Run.open(self.target)
+        found = remeasure(run, track=track("checkpoints"))
+        columns = ("epoch", *SHOWN, "deviation")
+        rows = [[item.epoch, *(item.metrics[name] for name in SHOWN), item.deviation] for item in found]
+        show(f"checkpoints of {run.path}, measured again", columns, rows)
+        worst = max(item.deviation for item in found)
+        agrees = worst <= AGREE
+        comparison = compare_run(run)
+        _show_comparison(comparison)
+        say(
+            f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
+            f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
+        )
+        result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
+        result |= {"checkpoints": [asdict(item) for item in found], "comparison": comparison.plain()}
+        write_json(run.analysis, result)
+        return result
+
+
+def _show_comparison(comparison: "Comparison") -> None:
+    problem, certificate = comparison.problem, comparison.certificate
+    show(
+        f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, implied "
+        f"lambda_h = {problem.lambda_h:.4g}",
+        ("quantity", "theory", "network", "network/theory - 1"),
+        [(row.meaning, row.theory, row.network, _relative(row.theory, row.network)) for row in comparison.rows],
+    )
+    say(
+        f"the network's last layer: {certificate.verdict} (relative gradient norm "
+        f"{certificate.relative_grad_norm:.1e}); f is within {certificate.duality_gap:.3g} of the global minimum, "
+        f"proved by duality; balance residual {comparison.balance_residual:.2g}"
+    )
+
+
+def _relative(theory: float, network: float) -> float | None:
+    """None where the theory's value is zero up to rounding."""
+    return network / theory - 1 if abs(theory) > 1e-9 else None

@@ -1,0 +1,44 @@
+"""ufm verify: check every theorem of the registry on one problem."""
+
+from dataclasses import asdict, dataclass, field
+
+from .console import say, show, track
+from .options import JsonFile, ProblemFlags, write_result
+
+
+@dataclass(frozen=True)
+class Command:
+    """Check every theorem of the registry on one problem, from random full-size descents.
+
+    Exit status 1 when a claim fails. A claim whose hypotheses the problem does not meet is "not covered".
+    """
+
+    problem: ProblemFlags = field(default_factory=ProblemFlags)
+    seed: int = 0
+    """of the random starts"""
+    starts: int = 4
+    """how many random starts are descended from"""
+    json: JsonFile = None
+
+    def run(self) -> int:
+        import ufm
+
+        problem = self.problem.problem()
+        verdicts = ufm.verify(problem, seed=self.seed, starts=self.starts, track=track("theorems"))
+        show(
+            f"K = {problem.num_classes}, N = {problem.num_samples}, d = {problem.dim}, lambda_w = {problem.lambda_w:g}, "
+            f"lambda_h = {problem.lambda_h:g}, "
+            + (f"lambda_b = {problem.lambda_b:g}" if problem.bias else "no bias")
+            + f": {problem.num_variables:,} variables",
+            ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
+            [(v.claim, v.statement, v.status, _short(v.worst), _short(v.tolerance), v.note) for v in verdicts],
+        )
+        counts = {status: sum(v.status == status for v in verdicts) for status in ("holds", "fails", "not covered")}
+        say(", ".join(f"{count} {status}" for status, count in counts.items()))
+        result = {"problem": problem.settings(), "seed": self.seed, "starts": self.starts}
+        write_result(self.json, "verify", result | {"verdicts": [asdict(verdict) for verdict in verdicts]})
+        return 1 if counts["fails"] else 0
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1e}"

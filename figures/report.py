@@ -1,0 +1,106 @@
+"""One self-contained page about a run: what was asked, the verdicts, theory beside network, the figures."""
+
+import base64
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from ufm import InputError
+from ufm.files import read_json, write_text
+from validate import Comparison, Run
+from validate.provenance import provenance
+
+from .drawing import Drawing, house_style
+from .runs import FIGURES, Material
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+
+def write_report(
+    run: Run,
+    verdicts: Path | None = None,
+    track: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> Path:
+    """Write RUN/report.html and return its path.
+
+    verdicts   the file that `ufm verify --json` wrote; without it the page says "not covered" there
+    track      wraps the figures' names, to show progress
+
+    What the page has nothing on, it says is not covered. Raises InputError when the run has no epochs or
+    `verdicts` is not such a file.
+    """
+    material = Material(run)
+    theorems = _read_verdicts(verdicts) if verdicts else {"verdicts": [], "problem": None}
+    drawings = [FIGURES[name](material) for name in track(list(FIGURES))]
+    page = (
+        _environment()
+        .from_string(TEMPLATE.read_text(encoding="utf-8"))
+        .render(
+            title=f"Neural collapse in the run {run.name}",
+            summary=_summary(theorems["verdicts"], material.comparison),
+            asked=run.config.get("recipe", {}),
+            verdicts=theorems["verdicts"],
+            problem=_in_words(theorems["problem"]),
+            comparison=material.comparison,
+            network_problem=_in_words(material.comparison and material.comparison.problem.settings()),
+            rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
+            figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings if d],
+            made_by=_made_by(run),
+        )
+    )
+    path = run.path / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _read_verdicts(file: Path) -> dict[str, Any]:
+    found = read_json(file)
+    if not isinstance(found, dict) or not found.get("verdicts") or "problem" not in found:
+        raise InputError(f"{file} holds no verdicts; make it with ufm verify --json {file}")
+    return found
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = lambda value: "-" if value is None else f"{value:.5g}"
+    environment.filters["short"] = lambda value: "-" if value is None else f"{value:.1e}"
+    return environment
+
+
+def _summary(verdicts: list[dict[str, Any]], comparison: Comparison | None) -> str:
+    parts = []
+    if verdicts:
+        statuses = [verdict["status"] for verdict in verdicts]
+        counts = {status: statuses.count(status) for status in ("holds", "fails", "not covered")}
+        parts.append("Theorems: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + ".")
+    if comparison:
+        margin = next(row for row in comparison.rows if row.name == "mean_margin")
+        parts.append(f"Mean logit margin: theory predicts {margin.theory:.4g}, the network has {margin.network:.4g}.")
+        parts.append(f"Its objective is proved to be within {comparison.certificate.duality_gap:.2g} of the best.")
+    return " ".join(parts) or "Nothing was checked yet."
+
+
+def _in_words(settings: dict[str, Any] | None) -> str:
+    plain = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in (settings or {}).items()}
+    return ", ".join(f"{name} {value}" for name, value in plain.items())
+
+
+def _made_by(run: Run) -> dict[str, str]:
+    """The provenance of the training and of this page, one line each."""
+
+    def line(record: dict[str, Any]) -> str:
+        versions = ", ".join(f"{name} {version}" for name, version in record.get("versions", {}).items())
+        return f"{versions}; revision {record.get('git') or 'unknown'}"
+
+    return {"training": line(run.config), "this page": line(provenance())}
+
+
+def _embedded(drawing: Drawing) -> str:
+    """The figure as a data URI, so that the page stands alone and its ids stay apart."""
+    buffer = io.BytesIO()
+    with house_style():
+        drawing.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
