@@ -81,10 +81,9 @@ def _first_paragraph(box: str) -> str:
 
 def _overview() -> str:
     lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
-    return "\n".join(
-        ["usage: ufm COMMAND [flags]      (ufm COMMAND --help lists the flags of one)", "", *lines, ""]
-        + ["exit status: 0 all holds, 1 something checked does not hold, 2 the request could not be carried out"]
-    )
+    usage = "usage: ufm COMMAND [flags]      (ufm COMMAND --help lists the flags of one)"
+    status = "exit status: 0 all holds, 1 something checked does not hold, 2 the request could not be carried out"
+    return "\n".join([usage, "", *lines, "", status])
 
 
 def _refuse(message: str) -> int:

@@ -1,9 +1,13 @@
 """ufm verify: check every theorem of the registry on one problem."""
 
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from .console import say, show, track
 from .options import JsonFile, ProblemFlags, write_result
+
+if TYPE_CHECKING:
+    from ufm import Problem
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,7 @@ class Command:
         problem = self.problem.problem()
         verdicts = ufm.verify(problem, seed=self.seed, starts=self.starts, track=track("theorems"))
         show(
-            f"K = {problem.num_classes}, N = {problem.num_samples}, d = {problem.dim}, lambda_w = {problem.lambda_w:g}, "
-            f"lambda_h = {problem.lambda_h:g}, "
-            + (f"lambda_b = {problem.lambda_b:g}" if problem.bias else "no bias")
-            + f": {problem.num_variables:,} variables",
+            _title(problem),
             ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
             [(v.claim, v.statement, v.status, _short(v.worst), _short(v.tolerance), v.note) for v in verdicts],
         )
@@ -38,6 +39,13 @@ class Command:
         result = {"problem": problem.settings(), "seed": self.seed, "starts": self.starts}
         write_result(self.json, "verify", result | {"verdicts": [asdict(verdict) for verdict in verdicts]})
         return 1 if counts["fails"] else 0
+
+
+def _title(problem: "Problem") -> str:
+    size = f"K = {problem.num_classes}, N = {problem.num_samples}, d = {problem.dim}"
+    bias = f"lambda_b = {problem.lambda_b:g}" if problem.bias else "no bias"
+    decay = f"lambda_w = {problem.lambda_w:g}, lambda_h = {problem.lambda_h:g}, {bias}"
+    return f"{size}, {decay}: {problem.num_variables:,} variables"
 
 
 def _short(value: float | None) -> str | None:

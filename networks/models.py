@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ def mlp(image_shape: tuple[int, ...], feature_dim: int, width: int, depth: int) 
     """`depth` hidden layers of `width` and one of `feature_dim`, each Linear, BatchNorm, ReLU."""
     sizes = [math.prod(image_shape), *[width] * depth, feature_dim]
     layers: list[nn.Module] = [nn.Flatten()]
-    for wide, narrow in zip(sizes, sizes[1:], strict=False):
+    for wide, narrow in pairwise(sizes):
         layers += [nn.Linear(wide, narrow, bias=False), nn.BatchNorm1d(narrow), nn.ReLU()]
     return nn.Sequential(*layers)
 

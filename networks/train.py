@@ -76,7 +76,7 @@ class Recipe:
             raise InputError(f"momentum must lie in [0, 1), got {self.momentum}")
         if not (math.isfinite(self.weight_decay) and self.weight_decay > 0):
             raise InputError(
-                f"weight_decay must be a finite number > 0 (the theory is about decayed layers), got {self.weight_decay}"
+                f"weight_decay must be a finite number > 0 (the theory needs decay), got {self.weight_decay}"
             )
 
 

@@ -5,18 +5,21 @@ import torch
 from .point import Point
 from .problem import Problem
 
+DAMPING = 1e-10  # keeps Newton's matrix regular where the softmax has saturated
+
 
 def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200) -> Point:
     """The point with b replaced by the minimiser of f(W, H, .), to rounding; needs a problem with a bias.
 
-    Damped Newton on the dense K x K Hessian. With lambda_b = 0 that Hessian is singular along (1, ..., 1)
-    only (the loss ignores a shift), where the gradient vanishes: 11^T/K makes it regular at no cost.
+    The b of mean 0, which is the only one where lambda_b > 0: the loss ignores a shift along (1, ..., 1).
+    Damped Newton on the dense K x K Hessian, made regular along that direction by 11^T/K at no cost, since
+    the gradient has no part in it.
     """
     f, x = problem.landscape_at(point)
     start = f.logits(x) - point.b
     weights = f.counts[:, None] / f.num_samples
     identity = torch.eye(f.num_classes).to(start)
-    b = point.b
+    b = point.b - point.b.mean()
 
     def value(b: torch.Tensor) -> float:
         losses = f.loss.values(start + b, f.labels)
@@ -27,7 +30,7 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
         _, slopes, curvature = f.loss.expand(start + b, f.labels)
         gradient = (weights * slopes).sum(0) + f.lambda_b * b
         rows = [(weights * curvature(e.expand_as(start))).sum(0) for e in identity]
-        hessian = torch.stack(rows) + f.lambda_b * identity + 1 / f.num_classes
+        hessian = torch.stack(rows) + (f.lambda_b + DAMPING) * identity + 1 / f.num_classes
         step = torch.linalg.solve(hessian, gradient)
         decrement, size = float(step @ gradient), float(gradient.norm())
         # Near the end f's rounding hides progress: whole Newton steps, while they shrink the gradient.

@@ -181,7 +181,6 @@ def _negative_direction(problem: Problem, point: Point, levels: Spectrum | None)
         return explicit[0]
     if levels is None or levels.index == 0:
         return None
-    f, x = problem.landscape_at(means)
     basis, _ = row_space(problem, means.W)
     reduced = reduced_jet(problem, means, basis)
     vector = torch.linalg.eigh(reduced.hessian())[1][:, 0]

@@ -90,6 +90,6 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, s
     require(path.is_file(), f"no file {path}; check the path")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(f"{path} is not a safetensors file ({error}); make it again") from error

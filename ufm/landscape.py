@@ -65,7 +65,7 @@ class Landscape:
     def join(self, W: torch.Tensor, scaled: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """The flat vectors (..., size) of (W, H~, b): the inverse of `split`."""
         parts = [W.flatten(-2), scaled.flatten(-2)]
-        return torch.cat(parts + [b] if self.bias else parts, -1)
+        return torch.cat([*parts, b] if self.bias else parts, -1)
 
     def unpack(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(W, H, b) of a flat vector, H with per-sample rows h_j = h~_j / sqrt(m_j)."""

@@ -38,7 +38,7 @@ class Point:
         num_classes, dim = self.W.shape
         require(
             self.H.ndim == 2 and self.H.shape[1] == dim,
-            f"H must have shape (N, {dim}), one row a sample, to fit W {tuple(self.W.shape)}; got {tuple(self.H.shape)}",
+            f"H must have shape (N, {dim}), one row a sample, to fit W; got {tuple(self.H.shape)}",
         )
         require(
             self.b.shape == (num_classes,),

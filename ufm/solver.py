@@ -75,7 +75,7 @@ def minimize(
     start = problem.class_means(start) if reduce else start
     stretch = (problem.lambda_w / problem.lambda_h) ** 0.25
     even = replace(problem, lambda_w=problem.ridge, lambda_h=problem.ridge)
-    f, x = even.landscape_at(Point(stretch * start.W, start.H / stretch, start.b, start.labels))
+    f, begin = even.landscape_at(Point(stretch * start.W, start.H / stretch, start.b, start.labels))
 
     def norm(gradient: torch.Tensor) -> float:
         W, H, b = f.split(gradient)
@@ -83,7 +83,8 @@ def minimize(
 
     history = []
     target = tol * problem.gradient_scale
-    for x, step in trust_region_newton(f, x, norm=norm, target=target, max_iterations=max_iterations):
+    descent = trust_region_newton(f, begin, norm=norm, target=target, max_iterations=max_iterations)
+    for x, step in descent:  # noqa: B007 (x is read after the loop)
         history.append(step)
         if on_step:
             on_step(step)

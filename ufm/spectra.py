@@ -113,7 +113,7 @@ def _within_classes(problem: Problem, W: torch.Tensor, jet: Jet) -> list[tuple[t
     curved = torch.linalg.eigvalsh(torch.einsum("cr,kcs->krs", W, SW) / N) + lH
     parts = [(curved[k], n - 1) for k, n in enumerate(problem.class_counts) if n > 1]
     flat = (problem.dim - rank) * (problem.num_samples - problem.num_classes)
-    return parts + [(W.new_tensor([lH]), flat)] if flat else parts
+    return [*parts, (W.new_tensor([lH]), flat)] if flat else parts
 
 
 def relative_gradient(problem: Problem, point: Point) -> float:

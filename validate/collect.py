@@ -21,10 +21,10 @@ def collect(
     and device of the model. The model runs in eval mode, without gradients, and is left as it was, its
     hooks removed even on error. Raises InputError when no Linear layer is found or no data came.
     """
-    features, labels = [], []
+    features, labels, layer = [], [], None
     with _evaluating(model):
         for inputs, targets in loader:
-            layer = _find_head(model, inputs, head) if not features else layer
+            layer = layer or _find_head(model, inputs, head)
             with _capturing([layer]) as seen:
                 model(inputs)
             features.append(seen[-1][1])
