@@ -39,10 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: list[str]) -> int:
     from ufm.errors import InputError
+    from ufm.files import require_writable
 
     try:
         command = _parse(name, arguments)
-        return 0 if command is None else command.run()
+        if command is None:
+            return 0
+        for file in (command.json, getattr(command, "save", None)):
+            if file is not None:
+                require_writable(file)
+        return command.run()
     except InputError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ PREDICTIONS = (
     Panel("loss", "mean training loss (cross-entropy)"),
     Panel("mean_margin", "mean logit margin", "linear"),
     Panel("norm_w", "|W|_F", "linear"),
-    Panel("norm_h", "|H|_F / sqrt(N)", "linear"),
+    Panel("norm_h", "|H - h_G|_F / sqrt(N)", "linear"),
 )
 
 

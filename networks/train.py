@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from ufm import InputError, Point
-from validate import Run, centred, collect, last_layer, neural_collapse
+from validate import Run, collect, last_layer, neural_collapse
 from validate.metrics import class_statistics
 from validate.provenance import provenance
 
@@ -113,7 +113,7 @@ def train(
             group["lr"] = rate
         loss = _one_epoch(model, optimizer, images, recipe, epoch)
         if not math.isfinite(loss):
-            raise InputError(f"the loss became {loss} in epoch {epoch}; lower --lr (the run keeps epoch {epoch - 1})")
+            raise InputError(f"the loss became {loss} in epoch {epoch}; lower --lr (the run keeps {epoch - 1} epochs)")
         point, row = measure(model, images)
         rows.append({"epoch": epoch, "lr": rate, "train_loss": loss} | row)
         _record(run, model, optimizer, point, images, rows, last=epoch == recipe.epochs, keep=recipe.keep)
@@ -143,7 +143,7 @@ def measure(model: Classifier, images: Images) -> tuple[Point, dict[str, float]]
     point, labels = collect(model, batches(images.train_images, images.train_labels), head=model.head)
     test_point, test_labels = collect(model, batches(images.test_images, images.test_labels), head=model.head)
     point = dataclasses.replace(point, labels=labels)
-    layer = last_layer(centred(point, bias=model.head.bias is not None))
+    layer = last_layer(point)
     test = {"test_accuracy": float((test_point.logits.argmax(1) == test_labels).double().mean())}
     row = dataclasses.asdict(layer) | test | dataclasses.asdict(neural_collapse(point))
     return point, {name: float(value) for name, value in row.items()}

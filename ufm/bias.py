@@ -5,15 +5,15 @@ import torch
 from .point import Point
 from .problem import Problem
 
-DAMPING = 1e-10  # keeps Newton's matrix regular where the softmax has saturated
+DAMPING = 1e-10  # of the gradient norm: keeps Newton's matrix regular where the softmax has saturated
 
 
 def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200) -> Point:
     """The point with b replaced by the minimiser of f(W, H, .), to rounding; needs a problem with a bias.
 
     The b of mean 0, which is the only one where lambda_b > 0: the loss ignores a shift along (1, ..., 1).
-    Damped Newton on the dense K x K Hessian, made regular along that direction by 11^T/K at no cost, since
-    the gradient has no part in it.
+    Damped Newton on the dense K x K Hessian, made regular along that direction by a multiple of 11^T at no
+    cost, since the gradient has no part in it.
     """
     f, x = problem.landscape_at(point)
     start = f.logits(x) - point.b
@@ -29,13 +29,17 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
     for _ in range(max_iterations):
         _, slopes, curvature = f.loss.expand(start + b, f.labels)
         gradient = (weights * slopes).sum(0) + f.lambda_b * b
+        size = float(gradient.norm())
+        if size <= 1e-17:
+            break
         rows = [(weights * curvature(e.expand_as(start))).sum(0) for e in identity]
-        hessian = torch.stack(rows) + (f.lambda_b + DAMPING) * identity + 1 / f.num_classes
+        hessian = torch.stack(rows) + (f.lambda_b + DAMPING * size) * identity
+        hessian = hessian + hessian.diagonal().mean()
         step = torch.linalg.solve(hessian, gradient)
-        decrement, size = float(step @ gradient), float(gradient.norm())
+        decrement = float(step @ gradient)
         # Near the end f's rounding hides progress: whole Newton steps, while they shrink the gradient.
         close = decrement < 1e-10
-        if close and size >= previous / 2:
+        if close and size >= previous:
             break
         previous = size if close else torch.inf
         length = 1.0

@@ -9,6 +9,7 @@ import torch
 from .certificates import Certificate, certify
 from .closed_form import collapse_ratio, global_minimizer
 from .critical import narrow_solution, origin
+from .errors import require
 from .point import Point
 from .problem import Problem
 from .solver import Solution, minimize, random_point
@@ -23,6 +24,7 @@ class Evidence:
     """
 
     def __init__(self, problem: Problem, seed: int = 0, starts: int = 4):
+        require(starts >= 1, f"starts must be >= 1, got {starts}")
         self.problem, self.seed, self.starts = problem, seed, starts
 
     @cached_property

@@ -19,21 +19,30 @@ from .errors import InputError, require
 def replacing(path: Path | str):
     """Yield a temporary path beside `path`, renamed to it only when the block ends well."""
     path = Path(path)
+    temporary = _temporary_beside(path)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path | str) -> None:
+    """Raise InputError now if `path` could not be written later, at the end of long work."""
+    _temporary_beside(Path(path)).unlink()
+
+
+def _temporary_beside(path: Path) -> Path:
+    """An empty file in the folder of `path`, which is made if need be."""
+    require(not path.is_dir(), f"cannot write {path}: it is a folder; name a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
     os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except IsADirectoryError as error:
-        raise InputError(f"cannot write {path}: it is a folder; name a file") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    return Path(name)
 
 
 def _umask() -> int:

@@ -2,7 +2,7 @@
 
 from .collect import collect
 from .compare import Comparison, compare, compare_run
-from .layer import LastLayer, centred, last_layer
+from .layer import LastLayer, last_layer
 from .metrics import NeuralCollapse, neural_collapse
 from .record import Run
 
@@ -11,7 +11,6 @@ __all__ = [
     "LastLayer",
     "NeuralCollapse",
     "Run",
-    "centred",
     "collect",
     "compare",
     "compare_run",

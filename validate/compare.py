@@ -1,6 +1,6 @@
 """What the unconstrained feature model predicts, beside what a network's last layer did."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ import torch
 import ufm
 from ufm import InputError, NoClosedForm, Point, Problem
 
-from .layer import centred, last_layer
+from .layer import last_layer
 from .metrics import neural_collapse, resolve_labels
 from .record import Run
 
@@ -16,8 +16,7 @@ MEANINGS = {
     "mean_margin": "mean margin: own logit - mean of the others",
     "least_margin": "least margin: own logit - largest other",
     "norm_w": "|W|_F",
-    "norm_h": "|H|_F / sqrt(N)",
-    "norm_b": "|b|",
+    "norm_h": "|H - h_G|_F / sqrt(N)",
     "loss": "mean cross-entropy",
     "accuracy": "accuracy",
     "nc1": "NC1 within-class variability",
@@ -46,15 +45,17 @@ class Comparison:
 
     problem       the model implied by the class counts, d, the weight decay, and the feature decay
                   lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
+    point         the network's point, shifted to the least penalty (see `compare`), labelled
     minimizer     the minimiser, collapsed
     method        "closed form", or "minimised, certified" / "minimised, not certified"
-    rows          theory beside network (its features centred where the head has a bias)
+    rows          theory beside network
     certificate   of the network's own point in that problem: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
     balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace
     """
 
     problem: Problem
+    point: Point
     minimizer: Point
     method: str
     rows: tuple[Row, ...]
@@ -88,22 +89,23 @@ def compare(
     lambda_b   that of the bias; None means lambda_w        lambda_h  None means implied by balance
     bias       whether the head has a bias
 
-    Features are centred first where there is a bias (`centred`): the logits are the same, and the model's
-    own minimisers are centred. Works for imbalanced classes (the minimiser is then computed).
+    A shift h -> h + v, b -> b - W v keeps all logits. Features behind a ReLU are far from zero on average
+    and those of the model are not, so where there is a bias the point is first shifted to the v of least
+    lambda_h |H|^2 + lambda_b |b|^2, which is 0 at every critical point of the model. Works for imbalanced
+    classes (the minimiser is then computed).
     """
     labels = resolve_labels(point, labels)
-    point = _full(centred(point, labels, bias), labels)
-    squares = float(point.W.square().sum()), float(point.H.square().sum())
-    if lambda_h is None:
-        if min(squares) == 0:
-            raise InputError("W or the centred features are all zero: balance implies no feature decay; pass lambda_h")
-        lambda_h = lambda_w * squares[0] / squares[1]
+    lambda_b = lambda_w if lambda_b is None else lambda_b
+    point = _full(point.double(), labels)
+    if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
+        raise InputError("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
+    point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
         class_counts=tuple(torch.bincount(labels, minlength=point.num_classes).tolist()),
         dim=point.dim,
         lambda_w=lambda_w,
         lambda_h=lambda_h,
-        lambda_b=lambda_w if lambda_b is None else lambda_b,
+        lambda_b=lambda_b,
         bias=bias,
     )
     best, method = _minimizer(problem)
@@ -112,6 +114,7 @@ def compare(
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,
+        point=point,
         minimizer=best,
         method=method,
         rows=tuple(Row(name, meaning, theory[name], network[name]) for name, meaning in MEANINGS.items()),
@@ -134,6 +137,28 @@ def _full(point: Point, labels: torch.Tensor) -> Point:
     """The point with one row of H a sample, and its labels."""
     H = point.H if len(point.H) == len(labels) else point.H[labels]
     return Point(point.W, H, point.b, labels.to(H.device))
+
+
+def _at_rest(point: Point, lambda_w: float, lambda_h: float | None, lambda_b: float, bias: bool) -> tuple[Point, float]:
+    """(the point shifted to the least penalty, lambda_h: as given, or implied by balance after the shift).
+
+    For fixed decays the shift v solves (N lH I + lb W^T W) v = lb W^T b - lH sum of features.
+    """
+    given, W, N = lambda_h, point.W, len(point.H)
+    lambda_h = given or _implied(point, lambda_w)
+    for _ in range(200 if bias else 0):
+        matrix = N * lambda_h * torch.eye(point.dim).to(W) + lambda_b * W.T @ W
+        v = torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * point.H.sum(0))
+        point = replace(point, H=point.H + v, b=point.b - W @ v)
+        previous, lambda_h = lambda_h, given or _implied(point, lambda_w)
+        if abs(lambda_h - previous) <= 1e-14 * lambda_h:
+            break
+    return point, lambda_h
+
+
+def _implied(point: Point, lambda_w: float) -> float:
+    """The feature decay for which lW W^T W = lH H H^T holds in trace."""
+    return lambda_w * float(point.W.square().sum() / point.H.square().sum())
 
 
 def _minimizer(problem: Problem) -> tuple[Point, str]:

@@ -1,13 +1,13 @@
-"""A last layer in a few numbers, and the centring that makes them comparable with the theory's."""
+"""A last layer in a few numbers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
 from ufm import Point
 
-from .metrics import class_statistics, resolve_labels
+from .metrics import resolve_labels
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class LastLayer:
     loss          mean cross-entropy                  accuracy      fraction of samples classified right
     mean_margin   mean of own logit - mean of the others
     least_margin  least of own logit - largest other: positive when every sample is right
-    norm_w        |W|_F       norm_h  |H|_F / sqrt(N)       norm_b  |b|
+    norm_w        |W|_F                               norm_h        |H - h_G|_F / sqrt(N)
+
+    All of them stay as they are when the features are shifted and the bias takes the shift up.
     """
 
     loss: float
@@ -26,31 +28,14 @@ class LastLayer:
     least_margin: float
     norm_w: float
     norm_h: float
-    norm_b: float
-
-
-def centred(point: Point, labels: torch.Tensor | None = None, bias: bool = True) -> Point:
-    """The float64 point with features H - h_G and W h_G moved into the bias: the same logits.
-
-    h_G is the mean of all samples. Every minimiser of the unconstrained feature model is centred, and
-    features behind a ReLU are not. bias=False: the head has no bias to take W h_G up, so the point stays
-    as it is.
-    """
-    labels = resolve_labels(point, labels)
-    point = point.double()
-    if not bias:
-        return point
-    mean = class_statistics(point, labels).global_mean
-    return replace(point, H=point.H - mean, b=point.b + point.W @ mean)
 
 
 def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:
     """The numbers of a point; labels (N,) as for `neural_collapse`."""
     labels = resolve_labels(point, labels)
     point = point.double()
-    if len(labels) != len(point.H):
-        point = replace(point, H=point.H[labels], labels=labels)
-    logits, (N, K) = point.logits, (len(labels), point.num_classes)
+    H = point.H if len(labels) == len(point.H) else point.H[labels]
+    logits, (N, K) = H @ point.W.T + point.b, (len(labels), point.num_classes)
     own = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
     return LastLayer(
@@ -59,6 +44,5 @@ def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:
         mean_margin=float((own - (logits.sum(1) - own) / (K - 1)).mean()),
         least_margin=float((own - others).min()),
         norm_w=float(point.W.norm()),
-        norm_h=float(point.H.norm()) / N**0.5,
-        norm_b=float(point.b.norm()),
+        norm_h=float((H - H.mean(0)).norm()) / N**0.5,
     )

@@ -1,0 +1,40 @@
+"""Two workers on two cores: one torch thread each. Property tests draw the same examples every time."""
+
+import os
+
+import hypothesis
+import pytest
+import torch
+
+import networks
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("steady")
+
+SMALL = networks.Recipe(width=32, depth=1, feature_dim=16, epochs=6, keep=2, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def small_recipe():
+    """A recipe of a second: enough to be a run, not to collapse."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished run of the small recipe; tests must not change it."""
+    return networks.train(SMALL, tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture
+def run_copy(trained, tmp_path):
+    """A copy of the finished run, to be spoiled."""
+    import shutil
+
+    from validate import Run
+
+    shutil.copytree(trained.path, tmp_path / "copy")
+    return Run.open(tmp_path / "copy")

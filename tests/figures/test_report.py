@@ -1,0 +1,97 @@
+"""The page holds everything, stands alone, and says what it has nothing on."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import ufm
+from figures.report import write_report
+from tests.cases import PROBLEMS
+from ufm import InputError
+from ufm.files import write_json
+from validate import compare_run
+
+
+@pytest.fixture
+def verdicts(tmp_path):
+    problem = PROBLEMS["balanced"]
+    found = [dataclasses.asdict(verdict) for verdict in ufm.verify(problem, starts=1)]
+    file = tmp_path / "verify.json"
+    write_json(file, {"problem": problem.settings(), "verdicts": found})
+    return file
+
+
+class Balanced(HTMLParser):
+    """Collects images and sees that every element is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.images = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.images.append(dict(attributes))
+        elif tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(text: str) -> Balanced:
+    page = Balanced()
+    page.feed(text)
+    assert page.open == []
+    return page
+
+
+def test_page_is_whole(run_copy, verdicts):
+    text = write_report(run_copy, verdicts).read_text()
+    page = parsed(text)
+    assert len(page.images) == 3
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in page.images)
+    for theorem in ufm.THEOREMS:
+        assert f"<td>{theorem.name}</td>" in text
+    assert text.count('<td class="holds">holds</td>') == 16
+    for row in compare_run(run_copy).rows:
+        assert f"{row.network:.5g}" in text
+    assert str(run_copy.config["recipe"]["lr"]) in text
+    assert run_copy.config["versions"]["torch"] in text
+
+
+def test_page_stands_alone(run_copy, verdicts):
+    text = write_report(run_copy, verdicts).read_text()
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert "<script" not in text
+
+
+def test_what_is_not_there_is_not_covered(run_copy):
+    run_copy.last_point.unlink()
+    text = write_report(run_copy).read_text()
+    assert text.count("Not covered") == 3
+    assert len(parsed(text).images) == 2
+
+
+def test_a_failing_verdict_and_disagreement_are_shown(run_copy, tmp_path):
+    problem = PROBLEMS["balanced"].settings()
+    verdict = {"claim": "a < b", "statement": "s", "source": "", "status": "fails", "worst": None, "tolerance": 1.0}
+    write_json(tmp_path / "v.json", {"problem": problem, "verdicts": [verdict | {"note": "<script>"}]})
+    write_json(
+        run_copy.analysis,
+        {"agrees": False, "worst_deviation": 0.5, "allowed_deviation": 0.1, "checkpoints": [1, 2]},
+    )
+    text = write_report(run_copy, tmp_path / "v.json").read_text()
+    assert '<td class="fails">fails</td>' in text
+    assert "DO NOT agree" in text
+    assert "a &lt; b" in text
+    assert "<script>" not in text
+    assert "0 holds, 1 fails" in text
+
+
+@pytest.mark.parametrize("content", [{}, {"verdicts": []}, [1, 2]])
+def test_refuses_what_holds_no_verdicts(run_copy, tmp_path, content):
+    write_json(tmp_path / "v.json", content)
+    with pytest.raises(InputError, match=r"holds no verdicts; make it with ufm verify --json"):
+        write_report(run_copy, tmp_path / "v.json")

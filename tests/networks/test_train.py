@@ -1,0 +1,166 @@
+"""Training: reproducible, resumable to the bit, recorded every epoch, measured again from the weights."""
+
+import csv
+import dataclasses
+import math
+
+import pytest
+import torch
+
+import networks
+from networks.revalidate import remeasure
+from ufm import InputError, Point
+from validate import neural_collapse
+
+
+def rows_of(run):
+    return [{k: v for k, v in row.items() if not math.isnan(v)} for row in run.epochs]
+
+
+def test_a_run_has_everything_on_disk(trained, small_recipe):
+    assert [row["epoch"] for row in trained.epochs] == [1, 2, 3, 4, 5, 6]
+    assert list(trained.checkpoints) == [2, 4, 6]
+    assert all(trained.point(epoch).is_file() for epoch in range(1, 7))
+    assert trained.config["recipe"] == dataclasses.asdict(small_recipe)
+    assert "torch" in trained.config["versions"]
+    assert sorted(p.name for p in trained.path.iterdir()) == ["checkpoints", "config.json", "epochs.csv", "points"]
+
+
+def test_it_learns(trained):
+    first, last = trained.epochs[0], trained.epochs[-1]
+    assert last["loss"] < first["loss"]
+    assert last["test_accuracy"] > 0.7
+    assert last["nc1"] < first["nc1"]
+
+
+def test_recorded_metrics_are_those_of_the_recorded_point(trained):
+    point = Point.load(trained.last_point)
+    last = trained.epochs[-1]
+    for name, value in dataclasses.asdict(neural_collapse(point)).items():
+        assert last[name] == pytest.approx(value, rel=1e-9, abs=1e-12)
+    means = Point.load(trained.point(6))
+    torch.testing.assert_close(means.W, point.W)
+    for k in range(10):
+        torch.testing.assert_close(means.H[k], point.H[point.labels == k].mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_same_seed_same_run(trained, small_recipe, tmp_path):
+    again = networks.train(small_recipe, tmp_path / "again")
+    assert rows_of(again) == rows_of(trained)
+    other = networks.train(dataclasses.replace(small_recipe, seed=1, epochs=1), tmp_path / "other")
+    assert other.epochs[0]["loss"] != trained.epochs[0]["loss"]
+
+
+def test_resumed_is_uninterrupted(trained, small_recipe, tmp_path):
+    networks.train(dataclasses.replace(small_recipe, epochs=3), tmp_path / "cut")
+    resumed = networks.train(small_recipe, tmp_path / "cut", resume=True)
+    assert rows_of(resumed) == rows_of(trained)
+    assert Point.load(resumed.last_point).H.equal(Point.load(trained.last_point).H)
+
+
+def test_killed_between_two_writes_resumes_to_the_same_numbers(small_recipe, trained, tmp_path, monkeypatch):
+    """The process dies after epoch 4's row was written and before its training state was."""
+
+    def die(path, model, optimizer, epoch):
+        if epoch == 4:
+            raise KeyboardInterrupt
+        save(path, model, optimizer, epoch)
+
+    save = networks.train.__globals__["save_training"]
+    monkeypatch.setitem(networks.train.__globals__, "save_training", die)
+    with pytest.raises(KeyboardInterrupt):
+        networks.train(small_recipe, tmp_path / "run")
+    monkeypatch.undo()
+    resumed = networks.train(small_recipe, tmp_path / "run", resume=True)
+    assert rows_of(resumed) == rows_of(trained)
+
+
+def test_resume_needs_the_same_recipe(run_copy, small_recipe):
+    with pytest.raises(InputError, match=r"made with lr = 0.02, not 0.5; resume with the same recipe"):
+        networks.train(dataclasses.replace(small_recipe, lr=0.5), run_copy.path, resume=True)
+
+
+def test_an_existing_run_is_kept(run_copy, small_recipe):
+    with pytest.raises(InputError, match="--force"):
+        networks.train(small_recipe, run_copy.path)
+    assert len(run_copy.epochs) == 6
+
+
+def test_a_loss_that_explodes_is_refused_and_nothing_is_lost(small_recipe, tmp_path):
+    recipe = dataclasses.replace(small_recipe, lr=1e30)
+    with pytest.raises(InputError, match=r"the loss became .* in epoch 1; lower --lr \(the run keeps 0 epochs\)"):
+        networks.train(recipe, tmp_path / "run")
+
+
+def test_global_generator_is_left_alone(small_recipe, tmp_path):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    networks.train(dataclasses.replace(small_recipe, epochs=1), tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+BAD = [
+    ({"epochs": 0}, "epochs must be >= 1, got 0"),
+    ({"batch_size": 0}, "batch_size must be >= 1"),
+    ({"lr": -0.1}, "lr must be a finite number > 0, got -0.1"),
+    ({"lr": math.nan}, "lr must be a finite number > 0, got nan"),
+    ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
+    ({"weight_decay": -1e-3}, "weight_decay must be a finite number > 0"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD)
+def test_refuses_recipes(changes, message):
+    with pytest.raises(InputError, match=message):
+        networks.Recipe(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"data": "nothing"}, "unknown data set"), ({"model": "nothing"}, "unknown model"), ({"device": "tpu"}, "device")],
+)
+def test_refuses_what_does_not_exist_before_a_run_is_made(small_recipe, changes, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        networks.train(dataclasses.replace(small_recipe, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_checkpoint_measures_what_was_recorded(trained):
+    found = remeasure(trained)
+    assert [item.epoch for item in found] == [2, 4, 6]
+    assert max(item.deviation for item in found) < 1e-5
+
+
+def test_a_swapped_checkpoint_is_seen(run_copy):
+    run_copy.checkpoint(4).write_bytes(run_copy.checkpoint(2).read_bytes())
+    found = {item.epoch: item.deviation for item in remeasure(run_copy)}
+    assert found[4] > 1e-2
+    assert max(found[2], found[6]) < 1e-5
+
+
+def test_a_changed_record_is_seen(run_copy):
+    rows = run_copy.epochs
+    rows[1]["nc1"] *= 1.01
+    run_copy.write_epochs(rows)
+    assert {item.epoch for item in remeasure(run_copy) if item.deviation > 1e-3} == {2}
+
+
+def test_an_epoch_without_a_record_does_not_agree(run_copy):
+    run_copy.write_epochs(run_copy.epochs[:1])
+    assert all(item.deviation == math.inf for item in remeasure(run_copy))
+
+
+def test_checkpoint_of_another_model_is_refused(run_copy):
+    config = run_copy.config
+    config["recipe"]["width"] = 33
+    run_copy.write_config(config)
+    with pytest.raises(InputError, match="does not fit the run's model"):
+        remeasure(run_copy)
+
+
+def test_no_pickle_is_written(trained):
+    kinds = {path.suffix for path in trained.path.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".csv", ".safetensors"}
+    with (trained.path / "epochs.csv").open() as file:
+        assert len({len(row) for row in csv.reader(file)}) == 1

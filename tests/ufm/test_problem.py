@@ -1,0 +1,86 @@
+"""A Problem refuses what cannot be posed, and moves points between one row a class and one a sample."""
+
+import math
+
+import pytest
+import torch
+
+from tests.cases import DECAY, PROBLEMS, random_point
+from ufm import InputError, Point, Problem
+
+BAD = {
+    "K = 1": (lambda: Problem.balanced(1, 3, 2, **DECAY), "K >= 2 classes.*1"),
+    "K = 1 by counts": (lambda: Problem((3,), 2, **DECAY), "K >= 2 classes, got K = 1"),
+    "no counts": (lambda: Problem(3, 2, **DECAY), "must list n_k"),
+    "n = 0": (lambda: Problem.balanced(3, 0, 2, **DECAY), r"n_k >= 1 of samples, got \[0"),
+    "n not whole": (lambda: Problem((2, 2.5), 2, **DECAY), r"got \[2.5\]"),
+    "d = 0": (lambda: Problem.balanced(3, 2, 0, **DECAY), "dimension d must be a whole number >= 1, got 0"),
+    "lambda_w < 0": (
+        lambda: Problem((2, 2), 2, lambda_w=-1, lambda_h=1),
+        "lambda_w must be a finite number > 0, got -1",
+    ),
+    "lambda_h = 0": (lambda: Problem((2, 2), 2, lambda_w=1, lambda_h=0), "lambda_h must be a finite number > 0, got 0"),
+    "lambda_b < 0": (lambda: Problem((2, 2), 2, **DECAY, lambda_b=-0.1), "lambda_b must be a finite number >= 0"),
+    "NaN": (lambda: Problem((2, 2), 2, lambda_w=math.nan, lambda_h=1), "lambda_w must be a finite number > 0, got nan"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD)
+def test_refuses(make, message):
+    with pytest.raises(InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes():
+    problem = PROBLEMS["imbalanced"]
+    assert (problem.num_classes, problem.num_samples) == (3, 8)
+    assert problem.num_variables == 3 * 4 + 4 * 8 + 3
+    assert problem.labels.tolist() == [0, 1, 1, 2, 2, 2, 2, 2]
+    assert PROBLEMS["no bias"].num_variables == 3 * 4 + 4 * 6
+    with pytest.raises(InputError, match="not balanced"):
+        _ = problem.per_class
+
+
+def test_gradient_scale_bounds_the_decay_gradient_below_the_origin():
+    problem = PROBLEMS["balanced"]
+    for seed in range(20):
+        point = random_point(problem, seed, scale=0.5)
+        if float(problem.objective(point)) <= math.log(problem.num_classes):
+            decay = math.hypot(problem.lambda_w * point.W.norm(), problem.lambda_h * point.H.norm())
+            assert decay <= problem.gradient_scale
+
+
+@pytest.mark.parametrize("name", ["balanced", "imbalanced"])
+def test_class_means_and_expansion(name):
+    problem = PROBLEMS[name]
+    point = random_point(problem)
+    means = problem.class_means(point)
+    for k in range(problem.num_classes):
+        torch.testing.assert_close(means.H[k], point.H[problem.labels == k].mean(0))
+    assert torch.equal(problem.expand(means).H, means.H[problem.labels])
+    shuffled = torch.randperm(problem.num_samples, generator=torch.Generator().manual_seed(1))
+    moved = Point(point.W, point.H[shuffled], point.b, problem.labels[shuffled])
+    torch.testing.assert_close(problem.class_means(moved).H, means.H)
+
+
+MISFITS = {
+    "rows": (lambda p: Point(p.W, p.H[:-1], p.b), "H must have N = 12 or K = 4 rows, got 11"),
+    "width": (lambda p: Point(p.W[:, 1:], p.H[:, 1:], p.b), "K = 4, d = 6, but W has shape"),
+    "labels": (lambda p: Point(p.W, p.H, p.b, torch.zeros(12, dtype=torch.int64)), "labels count"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), MISFITS.values(), ids=MISFITS)
+def test_points_that_do_not_fit(spoil, message):
+    problem = PROBLEMS["balanced"]
+    with pytest.raises(InputError, match=message):
+        problem.objective(spoil(random_point(problem)))
+
+
+def test_objective_is_differentiable():
+    problem = PROBLEMS["balanced"]
+    point = random_point(problem)
+    W = point.W.clone().requires_grad_()
+    problem.objective(Point(W, point.H, point.b)).backward()
+    torch.testing.assert_close(W.grad, problem.gradient(point).W)

@@ -1,0 +1,227 @@
+"""Every theorem holds where it should, says so where it does not apply, and fails on an error planted for it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import ufm
+from tests.cases import DECAY, PROBLEMS, orthogonal, random_point
+from ufm import THEOREMS, Problem
+from ufm.certificates import descent_direction
+from ufm.evidence import Evidence
+from ufm.theorems import worst_of
+from ufm.verification import judge
+
+PROBLEM = PROBLEMS["balanced"]
+BY_NAME = {theorem.name: theorem for theorem in THEOREMS}
+
+
+@pytest.fixture(scope="module")
+def sound():
+    """Evidence with everything computed, to be copied and spoiled."""
+    evidence = Evidence(PROBLEM, starts=2)
+    for theorem in THEOREMS:
+        judge(theorem, PROBLEM, evidence)
+    return evidence
+
+
+def spoiled(evidence: Evidence, **changes) -> Evidence:
+    copy = Evidence(evidence.problem, evidence.seed, evidence.starts)
+    vars(copy).update(vars(evidence))
+    # What follows from the solutions and saddles is collected again.
+    vars(copy).pop("critical_points", None)
+    vars(copy).update(changes)
+    return copy
+
+
+def with_solution(evidence: Evidence, **parts) -> Evidence:
+    """The second of the free solutions with parts of its point changed by functions of them."""
+    first, second = evidence.solutions
+    point = replace(second.point, **{name: change(getattr(second.point, name)) for name, change in parts.items()})
+    return spoiled(evidence, solutions=[first, replace(second, point=point)])
+
+
+def one_row_moved(H):
+    H = H.clone()
+    H[0, 0] += 1e-5
+    return H
+
+
+def wrong_spectrum(evidence: Evidence) -> Evidence:
+    spectra = dict(evidence.spectra)
+    point, levels = spectra["origin"]
+    spectra["origin"] = point, replace(levels, values=levels.values * (1 + 1e-9))
+    return spoiled(evidence, spectra=spectra)
+
+
+def wrong_multiplicity(evidence: Evidence) -> Evidence:
+    point, levels = evidence.spectra["minimiser"]
+    multiplicities = levels.multiplicities.clone()
+    multiplicities[levels.values.abs() <= levels.tolerance] += 1
+    changed = replace(levels, multiplicities=multiplicities)
+    return spoiled(evidence, spectra=evidence.spectra | {"minimiser": (point, changed)})
+
+
+def stuck_at_a_saddle(evidence: Evidence) -> Evidence:
+    """One descent ends at the rank-2 saddle: a critical point, not a global minimiser."""
+    first, second = evidence.solutions
+    point = PROBLEM.expand(evidence.saddles[2])
+    value = float(PROBLEM.objective(point))
+    return spoiled(evidence, solutions=[first, replace(second, point=point, value=value)])
+
+
+def stuck_above_threshold(evidence: Evidence) -> Evidence:
+    """The sibling above the threshold keeps a classifier."""
+    found = evidence.threshold_solutions
+    above = replace(found[1.1], point=replace(found[1.1].point, W=found[1.1].point.W + 1e-3))
+    return spoiled(evidence, threshold_solutions=found | {1.1: above})
+
+
+def rotated_features(evidence: Evidence) -> Evidence:
+    return with_solution(evidence, H=lambda H: H @ orthogonal(PROBLEM.dim))
+
+
+PLANTED = {
+    "within-class collapse": lambda e: with_solution(e, H=one_row_moved),
+    "zero row sum": lambda e: with_solution(e, W=lambda W: W + 1e-5),
+    "balance": lambda e: with_solution(e, W=lambda W: 1.0001 * W),
+    "isotropic residual": lambda e: with_solution(e, b=lambda b: b + torch.tensor([1e-3, -1e-3, 0, 0])),
+    "averaging descends": lambda e: spoiled(e, averaged_points=[random_point(PROBLEM, scale=9)] * 6),
+    "global optimality": stuck_at_a_saddle,
+    "ETF geometry": stuck_at_a_saddle,
+    "self-duality": rotated_features,
+    "closed-form scale": lambda e: with_solution(e, W=lambda W: 1.0001 * W, H=lambda H: H / 1.0001),
+    "zero bias": lambda e: with_solution(e, b=lambda b: b + 1e-5),
+    "collapse threshold": stuck_above_threshold,
+    "zero saddle": lambda e: spoiled(
+        e, certificates=e.certificates | {0: ufm.certify(PROBLEM, e.minimizer)}, origin=e.minimizer
+    ),
+    "saddles of every rank": lambda e: spoiled(e, saddles=e.saddles | {1: e.minimizer}),
+    "exact spectrum": wrong_spectrum,
+    "nondegeneracy": wrong_multiplicity,
+}
+
+
+def test_every_theorem_has_a_planted_error():
+    """Weak duality is about every point there is: its error is planted in the bound, below."""
+    assert set(PLANTED) | {"weak duality"} == set(BY_NAME)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_holds(name, sound):
+    verdict = judge(BY_NAME[name], PROBLEM, sound)
+    assert verdict.status == "holds", verdict
+    assert verdict.worst <= verdict.tolerance
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_error_is_caught(name, sound):
+    verdict = judge(BY_NAME[name], PROBLEM, PLANTED[name](sound))
+    assert verdict.status == "fails", verdict
+    assert verdict.worst > verdict.tolerance
+
+
+def test_bound_of_a_stronger_problem_is_caught(sound, monkeypatch):
+    """The bound is computed for 1.5 times the feature decay: at that problem's minimiser it is too high."""
+    stronger = replace(PROBLEM, lambda_h=1.5 * PROBLEM.lambda_h)
+    evidence = spoiled(sound, random_points=[ufm.global_minimizer(stronger)])
+    assert judge(BY_NAME["weak duality"], PROBLEM, evidence).status == "holds"
+    monkeypatch.setattr("ufm.theorems.lower_bound", lambda problem, point: ufm.lower_bound(stronger, point))
+    assert judge(BY_NAME["weak duality"], PROBLEM, evidence).status == "fails"
+
+
+@pytest.mark.parametrize("name", ["zero saddle", "saddles of every rank"])
+def test_curvature_that_is_not_the_second_form_is_caught(name, sound, monkeypatch):
+    def wrong(problem, point):
+        direction, curvature = descent_direction(problem, point)
+        return direction, curvature * (1 + 1e-6)
+
+    monkeypatch.setattr("ufm.theorems.descent_direction", wrong)
+    assert judge(BY_NAME[name], PROBLEM, sound).status == "fails"
+
+
+EMPTY = {
+    "solutions": [],
+    "critical_points": [],
+    "saddles": {},
+    "certificates": {},
+    "random_points": [],
+    "averaged_points": [],
+    "spectra": {},
+}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_no_claim_holds_when_there_is_nothing_to_look_at(name, sound):
+    """A check without material fails, or stops; it never holds."""
+    evidence = spoiled(sound, **EMPTY, threshold_solutions={}, minimizer=None, closed_form=None)
+    try:
+        status = judge(BY_NAME[name], PROBLEM, evidence).status
+    except (KeyError, AttributeError, ValueError):
+        return
+    assert status == "fails"
+
+
+def test_nan_never_holds():
+    assert worst_of([0.0, float("nan")]) == float("inf")
+    assert worst_of([]) == float("inf")
+    assert worst_of([1e-9, 1e-12]) == 1e-9
+
+
+UNCOVERED = {
+    "within-class collapse": Problem.balanced(4, 1, 4, **DECAY),
+    "averaging descends": Problem.balanced(4, 1, 4, **DECAY),
+    "global optimality": PROBLEMS["d < K - 1"],
+    "ETF geometry": PROBLEMS["imbalanced"],
+    "self-duality": PROBLEMS["imbalanced"],
+    "closed-form scale": PROBLEMS["d < K - 1"],
+    "zero bias": PROBLEMS["no bias"],
+    "collapse threshold": PROBLEMS["imbalanced"],
+    "zero saddle": PROBLEMS["strong decay"],
+    "saddles of every rank": PROBLEMS["two classes"],
+    "exact spectrum": Problem.balanced(10, 50, 10, **DECAY),
+    "nondegeneracy": PROBLEMS["strong decay"],
+    "zero row sum": PROBLEMS["strong decay"],
+    "balance": PROBLEMS["strong decay"],
+    "isotropic residual": PROBLEMS["strong decay"],
+}
+
+
+@pytest.mark.parametrize("name", UNCOVERED)
+def test_hypotheses_that_do_not_hold_mean_not_covered(name):
+    verdict = judge(BY_NAME[name], UNCOVERED[name], None)
+    assert verdict.status == "not covered"
+    assert verdict.worst is None
+    assert verdict.note.startswith("needs ")
+
+
+def test_only_weak_duality_is_about_every_problem():
+    assert set(BY_NAME) - set(UNCOVERED) == {"weak duality"}
+
+
+def test_every_statement_and_source_is_there():
+    for theorem in THEOREMS:
+        assert theorem.statement
+        assert theorem.source
+        assert theorem.check.__doc__ or "_strictness" in theorem.check.__code__.co_names
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_nothing_fails_on_any_problem(problem):
+    verdicts = ufm.verify(problem, starts=2)
+    assert [verdict.claim for verdict in verdicts] == list(BY_NAME)
+    assert [verdict for verdict in verdicts if verdict.status == "fails"] == []
+    assert any(verdict.status == "holds" for verdict in verdicts)
+
+
+def test_progress_sees_every_theorem():
+    seen = []
+
+    def track(theorems):
+        for theorem in theorems:
+            seen.append(theorem.name)
+            yield theorem
+
+    ufm.verify(PROBLEMS["two classes"], starts=1, track=track)
+    assert seen == list(BY_NAME)

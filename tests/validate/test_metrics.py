@@ -1,0 +1,145 @@
+"""NC1 to NC4 against their definitions in numpy, on known points, and where naive routes break."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import ufm
+from tests.cases import PROBLEMS, orthogonal, random_point
+from ufm import InputError, Point
+from validate import neural_collapse
+
+
+def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
+    """The definitions of Zhu et al. through d x d covariances and numpy's pseudo-inverse, by loops."""
+    W, H, b, y = point.W.numpy(), point.H.numpy(), point.b.numpy(), labels.numpy()
+    K, d = W.shape
+    means = np.stack([H[y == k].mean(0) for k in range(K)])
+    overall = H.mean(0)
+    within, between = np.zeros((d, d)), np.zeros((d, d))
+    for h, k in zip(H, y, strict=True):
+        within += np.outer(h - means[k], h - means[k]) / len(H)
+    for mean in means:
+        between += np.outer(mean - overall, mean - overall) / K
+    simplex = (np.eye(K) - 1 / K) / math.sqrt(K - 1)
+
+    def distance(gram):
+        return np.linalg.norm(gram / np.linalg.norm(gram) - simplex)
+
+    nearest = np.array([np.argmin(np.linalg.norm(means - h, axis=1)) for h in H])
+    return {
+        "nc1": np.trace(within @ np.linalg.pinv(between, rcond=1e-12)) / K,
+        "nc2": distance(W @ W.T),
+        "nc3": distance(W @ (means - overall).T),
+        "nc4": np.linalg.norm(b + W @ overall),
+        "nearest_center_disagreement": np.mean((H @ W.T + b).argmax(1) != nearest),
+    }
+
+
+@pytest.mark.parametrize("name", ["balanced", "imbalanced", "two classes", "d < K - 1", "d = 1"])
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_the_definitions(name, seed):
+    problem = PROBLEMS[name]
+    point = random_point(problem, seed)
+    found = dataclasses.asdict(neural_collapse(point, problem.labels))
+    for metric, value in naive(point, problem.labels).items():
+        assert found[metric] == pytest.approx(value, rel=1e-9, abs=1e-14), metric
+    assert found["rank"] == min(problem.num_classes - 1, problem.dim)
+
+
+def test_zero_at_the_minimiser():
+    problem = PROBLEMS["balanced"]
+    point = ufm.minimize(problem, tol=1e-13, reduce=False).point
+    metrics = neural_collapse(point, problem.labels)
+    assert metrics.nc1 < 1e-20
+    assert max(metrics.nc2, metrics.nc3, metrics.nc4) < 1e-10
+    assert metrics.nearest_center_disagreement == 0
+    assert metrics.condition == pytest.approx(1)
+
+
+PLANTED = {
+    "nc1": lambda p: dataclasses.replace(p, H=p.H + 0.1 * torch.randn(p.H.shape, dtype=torch.float64)),
+    "nc2": lambda p: dataclasses.replace(p, W=p.W * torch.tensor([[1.0], [1.1], [1.0], [1.0]], dtype=torch.float64)),
+    "nc3": lambda p: dataclasses.replace(p, H=p.H @ orthogonal(6)),
+    "nc4": lambda p: dataclasses.replace(p, b=p.b + 0.01),
+    "nearest_center_disagreement": lambda p: dataclasses.replace(p, W=p.W.roll(1, 0)),
+}
+
+
+@pytest.mark.parametrize("metric", PLANTED)
+def test_planted_departures_are_seen(metric):
+    problem = PROBLEMS["balanced"]
+    point = PLANTED[metric](problem.expand(ufm.global_minimizer(problem)))
+    assert getattr(neural_collapse(point, problem.labels), metric) > 1e-4
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-6, 1e-9])
+def test_nc1_is_exact_deep_into_collapse(scale):
+    """Features mean_k + scale * noise, noise orthogonal to the means' span: NC1 falls as scale^2, exactly."""
+    K, n, d = 4, 5, 12
+    generator = torch.Generator().manual_seed(0)
+    means = torch.randn(K, d, generator=generator, dtype=torch.float64)
+    noise = torch.randn(K, n, d, generator=generator, dtype=torch.float64)
+    noise -= noise.mean(1, keepdim=True)
+    labels = torch.arange(K).repeat_interleave(n)
+
+    def nc1(size):
+        H = (means[:, None] + size * noise).reshape(K * n, d)
+        return neural_collapse(Point(torch.ones(K, d, dtype=torch.float64), H, torch.zeros(K).double()), labels).nc1
+
+    # Rounding of mean + scale * noise itself, about 1e-16 / scale of each deviation, is all that is lost.
+    assert nc1(scale) == pytest.approx(scale**2 * nc1(1.0), rel=1e-5 if scale < 1e-8 else 1e-7)
+
+
+def test_invariances():
+    problem = PROBLEMS["imbalanced"]
+    point, labels = random_point(problem), problem.labels
+    reference = dataclasses.asdict(neural_collapse(point, labels))
+    shift = torch.full((problem.dim,), 3.0, dtype=torch.float64)
+    for other in (point.rotated(orthogonal(problem.dim)), Point(point.W, point.H + shift, point.b - point.W @ shift)):
+        assert dataclasses.asdict(neural_collapse(other, labels)) == pytest.approx(reference, rel=1e-9)
+
+
+def test_collapsed_point_stands_for_its_samples():
+    problem = PROBLEMS["imbalanced"]
+    means = problem.class_means(random_point(problem))
+    short = dataclasses.asdict(neural_collapse(means, problem.labels))
+    full = dataclasses.asdict(neural_collapse(problem.expand(means), problem.labels))
+    for name in ("nc2", "nc3", "nc4", "condition"):
+        assert short[name] == pytest.approx(full[name], rel=1e-12)
+    assert short["nc1"] == 0.0
+
+
+def test_where_a_metric_has_no_value():
+    zeros = Point(torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3))
+    metrics = neural_collapse(zeros)
+    assert math.isnan(metrics.nc1)
+    assert math.isnan(metrics.nc2)
+    spread = Point(torch.ones(2, 1), torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]), torch.zeros(2))
+    assert neural_collapse(spread, torch.tensor([0, 0, 1, 1])).nc1 == math.inf
+
+
+LABELS = {
+    "none for samples": (None, "pass the labels"),
+    "too few": (torch.zeros(5, dtype=torch.int64), "5 labels for 8 rows"),
+    "out of range": (torch.full((8,), 3), r"must lie in 0 \.\. 2"),
+    "negative": (torch.full((8,), -1), r"must lie in 0 \.\. 2"),
+    "not whole": (torch.zeros(8), "vector of integers"),
+    "an empty class": (torch.zeros(8, dtype=torch.int64), "no sample of class 1"),
+}
+
+
+@pytest.mark.parametrize(("labels", "message"), LABELS.values(), ids=LABELS)
+def test_refuses_labels(labels, message):
+    with pytest.raises(InputError, match=message):
+        neural_collapse(random_point(PROBLEMS["imbalanced"]), labels)
+
+
+def test_float32_features_are_measured_in_float64():
+    problem = PROBLEMS["balanced"]
+    point = random_point(problem).to(torch.float32)
+    ours = dataclasses.asdict(neural_collapse(point, problem.labels))
+    assert ours == dataclasses.asdict(neural_collapse(point.double(), problem.labels))

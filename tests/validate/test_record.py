@@ -1,0 +1,57 @@
+"""The run directory: nothing is overwritten unasked, and damage is named."""
+
+import pytest
+
+from ufm import InputError
+from validate import Run
+from validate.provenance import provenance
+
+
+def test_round_trip(tmp_path):
+    run = Run.create(tmp_path / "a" / "run", {"x": 1})
+    assert run.name == "run"
+    assert Run.open(run.path).config == {"x": 1}
+    assert run.epochs == []
+    rows = [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": float("nan")}]
+    run.write_epochs(rows)
+    assert run.epochs[0] == {"epoch": 1.0, "loss": 0.1 + 0.2}
+    assert run.epochs[1]["loss"] != run.epochs[1]["loss"]
+
+
+def test_an_existing_run_is_replaced_only_with_force(tmp_path):
+    run = Run.create(tmp_path / "run", {"x": 1})
+    with pytest.raises(InputError, match=r"exists; resume it with --resume, replace it with --force"):
+        Run.create(run.path, {"x": 2})
+    assert run.config == {"x": 1}
+    assert Run.create(run.path, {"x": 2}, force=True).config == {"x": 2}
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_what_is_not_a_run_is_never_removed(tmp_path, force):
+    (tmp_path / "precious").write_text("keep")
+    with pytest.raises(InputError, match="exists and is not a run"):
+        Run.create(tmp_path, {}, force=force)
+    assert (tmp_path / "precious").read_text() == "keep"
+
+
+def test_missing_and_damaged(tmp_path):
+    with pytest.raises(InputError, match="no run at"):
+        Run.open(tmp_path)
+    run = Run.create(tmp_path / "run", {})
+    (run.path / "epochs.csv").write_text("epoch,loss\n1,much\n")
+    with pytest.raises(InputError, match="damaged"):
+        _ = run.epochs
+
+
+def test_checkpoints_are_listed_by_epoch(tmp_path):
+    run = Run.create(tmp_path / "run", {})
+    for epoch in (10, 2, 10_000):
+        run.checkpoint(epoch).parent.mkdir(exist_ok=True)
+        run.checkpoint(epoch).write_text("")
+    assert list(run.checkpoints) == [2, 10, 10_000]
+
+
+def test_provenance_names_versions():
+    found = provenance()
+    assert found["versions"]["torch"].split(".")[0].isdigit()
+    assert found["git"] is None or len(found["git"].split("+")[0]) == 40
