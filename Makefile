@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m cli
 RUNS ?= runs
+# pip shows its progress to a terminal and keeps quiet elsewhere.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
 
 .PHONY: verify test format clean
 .DELETE_ON_ERROR:
@@ -27,11 +29,12 @@ format: .venv/ready-test
 	$(BIN)/ruff format .
 
 .venv/ready: setup.cfg pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "setting up .venv: about 5 GB and a few minutes, once"
+	$(INSTALL) --editable .
 	touch .venv/ready
 
 .venv/ready-test: .venv/ready
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(INSTALL) --editable ".[test]"
 	touch .venv/ready-test
 
 .venv/bin/python:
