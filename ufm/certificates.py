@@ -9,10 +9,9 @@ import torch
 from .bias import with_optimal_bias
 from .point import Point
 from .problem import Problem
-from .spectra import CRITICAL, Spectrum, orbit_dimension, reduced_jet, row_space, spectrum
+from .spectra import CRITICAL, Spectrum, block_spectrum, orbit_dimension, reduced_jet, row_space
 
 GAP = 1e-8  # a duality gap below this fraction of log K proves a global minimiser
-DENSE = 3000  # the largest reduced Hessian whose eigenvalues are computed for a certificate
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +138,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
     value = float(jet.value)
     rank = row_space(problem, point.W)[1]
     critical = relative <= CRITICAL
-    size = problem.num_classes * (2 * rank + problem.bias)
-    levels = spectrum(problem, point) if critical and size <= DENSE else None
+    levels = block_spectrum(problem, problem.class_means(point)) if critical else None
     optimal = abs(value - bound) <= GAP * math.log(problem.num_classes) and top <= problem.ridge * (1 + 1e-6)
     direction = None if optimal or not critical else _negative_direction(problem, point, levels)
     return Certificate(

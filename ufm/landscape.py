@@ -125,10 +125,11 @@ class Jet:
         f = self.landscape
         return self.curvature(change / f.roots + db[..., None, :]) * (f.roots / f.num_samples)
 
-    def hessian(self, batch: int = 256) -> torch.Tensor:
-        """The dense symmetric Hessian, (size, size): for small landscapes only."""
+    def hessian(self, batch: int | None = None) -> torch.Tensor:
+        """The dense symmetric Hessian, (size, size), `batch` columns at a time: for small landscapes only."""
         identity = torch.eye(self.landscape.size, dtype=self.W.dtype, device=self.W.device)
         if not len(identity):
             return identity
+        batch = batch or max(1, 2**22 // self.G.numel())
         columns = torch.cat([self.hvp(block) for block in identity.split(batch)])
         return (columns + columns.T) / 2

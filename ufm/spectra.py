@@ -1,4 +1,4 @@
-"""The exact spectrum of the Hessian at any critical point, at a cost that depends on neither n nor d.
+"""The spectrum of the Hessian: exact at critical points, its two ends anywhere.
 
 At a critical point features are collapsed, h_{k,i} = h_k in the row space of W (rank r, orthonormal
 basis V_r), so the Hessian over all K d + d N + K variables is orthogonally similar to
@@ -6,37 +6,55 @@ basis V_r), so the Hessian over all K d + d N + K variables is orthogonally simi
   2. [[lW I, G~^T], [G~, lH I]] of size 2K, each eigenvalue d - r times: the singular values sigma of G~
      give (lW + lH)/2 +- sqrt(((lW - lH)/2)^2 + sigma^2);
   3. W^T S_k W / N + lH I for each class, each eigenvalue n_k - 1 times (features moving within a class).
+At the simplex ETF and at the balanced origin the symmetric group splits these further (`ufm.symmetric`).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 
-from .errors import require
+from .extremes import Operator, ends
 from .landscape import Jet
 from .point import Point
 from .problem import Problem
+from .symmetric import Level, minimizer_levels, symmetric_levels
 
 CRITICAL = 1e-7  # a relative gradient norm below this counts as critical
 ZERO = 1e-9  # an eigenvalue below this fraction of the largest counts as zero
+DENSE = 3000  # the largest reduced Hessian whose eigenvalues are all computed
+
+SYMMETRIC, BLOCKS, ENDS = "symmetric blocks", "blocks", "matrix-free ends"
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """Eigenvalues of the Hessian, ascending, with multiplicities.
 
-    values (m,) float64, multiplicities (m,) int64; `size` is their total, the number of variables.
-    An eigenvalue within `tolerance` of zero counts as zero. Values are as computed: equal eigenvalues
-    of different blocks stand apart, `merged` puts them together.
+    values (m,) float64, multiplicities (m,) int64; num_variables is the size of the Hessian.
+    method  "symmetric blocks" (the simplex ETF or the origin in closed form), "blocks" (any critical point), or
+            "matrix-free ends": the k smallest and k largest found by Lanczos iteration, each listed once;
+            one that is repeated may be listed fewer times than it occurs
+    tolerance  an eigenvalue within it of zero counts as zero; where only the ends are known, the largest
+            residual |H v - value v| as well
+    Values are as computed: equal eigenvalues of different blocks stand apart, `merged` puts them together.
     """
 
     values: torch.Tensor
     multiplicities: torch.Tensor
     tolerance: float
+    num_variables: int
+    method: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every eigenvalue is here; if not, index, nullity and condition are None."""
+        return self.method != ENDS
 
     @property
     def size(self) -> int:
+        """How many eigenvalues are listed, with multiplicities."""
         return int(self.multiplicities.sum())
 
     @property
@@ -48,18 +66,20 @@ class Spectrum:
         return float(self.values[-1])
 
     @property
-    def index(self) -> int:
+    def index(self) -> int | None:
         """The number of negative eigenvalues."""
-        return int(self.multiplicities[self.values < -self.tolerance].sum())
+        return int(self.multiplicities[self.values < -self.tolerance].sum()) if self.complete else None
 
     @property
-    def nullity(self) -> int:
+    def nullity(self) -> int | None:
         """The number of zero eigenvalues."""
-        return int(self.multiplicities[self.values.abs() <= self.tolerance].sum())
+        return int(self.multiplicities[self.values.abs() <= self.tolerance].sum()) if self.complete else None
 
     @property
-    def condition(self) -> float:
+    def condition(self) -> float | None:
         """The largest over the smallest positive eigenvalue; inf when none is positive."""
+        if not self.complete:
+            return None
         positive = self.values[self.values > self.tolerance]
         return float(positive[-1] / positive[0]) if len(positive) else math.inf
 
@@ -76,44 +96,123 @@ class Spectrum:
         return replace(self, values=sums / counts, multiplicities=counts)
 
 
-def spectrum(problem: Problem, point: Point) -> Spectrum:
-    """The exact spectrum of the Hessian of f at a critical point (any class counts, any d, any rank).
+def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spectrum:
+    """The spectrum of the Hessian of f at a point (any class counts, any d, any rank), in float64.
 
-    Equivalent to torch.linalg.eigvalsh of the dense (num_variables)^2 Hessian, by the three blocks of
-    the module's docstring. Works in float64 on the class means of `point`. Raises InputError when the
-    point is not critical (relative gradient norm above 1e-7): the blocks say nothing there.
+    point   None stands for the global minimiser in closed form, which is never formed: any K, n, d in
+            milliseconds (raises NoClosedForm where none is known)
+    k       how many eigenvalues at each end, where only the ends can be had
+
+    At a critical point (relative gradient norm at most 1e-7) it is complete and exact, equivalent to
+    torch.linalg.eigvalsh of the dense (num_variables)^2 Hessian: through the symmetric group at the closed
+    form's simplex ETF and the balanced origin, else by the three blocks of the module's docstring. Where
+    the reduced Hessian is too large (more than 3,000 rows), and at points that are not critical, where the
+    blocks say nothing, the result holds the two ends alone; `method` and `complete` say so.
     """
-    means = problem.class_means(point.double())
-    relative = relative_gradient(problem, means)
-    require(
-        relative <= CRITICAL,
-        f"the spectrum is exact at critical points only, and the relative gradient norm here is {relative:.1e} "
-        f"> {CRITICAL:.0e}; start ufm.minimize from this point first",
-    )
-    basis, rank = row_space(problem, means.W)
-    jet = reduced_jet(problem, means, basis)
-    parts = [(torch.linalg.eigvalsh(jet.hessian()), 1)]
-    if rank < problem.dim:
-        sigma = torch.linalg.svdvals(jet.G)
-        centre, half = (problem.lambda_w + problem.lambda_h) / 2, (problem.lambda_w - problem.lambda_h) / 2
-        root = (half**2 + sigma**2).sqrt()
-        parts.append((torch.cat([centre - root, centre + root]), problem.dim - rank))
-    parts += _within_classes(problem, means.W @ basis, jet)
-    values = torch.cat([v.reshape(-1).cpu() for v, _ in parts])
-    multiplicities = torch.cat([torch.full((v.numel(),), m, dtype=torch.int64) for v, m in parts])
+    if point is None:
+        return _symmetric(problem, minimizer_levels(problem))
+    point = point.double()
+    if relative_gradient(problem, point) > CRITICAL:
+        f, x = problem.landscape_at(point)
+        return _ends(problem, [Operator(f.jet(x).hvp, f.size, x.device)], [], k)
+    means = problem.class_means(point)
+    complete = block_spectrum(problem, means)
+    if complete:
+        return complete
+    split = Split.at(problem, means)
+    known = [values for values, multiplicity in split.known() if multiplicity]
+    return _ends(problem, [split.reduced, split.within], known, k)
+
+
+def block_spectrum(problem: Problem, means: Point) -> Spectrum | None:
+    """The complete spectrum at a collapsed critical point; None where the reduced Hessian is too large."""
+    levels = symmetric_levels(problem, means)
+    if levels is not None:
+        return _symmetric(problem, levels)
+    split = Split.at(problem, means)
+    if split.reduced.size > DENSE:
+        return None
+    values, multiplicities = zip(*split.levels(), strict=True)
+    counts = [torch.full((len(v),), m, dtype=torch.int64) for v, m in zip(values, multiplicities, strict=True)]
+    return _sorted(problem, torch.cat(values), torch.cat(counts), ZERO, BLOCKS)
+
+
+def _symmetric(problem: Problem, levels: Iterable[Level]) -> Spectrum:
+    values, counts = zip(*levels, strict=True)
+    return _sorted(problem, torch.tensor(values, dtype=torch.float64), torch.tensor(counts), 1e-15, SYMMETRIC)
+
+
+def _ends(problem: Problem, operators: list[Operator], known: list[torch.Tensor], k: int) -> Spectrum:
+    """The k values at each end of the union of the operators' spectra and the known eigenvalues."""
+    found = [ends(operator, k) for operator in operators if operator.size]
+    low = torch.cat([*(low for low, _, _ in found), *known]).sort().values[:k]
+    high = torch.cat([*(high for _, high, _ in found), *known]).sort().values[-k:]
+    values = torch.cat([low, high])
+    listed = _sorted(problem, values, torch.ones(len(values), dtype=torch.int64), ZERO, ENDS)
+    return replace(listed, tolerance=max([listed.tolerance, *(residual for _, _, residual in found)]))
+
+
+def _sorted(problem: Problem, values: torch.Tensor, counts: torch.Tensor, zero: float, method: str) -> Spectrum:
+    values, counts = values[counts > 0], counts[counts > 0]
     order = values.argsort()
-    return Spectrum(values[order], multiplicities[order], ZERO * float(values.abs().max()))
+    tolerance = zero * float(values.abs().max())
+    return Spectrum(values[order], counts[order], tolerance, problem.num_variables, method)
 
 
-def _within_classes(problem: Problem, W: torch.Tensor, jet: Jet) -> list[tuple[torch.Tensor, int]]:
-    """Block 3: W (K, r) in row-space coordinates; eigenvalues and how often each occurs."""
-    N, lH, rank = problem.num_samples, problem.lambda_h, W.shape[1]
-    columns = W.T[:, None, :].expand(rank, problem.num_classes, -1)
-    SW = torch.stack([jet.curvature(column) for column in columns], -1) if rank else W.new_zeros(len(W), len(W), 0)
-    curved = torch.linalg.eigvalsh(torch.einsum("cr,kcs->krs", W, SW) / N) + lH
-    parts = [(curved[k], n - 1) for k, n in enumerate(problem.class_counts) if n > 1]
-    flat = (problem.dim - rank) * (problem.num_samples - problem.num_classes)
-    return [*parts, (W.new_tensor([lH]), flat)] if flat else parts
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The three blocks of the module's docstring at a collapsed critical point.
+
+    W (K, r) in row-space coordinates; jet of the reduced problem there.
+    """
+
+    problem: Problem
+    W: torch.Tensor
+    jet: Jet
+
+    @classmethod
+    def at(cls, problem: Problem, means: Point) -> "Split":
+        basis, _ = row_space(problem, means.W)
+        return cls(problem, means.W @ basis, reduced_jet(problem, means, basis))
+
+    @property
+    def reduced(self) -> Operator:
+        """Block 1 as an operator."""
+        return Operator(self.jet.hvp, self.jet.landscape.size, self.W.device)
+
+    @property
+    def within(self) -> Operator:
+        """Block 3 as an operator, over the classes of several samples."""
+        several = torch.tensor([n > 1 for n in self.problem.class_counts], device=self.W.device)
+        K, rank = self.W.shape
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            change = v.new_zeros(K, rank)
+            change[several] = v.view(-1, rank)
+            image = self.jet.curvature(change @ self.W.T) @ self.W / self.problem.num_samples
+            return (image + self.problem.lambda_h * change)[several].reshape(-1)
+
+        return Operator(product, int(several.sum()) * rank, self.W.device)
+
+    def known(self) -> list[tuple[torch.Tensor, int]]:
+        """Block 2, and features that leave the row space within a class: (eigenvalues, how often each occurs)."""
+        lW, lH, out = self.problem.lambda_w, self.problem.lambda_h, self.problem.dim - self.W.shape[1]
+        roots = (((lW - lH) / 2) ** 2 + torch.linalg.svdvals(self.jet.G) ** 2).sqrt().cpu()
+        pairs = torch.cat([(lW + lH) / 2 - roots, (lW + lH) / 2 + roots])
+        flat = out * (self.problem.num_samples - self.problem.num_classes)
+        return [(pairs, out), (pairs.new_tensor([lH]), flat)]
+
+    def levels(self) -> Iterable[tuple[torch.Tensor, int]]:
+        """(eigenvalues, how often each of them occurs)."""
+        K, rank = self.W.shape
+        yield torch.linalg.eigvalsh(self.jet.hessian()).cpu(), 1
+        yield from self.known()
+        if rank:
+            columns = self.W.T[:, None, :].expand(rank, K, K)
+            SW = torch.stack([self.jet.curvature(column) for column in columns], -1)
+            curved = torch.einsum("cr,kcs->krs", self.W, SW) / self.problem.num_samples
+            curved = torch.linalg.eigvalsh(curved) + self.problem.lambda_h
+            yield from ((values.cpu(), n - 1) for values, n in zip(curved, self.problem.class_counts, strict=True))
 
 
 def relative_gradient(problem: Problem, point: Point) -> float:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import ufm
-from tests.cases import PROBLEMS, autograd_hessian, random_point
+from tests.cases import PROBLEMS, autograd_hessian, orthogonal, random_point
 from ufm import InputError, Problem
 from ufm.critical import narrow_solution, origin
+from ufm.extremes import Operator, ends
 from ufm.spectra import orbit_dimension, row_space
 
 
@@ -27,8 +28,9 @@ def test_equals_dense_eigenvalues(problem):
         dense = torch.linalg.eigvalsh(autograd_hessian(problem, point))
         assert levels.size == problem.num_variables == len(dense)
         assert float((levels.expanded() - dense).abs().max()) <= 1e-11 * float(dense.abs().max())
-        assert levels.index == int((dense < -levels.tolerance).sum())
-        assert levels.nullity == int((dense.abs() <= levels.tolerance).sum())
+        small = 1e-9 * float(dense.abs().max())
+        assert levels.index == int((dense < -small).sum())
+        assert levels.nullity == int((dense.abs() <= small).sum())
         assert levels.nullity >= orbit_dimension(problem, row_space(problem, point.W)[1])
 
 
@@ -40,13 +42,99 @@ def test_a_hessian_wrong_by_one_per_cent_of_a_decay_is_seen(change):
     assert float((ufm.spectrum(problem, point).expanded() - dense).abs().max()) > 1e-6
 
 
-def test_refuses_a_point_that_is_not_critical():
+@pytest.mark.parametrize("name", ["balanced", "imbalanced", "no bias", "free bias", "d = 1"])
+@pytest.mark.parametrize("collapsed", [True, False])
+def test_ends_at_points_that_are_not_critical(name, collapsed):
+    problem = PROBLEMS[name]
+    point = random_point(problem)
+    point = problem.class_means(point) if collapsed else point
+    levels = ufm.spectrum(problem, point, k=3)
+    dense = torch.linalg.eigvalsh(autograd_hessian(problem, point))
+    assert levels.method == "matrix-free ends"
+    assert not levels.complete
+    assert levels.num_variables == problem.num_variables
+    assert (levels.index, levels.nullity, levels.condition) == (None, None, None)
+    count = len(levels.values) // 2
+    torch.testing.assert_close(levels.values[:count], dense[:count], rtol=0, atol=1e-9)
+    torch.testing.assert_close(levels.values[count:], dense[-(len(levels.values) - count) :], rtol=0, atol=1e-9)
+
+
+def test_a_point_moved_off_the_minimiser_is_not_given_its_spectrum():
     problem = PROBLEMS["balanced"]
-    with pytest.raises(InputError, match=r"exact at critical points only.*start ufm\.minimize"):
-        ufm.spectrum(problem, random_point(problem))
     minimizer = ufm.global_minimizer(problem)
-    with pytest.raises(InputError, match="exact at critical points only"):
-        ufm.spectrum(problem, replace(minimizer, W=minimizer.W * 1.001))
+    assert not ufm.spectrum(problem, replace(minimizer, W=minimizer.W * 1.001)).complete
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_ends_at_critical_points_too_large_for_blocks(problem, monkeypatch):
+    """With every size called too large, the ends are those of the complete spectrum, each value listed."""
+    for point in critical_points(problem):
+        complete = ufm.spectrum(problem, point)
+        monkeypatch.setattr("ufm.spectra.block_spectrum", lambda problem, means: None)
+        listed = ufm.spectrum(problem, point, k=2)
+        monkeypatch.undo()
+        assert listed.method == "matrix-free ends"
+        scale = complete.max
+        assert listed.min == pytest.approx(complete.min, abs=1e-9 * scale)
+        assert listed.max == pytest.approx(complete.max, rel=1e-9)
+        for value in listed.values:
+            assert float((complete.values - value).abs().min()) <= 1e-9 * scale
+
+
+def test_lanczos_finds_the_ends_of_a_large_operator():
+    """A diagonal operator of 5,000 dimensions, zero eigenvalues repeated, six orders of magnitude."""
+    diagonal = torch.cat([torch.zeros(50), torch.logspace(-6, 0, 4950)]).double()
+    diagonal[7] = -1e-3
+    low, high, residual = ends(Operator(lambda v: diagonal * v, 5000, torch.device("cpu")), k=4)
+    assert float(low[0]) == pytest.approx(-1e-3, abs=1e-9)
+    assert float(low[1].abs()) < 1e-9
+    torch.testing.assert_close(high, diagonal.sort().values[-4:], rtol=0, atol=1e-9)
+    assert residual < 1e-8
+
+
+def test_ends_refuse_k():
+    with pytest.raises(InputError, match="k must be >= 1"):
+        ufm.spectrum(PROBLEMS["balanced"], random_point(PROBLEMS["balanced"]), k=0)
+
+
+@pytest.mark.parametrize(("K", "n", "d"), [(2, 3, 1), (2, 2, 4), (3, 2, 2), (3, 1, 5), (4, 3, 6), (5, 2, 4), (6, 2, 7)])
+@pytest.mark.parametrize("bias", [1e-2, 0.0, None])
+@pytest.mark.parametrize("decay", [(5e-3, 2e-3), (1e-4, 3e-2), (0.3, 0.3)])
+def test_symmetric_blocks_equal_dense_eigenvalues(K, n, d, bias, decay):
+    problem = Problem.balanced(
+        K, n, d, lambda_w=decay[0], lambda_h=decay[1], lambda_b=bias or 0.0, bias=bias is not None
+    )
+    levels = ufm.spectrum(problem)
+    assert levels.method == "symmetric blocks"
+    assert levels.size == problem.num_variables
+    dense = torch.linalg.eigvalsh(autograd_hessian(problem, ufm.global_minimizer(problem)))
+    assert float((levels.expanded() - dense).abs().max()) <= 1e-13 * float(dense.abs().max())
+
+
+def test_symmetric_blocks_at_the_origin():
+    problem = PROBLEMS["balanced"]
+    levels = ufm.spectrum(problem, origin(problem))
+    assert levels.method == "symmetric blocks"
+    dense = torch.linalg.eigvalsh(autograd_hessian(problem, origin(problem)))
+    assert float((levels.expanded() - dense).abs().max()) <= 1e-13 * float(dense.abs().max())
+
+
+def test_symmetric_blocks_are_used_for_rotated_minimisers_only():
+    problem = PROBLEMS["balanced"]
+    minimizer = ufm.global_minimizer(problem)
+    assert ufm.spectrum(problem, minimizer.rotated(orthogonal(6))).method == "symmetric blocks"
+    assert ufm.spectrum(problem, ufm.minimize(problem, reduce=False).point).method == "symmetric blocks"
+    saddle = narrow_solution(problem, 2).point
+    assert ufm.spectrum(problem, saddle).method == "blocks"
+
+
+@pytest.mark.parametrize(("K", "n", "d"), [(1000, 1300, 2048), (100_000, 100, 100_000)])
+def test_any_size(K, n, d):
+    problem = Problem.balanced(K, n, d, lambda_w=5e-4, lambda_h=1e-13, lambda_b=1e-3)
+    levels = ufm.spectrum(problem)
+    assert levels.size == problem.num_variables > 2.6e9
+    assert levels.index == 0
+    assert levels.nullity == orbit_dimension(problem, K - 1)
 
 
 def test_facts_of_a_known_spectrum():
