@@ -28,7 +28,10 @@ class Command:
 
     def run(self) -> int:
         from networks import train
+        from ufm.errors import require
 
+        plain = self.name not in ("", ".", "..") and not set(self.name) & set("/\\")
+        require(plain, f"--name must be a plain name without slashes, got {self.name!r}; --runs names the folder")
         run = train(self.recipe, self.runs / self.name, force=self.force, resume=self.resume, track=track("epochs"))
         epochs = run.epochs
         stride = max(1, len(epochs) // 8)

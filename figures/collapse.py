@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ufm import InputError
 from validate import Comparison
 
 from .drawing import Drawing, house_style, new_figure
@@ -56,6 +57,9 @@ def predictions_figure(epochs: list[dict[str, float]], comparison: Comparison | 
 def _panels(epochs, panels: tuple[Panel, ...], comparison: Comparison | None, caption: str) -> Drawing:
     """2 x 2 panels against epoch, with the theory's values where there is a comparison."""
     theory = {row.name: row.theory for row in comparison.rows} if comparison else {}
+    missing = [name for name in ("epoch", *(panel.column for panel in panels)) if name not in epochs[0]]
+    if missing:
+        raise InputError(f"epochs.csv has no column {missing[0]!r}; train again with --force")
     steps = [row["epoch"] for row in epochs]
     with house_style():
         figure = new_figure(7.6, 5.0)

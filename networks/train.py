@@ -45,7 +45,7 @@ class Recipe:
     epochs: int = 400
     """passes over the training set"""
     batch_size: int = 280
-    """samples a step"""
+    """samples a step, at most (an epoch is cut into batches as equal as can be)"""
     lr: float = 0.02
     """learning rate of SGD"""
     momentum: float = 0.9
@@ -64,10 +64,10 @@ class Recipe:
     """cpu, cuda, or auto: cuda where there is one"""
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "patience", "keep"):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("keep", 1)):
             value = getattr(self, name)
-            if value < 1:
-                raise InputError(f"{name} must be >= 1, got {value}")
+            if value < least:
+                raise InputError(f"{name} must be >= {least}, got {value}")
         for name, least in (("lr", 0), ("gamma", 0)):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > least):
@@ -155,7 +155,7 @@ def _one_epoch(model, optimizer, images: Images, recipe: Recipe, epoch: int) -> 
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
     order = torch.randperm(len(images.train_labels), generator=generator).to(images.train_labels.device)
     total = torch.zeros((), dtype=torch.float64, device=order.device)
-    for batch in order.split(recipe.batch_size):
+    for batch in order.tensor_split(math.ceil(len(order) / recipe.batch_size)):
         loss = functional.cross_entropy(model(images.train_images[batch]), images.train_labels[batch])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -181,15 +181,20 @@ def _open_run(recipe: Recipe, path: Path, force: bool, resume: bool) -> tuple[Ru
     if not resume:
         return Run.create(path, {"recipe": dataclasses.asdict(recipe)} | provenance(), force), False
     run = Run.open(path)
-    asked, made = dataclasses.asdict(recipe), run.config["recipe"]
+    asked, made = dataclasses.asdict(recipe), run.config.get("recipe", {})
     changed = [name for name in asked if name not in ("epochs", "device") and asked[name] != made.get(name)]
     if changed:
         name = changed[0]
         raise InputError(
             f"{path} was made with {name} = {made.get(name)}, not {asked[name]}; resume with the same recipe"
         )
+    done = int(run.epochs[-1]["epoch"]) if run.epochs else 0
+    if recipe.epochs < done:
+        raise InputError(f"{path} has {done} epochs already; --epochs {recipe.epochs} asks for fewer")
+    if done and not run.last_checkpoint.is_file():
+        raise InputError(f"{path} has {done} epochs but no training state to go on from; train again with --force")
     run.write_config({"recipe": dataclasses.asdict(recipe)} | provenance())
-    return run, run.last_checkpoint.is_file()
+    return run, done > 0
 
 
 def _device(name: str) -> torch.device:

@@ -12,7 +12,7 @@ from .critical import narrow_solution, origin
 from .errors import require
 from .point import Point
 from .problem import Problem
-from .solver import Solution, minimize, random_point
+from .solver import Solution, minimize, random_point, require_memory
 from .spectra import Spectrum, row_space, spectrum
 
 
@@ -25,6 +25,7 @@ class Evidence:
 
     def __init__(self, problem: Problem, seed: int = 0, starts: int = 4):
         require(starts >= 1, f"starts must be >= 1, got {starts}")
+        require_memory(problem)
         self.problem, self.seed, self.starts = problem, seed, starts
 
     @cached_property

@@ -1,6 +1,7 @@
 """ufm.minimize: from a random start of full size to a critical point at full precision."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,17 @@ def random_point(problem: Problem, seed: int = 0) -> Point:
     return Point(draw(K, d), draw(N, d), draw(K) if problem.bias else torch.zeros(K, dtype=torch.float64))
 
 
+def require_memory(problem: Problem) -> None:
+    """Raise InputError when points of full size would not fit this machine's memory."""
+    needed = 8 * (10 * problem.num_variables + 4 * problem.num_classes * problem.num_samples)
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    require(
+        needed <= present,
+        f"{problem.num_variables:,} free variables need about {needed / 2**30:,.0f} GiB and this machine has "
+        f"{present / 2**30:,.0f}; take smaller K, n or d (ufm.spectrum(problem) works at any size)",
+    )
+
+
 def minimize(
     problem: Problem,
     seed: int = 0,
@@ -70,6 +82,7 @@ def minimize(
     """
     require(0 < tol < 1, f"tol must lie in (0, 1), got {tol}")
     require(max_iterations >= 1, f"max_iterations must be >= 1, got {max_iterations}")
+    require_memory(problem)
     start = random_point(problem, seed) if start is None else problem.expand(start)
     labels = start.labels
     start = problem.class_means(start) if reduce else start

@@ -48,7 +48,10 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        return read_json(self.path / "config.json")
+        config = read_json(self.path / "config.json")
+        if not isinstance(config, dict) or not isinstance(config.get("recipe", {}), dict):
+            raise InputError(f"{self.path}/config.json is damaged; train again with --force")
+        return config
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_json(self.path / "config.json", config)

@@ -102,7 +102,7 @@ def test_global_generator_is_left_alone(small_recipe, tmp_path):
 
 BAD = [
     ({"epochs": 0}, "epochs must be >= 1, got 0"),
-    ({"batch_size": 0}, "batch_size must be >= 1"),
+    ({"batch_size": 0}, "batch_size must be >= 2"),
     ({"lr": -0.1}, "lr must be a finite number > 0, got -0.1"),
     ({"lr": math.nan}, "lr must be a finite number > 0, got nan"),
     ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
