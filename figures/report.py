@@ -35,25 +35,28 @@ def write_report(
     material = Material(run)
     theorems = _read_verdicts(verdicts) if verdicts else {"verdicts": [], "problem": None}
     drawings = [FIGURES[name](material) for name in track(list(FIGURES))]
-    page = (
-        _environment()
-        .from_string(TEMPLATE.read_text(encoding="utf-8"))
-        .render(
-            title=f"Neural collapse in the run {run.name}",
-            summary=_summary(theorems["verdicts"], material.comparison),
-            asked=run.config.get("recipe", {}),
-            verdicts=theorems["verdicts"],
-            problem=_in_words(theorems["problem"]),
-            comparison=material.comparison,
-            network_problem=_in_words(material.comparison and material.comparison.problem.settings()),
-            rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
-            figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings if d],
-            made_by=_made_by(run),
-        )
+    page = _render(
+        title=f"Neural collapse in the run {run.name}",
+        summary=_summary(theorems["verdicts"], material.comparison),
+        asked=run.config.get("recipe", {}),
+        verdicts=theorems["verdicts"],
+        problem=_in_words(theorems["problem"]),
+        comparison=material.comparison,
+        network_problem=_in_words(material.comparison and material.comparison.problem.settings()),
+        rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
+        figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings if d],
+        made_by=_made_by(run),
     )
     path = run.path / "report.html"
     write_text(path, page)
     return path
+
+
+def _render(**contents: Any) -> str:
+    try:
+        return _environment().from_string(TEMPLATE.read_text(encoding="utf-8")).render(**contents)
+    except (jinja2.UndefinedError, TypeError) as error:
+        raise InputError(f"the verdicts or validation.json are damaged ({error}); make them again") from error
 
 
 def _read_verdicts(file: Path) -> dict[str, Any]:

@@ -116,6 +116,10 @@ BAD = {
     "d = 0": (["verify", "-d", "0"], "dimension d must be a whole number >= 1, got 0"),
     "n = 0": (["verify", "-n", "0"], "n_k >= 1"),
     "no starts": (["verify", "--starts", "0"], "starts must be >= 1, got 0"),
+    "d beyond memory": (["verify", "-d", "1000000000"], "GiB"),
+    "n beyond memory": (["solve", "-n", "100000000000"], "GiB"),
+    "name with a slash": (["train", "--name", "../x", "--runs", "{tmp}"], "plain name without slashes"),
+    "no name": (["train", "--name", "", "--runs", "{tmp}"], "plain name without slashes"),
     "unknown flag": (["verify", "--dimension", "3"], "--dimension"),
     "flag without value": (["verify", "--json"], "--json"),
     "tolerance": (["solve", "--tol", "2"], "tol must lie in (0, 1)"),
@@ -140,6 +144,36 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path
     assert errors.count("\n") == 1
     assert errors.startswith("ufm: ")
     assert message in errors
+
+
+DAMAGE = {
+    "config is a list": ("config.json", "[]"),
+    "recipe is a number": ("config.json", '{"recipe": 3}'),
+    "no recipe": ("config.json", "{}"),
+    "config is not JSON": ("config.json", "{"),
+    "a column is missing": ("epochs.csv", "epoch,loss\n1,2.0\n"),
+    "a row is cut": ("epochs.csv", "epoch,loss\n1\n"),
+    "no epochs": ("epochs.csv", ""),
+    "no point": ("points/last.safetensors", ""),
+}
+
+
+@pytest.mark.parametrize(("file", "content"), DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("command", ["figures", "report"])
+def test_damaged_runs_are_named_in_one_line(command, file, content, run_copy, capsys):
+    (run_copy.path / file).write_text(content)
+    assert main([command, str(run_copy.path)]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "ufm: " in errors
+
+
+@pytest.mark.parametrize("content", ["", '{"agrees": true}', "[1]"])
+def test_damaged_validation_is_named(content, run_copy, capsys):
+    run_copy.analysis.write_text(content)
+    assert main(["report", str(run_copy.path)]) == 2
+    assert "validation.json" in capsys.readouterr().err
+    assert not (run_copy.path / "report.html").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

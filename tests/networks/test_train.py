@@ -80,6 +80,22 @@ def test_resume_needs_the_same_recipe(run_copy, small_recipe):
         networks.train(dataclasses.replace(small_recipe, lr=0.5), run_copy.path, resume=True)
 
 
+def test_resume_never_loses_epochs(run_copy, small_recipe):
+    with pytest.raises(InputError, match="has 6 epochs already; --epochs 3 asks for fewer"):
+        networks.train(dataclasses.replace(small_recipe, epochs=3), run_copy.path, resume=True)
+    run_copy.last_checkpoint.unlink()
+    with pytest.raises(InputError, match="no training state"):
+        networks.train(small_recipe, run_copy.path, resume=True)
+    assert len(run_copy.epochs) == 6
+
+
+@pytest.mark.parametrize("batch_size", [300, 1399, 5000])
+def test_no_batch_is_left_with_one_sample(small_recipe, batch_size, tmp_path):
+    """BatchNorm needs two: 1,400 samples in batches of 1,399 would leave one."""
+    run = networks.train(dataclasses.replace(small_recipe, batch_size=batch_size, epochs=1), tmp_path / "run")
+    assert len(run.epochs) == 1
+
+
 def test_an_existing_run_is_kept(run_copy, small_recipe):
     with pytest.raises(InputError, match="--force"):
         networks.train(small_recipe, run_copy.path)
