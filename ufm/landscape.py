@@ -85,6 +85,10 @@ class Landscape:
         """Value, gradient and Hessian products at x, sharing one pass over the logits."""
         return Jet(self, x)
 
+    def weighted(self, rows: torch.Tensor) -> torch.Tensor:
+        """sqrt(m_j) times row j of `rows` (R, K): the rows themselves where every m_j is 1."""
+        return rows if self._plain else self.roots * rows
+
     @cached_property
     def _plain(self) -> bool:
         return bool((self.counts == 1).all())
@@ -100,14 +104,18 @@ class Jet:
     def __init__(self, landscape: Landscape, x: torch.Tensor):
         f = self.landscape = landscape
         self.W, self.scaled, b = f.split(x)
-        losses, slopes, self.curvature = f.loss.expand(f.logits(x), f.labels)
-        self.value = (f.counts * losses).sum() / f.num_samples + f._penalty(x)
-        self.G = slopes.mul_(f.roots / f.num_samples)
+        losses, self.slopes, self.curvature = f.loss.expand(f.logits(x), f.labels)
+        self.value = f.counts @ losses / f.num_samples + f._penalty(x)
+        weighted, share = f.weighted(self.slopes), 1 / f.num_samples
         self.gradient = f.join(
-            torch.addmm(self.W, self.G.T, self.scaled, beta=f.lambda_w),
-            torch.addmm(self.scaled, self.G, self.W, beta=f.lambda_h),
-            (f.roots * self.G).sum(0) + f.lambda_b * b,
+            torch.addmm(self.W, weighted.T, self.scaled, beta=f.lambda_w, alpha=share),
+            torch.addmm(self.scaled, weighted, self.W, beta=f.lambda_h, alpha=share),
+            torch.addmv(b, weighted.T, f.roots[:, 0], beta=f.lambda_b, alpha=share),
         )
+
+    @cached_property
+    def G(self) -> torch.Tensor:
+        return self.landscape.weighted(self.slopes) / self.landscape.num_samples
 
     def hvp(self, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times the flat vectors v (..., size)."""
@@ -117,13 +125,14 @@ class Jet:
         return f.join(
             A.mT @ self.scaled + self.G.T @ dH + f.lambda_w * dW,
             A @ self.W + self.G @ dW + f.lambda_h * dH,
-            (f.roots * A).sum(-2) + f.lambda_b * db,
+            (A.mT @ f.roots).squeeze(-1) + f.lambda_b * db,
         )
 
     def curved(self, change: torch.Tensor, db: torch.Tensor) -> torch.Tensor:
         """A~ = sqrt(m) S M / N of M = change/sqrt(m) + db, for change (..., R, K)."""
         f = self.landscape
-        return self.curvature(change / f.roots + db[..., None, :]) * (f.roots / f.num_samples)
+        logits = torch.addcmul(db[..., None, :], change, 1 / f.roots)
+        return self.curvature(logits).mul_(f.roots / f.num_samples)
 
     def hessian(self, batch: int | None = None) -> torch.Tensor:
         """The dense symmetric Hessian, (size, size), `batch` columns at a time: for small landscapes only."""

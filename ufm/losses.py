@@ -6,6 +6,7 @@ gradient g (the *slope*) and products with its Hessian S; the duality certificat
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -23,7 +24,10 @@ class Loss(Protocol):
     def expand(
         self, logits: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-        """(values (R,), slopes (R, K), M (R, K) -> S M (R, K)): the expansion to second order."""
+        """(values (R,), slopes (R, K), M (R, K) -> S M (R, K)): the expansion to second order.
+
+        The logits may be overwritten; the slopes must not be while the last item is in use.
+        """
 
     def negative_conjugate(self, slopes: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """(R,) -sup_z (<slope, z> - loss(z)): the dual value of each row; -inf outside the domain."""
@@ -43,22 +47,25 @@ class CrossEntropy:
         return functional.cross_entropy(logits, labels, reduction="none")
 
     def expand(self, logits, labels):
+        own = labels[:, None]
         top = logits.amax(1, keepdim=True)
-        probabilities = (logits - top).exp_()
-        total = probabilities.sum(1, keepdim=True)
-        index = labels[:, None]
-        values = (total.log() + top - logits.gather(1, index)).squeeze(1)
-        probabilities /= total
-        slopes = probabilities.clone()
+        chosen = logits.gather(1, own).sub_(top)
+        slopes = logits.sub_(top).exp_().scatter_(1, own, 0.0)
         # 1 - p_y as a sum of the others: exact relative precision once the fit is nearly perfect.
-        slopes.scatter_(1, index, 0.0)
-        slopes.scatter_(1, index, -slopes.sum(1, keepdim=True))
+        others = slopes.sum(1, keepdim=True)
+        total = others + chosen.exp()
+        slopes.div_(total).scatter_(1, own, -others / total)
+
+        @cache
+        def probabilities() -> torch.Tensor:
+            return slopes.scatter_add(1, own, torch.ones_like(others))
 
         def curvature(change: torch.Tensor) -> torch.Tensor:
-            weighted = probabilities * change
-            return weighted - probabilities * weighted.sum(-1, keepdim=True)
+            p = probabilities()
+            weighted = p * change
+            return weighted.addcmul_(p, weighted.sum(-1, keepdim=True), value=-1)
 
-        return values, slopes, curvature
+        return (total.log() - chosen).squeeze(1), slopes, curvature
 
     def negative_conjugate(self, slopes, labels):
         q = slopes + functional.one_hot(labels, slopes.shape[1]).to(slopes)
