@@ -102,16 +102,17 @@ class Jet:
     """f at one x to second order: `value` (0-d), `gradient` (flat), `hvp(v)` (flat), `G` (R, K) = G~."""
 
     def __init__(self, landscape: Landscape, x: torch.Tensor):
-        f = self.landscape = landscape
+        f, x = landscape, x.detach()
+        self.landscape = landscape
         self.W, self.scaled, b = f.split(x)
         losses, self.slopes, self.curvature = f.loss.expand(f.logits(x), f.labels)
         self.value = f.counts @ losses / f.num_samples + f._penalty(x)
         weighted, share = f.weighted(self.slopes), 1 / f.num_samples
-        self.gradient = f.join(
-            torch.addmm(self.W, weighted.T, self.scaled, beta=f.lambda_w, alpha=share),
-            torch.addmm(self.scaled, weighted, self.W, beta=f.lambda_h, alpha=share),
-            torch.addmv(b, weighted.T, f.roots[:, 0], beta=f.lambda_b, alpha=share),
-        )
+        self.gradient = torch.empty_like(x)
+        into_W, into_H, into_b = f.split(self.gradient)
+        torch.addmm(self.W, weighted.T, self.scaled, beta=f.lambda_w, alpha=share, out=into_W)
+        torch.addmm(self.scaled, weighted, self.W, beta=f.lambda_h, alpha=share, out=into_H)
+        torch.addmv(b, weighted.T, f.roots[:, 0], beta=f.lambda_b, alpha=share, out=into_b)
 
     @cached_property
     def G(self) -> torch.Tensor:
@@ -121,11 +122,11 @@ class Jet:
         """The Hessian of f at x times the flat vectors v (..., size)."""
         f = self.landscape
         dW, dH, db = f.split(v)
-        A = self.curved(self.scaled @ dW.mT + dH @ self.W.T, db)
+        A = self.curved((self.scaled @ dW.mT).add_(dH @ self.W.T), db)
         return f.join(
-            A.mT @ self.scaled + self.G.T @ dH + f.lambda_w * dW,
-            A @ self.W + self.G @ dW + f.lambda_h * dH,
-            (A.mT @ f.roots).squeeze(-1) + f.lambda_b * db,
+            (A.mT @ self.scaled).add_(self.G.T @ dH).add_(dW, alpha=f.lambda_w),
+            (A @ self.W).add_(self.G @ dW).add_(dH, alpha=f.lambda_h),
+            (A.mT @ f.roots).squeeze(-1).add_(db, alpha=f.lambda_b),
         )
 
     def curved(self, change: torch.Tensor, db: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ be singular along a symmetry orbit: conjugate gradients never leave the range of
 needs to be fixed or added.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -76,25 +77,22 @@ def _steihaug(jet: Jet, radius: float, tolerance: float) -> tuple[torch.Tensor, 
     for products in range(1, 2 * len(p) + 20):
         image = jet.hvp(direction)
         curvature = float(direction @ image)
-        if curvature <= 0:
-            return _to_boundary(p, direction, radius, square, curvature, decrease, products)
-        length = square / curvature
-        if float((p + length * direction).norm()) >= radius:
-            return _to_boundary(p, direction, radius, square, curvature, decrease, products)
-        p = p + length * direction
+        length = square / curvature if curvature > 0 else torch.inf
+        reach = _reach(float(direction @ direction), float(p @ direction), float(p @ p) - radius**2)
+        if length >= reach:
+            # The slope of the quadratic model along a conjugate direction is -|residual|^2.
+            decrease += reach * square - 0.5 * reach**2 * curvature
+            return p.add_(direction, alpha=reach), decrease, products
+        p.add_(direction, alpha=length)
         decrease += 0.5 * length * square
-        residual = residual + length * image
+        residual.add_(image, alpha=length)
         previous, square = square, float(residual @ residual)
         if square**0.5 <= tolerance:
             break
-        direction = (square / previous) * direction - residual
+        direction.mul_(square / previous).sub_(residual)
     return p, decrease, products
 
 
-def _to_boundary(p, direction, radius, square, curvature, decrease, products):
-    """Go from p along the direction to the sphere |p| = radius."""
-    a, b, c = float(direction @ direction), float(p @ direction), float(p @ p) - radius**2
-    length = (-b + (b * b - a * c) ** 0.5) / a
-    # The slope of the quadratic model along a conjugate direction is -|residual|^2.
-    decrease += length * square - 0.5 * length**2 * curvature
-    return p + length * direction, decrease, products
+def _reach(a: float, b: float, c: float) -> float:
+    """The positive root of a t^2 + 2 b t + c, for c <= 0: how far it is to the sphere."""
+    return (-b + math.sqrt(max(b * b - a * c, 0.0))) / a
