@@ -17,6 +17,7 @@ PROBLEMS = {
     "two classes": Problem.balanced(2, 4, 3, **DECAY, lambda_b=1e-2),
     "one sample each": Problem.balanced(5, 1, 5, **DECAY, lambda_b=1e-2),
     "d = K - 1": Problem.balanced(4, 2, 3, **DECAY, lambda_b=1e-2),
+    "d = K": Problem.balanced(3, 2, 3, **DECAY, lambda_b=1e-2),
     "d < K - 1": Problem.balanced(5, 2, 2, **DECAY, lambda_b=1e-2),
     "d = 1": Problem.balanced(3, 2, 1, **DECAY, lambda_b=1e-2),
     "strong decay": Problem.balanced(3, 2, 4, lambda_w=0.3, lambda_h=0.3, lambda_b=1e-2),

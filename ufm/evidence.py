@@ -12,6 +12,7 @@ from .critical import narrow_solution, origin
 from .errors import require
 from .point import Point
 from .problem import Problem
+from .rates import gradient_descent
 from .solver import Solution, minimize, random_point, require_memory
 from .spectra import Spectrum, row_space, spectrum
 
@@ -68,6 +69,11 @@ class Evidence:
         return {rank: certify(self.problem, point) for rank, point in points.items()}
 
     @cached_property
+    def judged(self) -> list[Certificate]:
+        """The certificates of every critical point at hand."""
+        return [certify(self.problem, point) for point in self.critical_points]
+
+    @cached_property
     def critical_points(self) -> list[Point]:
         """Every critical point at hand, with whatever rows of H it was found with."""
         return [solution.point for solution in self.solutions] + [self.origin, *self.saddles.values()]
@@ -106,6 +112,36 @@ class Evidence:
             )
             solutions[ratio] = minimize(sibling, seed=self.seed, tol=1e-12)
         return solutions
+
+    @cached_property
+    def siblings(self) -> dict[int, "Evidence"]:
+        """Evidence for the problem at d = K - 1, at d = K, and at its own d if that is no less."""
+        K, d = self.problem.num_classes, self.problem.dim
+        narrow = {dim: Evidence(replace(self.problem, dim=dim), self.seed, starts=1) for dim in (K - 1, K)}
+        return narrow | ({d: self} if d >= K - 1 else {})
+
+    @cached_property
+    def descent(self) -> torch.Tensor:
+        """Gradient norms of plain gradient descent with step 1/l_max from near the minimiser, all features free.
+
+        It lasts 20 condition numbers of steps: the slowest mode shrinks by e^-20.
+        """
+        levels = self.spectra["minimiser"][1]
+        minimizer, noise = self.problem.expand(self.minimizer), random_point(self.problem, self.seed)
+        ratio = 1e-3 * self.feature_unit
+        start = Point(minimizer.W + ratio * noise.W, minimizer.H + ratio * noise.H, minimizer.b + ratio * noise.b)
+        return gradient_descent(self.problem, start, 1 / levels.max, math.ceil(20 * levels.condition))
+
+    @cached_property
+    def trap(self) -> tuple[Problem, Point, Point]:
+        """(a problem with d < K - 1, a local minimiser of it, a better point): K = 6 classes in the plane.
+
+        The worst and the best end of 12 descents: classifiers on a pentagon around a zero one, and on a hexagon.
+        """
+        problem = Problem.balanced(6, 2, 2, lambda_w=2e-4, lambda_h=2e-4, lambda_b=1e-3)
+        ends = [problem.class_means(minimize(problem, seed=seed, tol=1e-12).point) for seed in range(12)]
+        ends.sort(key=lambda point: float(problem.objective(point)))
+        return problem, ends[-1], ends[0]
 
     def dense_eigenvalues(self, point: Point) -> torch.Tensor:
         """Eigenvalues of the full Hessian, differentiated by autograd: an oracle that shares no block."""

@@ -29,11 +29,13 @@ def trust_region_newton(
     *,
     norm: Callable[[torch.Tensor], float],
     target: float,
+    unit: float,
     max_iterations: int,
 ) -> Iterator[tuple[torch.Tensor, Step]]:
     """Yield (x, Step) for the start and each accepted iterate, until norm(gradient) <= target.
 
-    `norm` measures gradients (in the caller's coordinates). Ends without reaching the target when
+    `norm` measures gradients (in the caller's coordinates); one of size `unit` counts as large: the inner
+    iteration's relative tolerance is sqrt(gradient/unit), at most 0.3. Ends without reaching the target when
     max_iterations trial steps are spent or no step can make progress any more.
     """
     jet, products = landscape.jet(x), 0
@@ -43,7 +45,7 @@ def trust_region_newton(
         size = float(jet.gradient.norm())
         if norm(jet.gradient) <= target or size == 0:
             return
-        step, decrease, spent = _steihaug(jet, radius, min(0.1, size**0.5) * size)
+        step, decrease, spent = _steihaug(jet, radius, min(0.3, math.sqrt(size / unit)) * size)
         products += spent
         trial = landscape.jet(x + step)
         ratio = _agreement(jet, trial, decrease)

@@ -96,7 +96,9 @@ def minimize(
 
     history = []
     target = tol * problem.gradient_scale
-    descent = trust_region_newton(f, begin, norm=norm, target=target, max_iterations=max_iterations)
+    descent = trust_region_newton(
+        f, begin, norm=norm, target=target, unit=problem.gradient_scale, max_iterations=max_iterations
+    )
     for x, step in descent:  # noqa: B007 (x is read after the loop)
         history.append(step)
         if on_step:

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 
 import torch
 
-from .certificates import GAP, descent_direction, lower_bound
+from .certificates import GAP, certify, descent_direction, lower_bound
 from .closed_form import collapse_ratio, minimizer_scale
 from .critical import origin
+from .errors import NoClosedForm
 from .evidence import Evidence
 from .losses import CrossEntropy
 from .problem import Problem
-from .spectra import CRITICAL, orbit_dimension, relative_gradient, row_space
+from .rates import measured_rate, predicted_rate
+from .spectra import CRITICAL, orbit_dimension, relative_gradient, row_space, spectrum
 
 EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points
 DENSE_LIMIT = 2000  # the most variables for which the dense Hessian is formed by autograd
+WORK = 2_000_000  # the most that descending to the rate's limit may cost
 
 ZHU_GLOBAL = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1"
 ZHU_SADDLE = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.2"
@@ -63,6 +66,14 @@ def _origin_is_saddle(problem: Problem) -> bool:
     return lower_bound(problem, origin(problem))[1] > problem.ridge * (1 + 1e-6)
 
 
+def _is_moderate(problem: Problem) -> bool:
+    """Of a problem with a closed form; one without lacks another hypothesis."""
+    try:
+        return spectrum(problem).condition * problem.num_variables <= WORK
+    except NoClosedForm:
+        return True
+
+
 BALANCED = Hypothesis("balanced classes", lambda p: p.is_balanced)
 CROSS_ENTROPY = Hypothesis("cross-entropy", lambda p: isinstance(p.loss, CrossEntropy))
 WIDE = Hypothesis("d >= K - 1", lambda p: p.dim >= p.num_classes - 1)
@@ -71,6 +82,8 @@ BIAS = Hypothesis("a bias", lambda p: p.bias)
 SEVERAL = Hypothesis("some class with n_k >= 2", lambda p: max(p.class_counts) >= 2)
 MANY_CLASSES = Hypothesis("K >= 3 (no rank lies between 0 and K - 1 for K = 2)", lambda p: p.num_classes >= 3)
 SMALL = Hypothesis(f"at most {DENSE_LIMIT} variables (dense Hessian)", lambda p: p.num_variables <= DENSE_LIMIT)
+BEYOND_K = Hypothesis("d > K", lambda p: p.dim > p.num_classes)
+MODERATE = Hypothesis(f"condition number x variables <= {WORK:,} (gradient descent)", _is_moderate)
 ETF = (CROSS_ENTROPY, BALANCED, WIDE, WEAK_DECAY)
 
 
@@ -272,6 +285,67 @@ def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(float(abs(levels.nullity - expected) + levels.index), 0.0, note)
 
 
+def landscape_beyond_k(problem: Problem, evidence: Evidence) -> Finding:
+    """Every critical point at hand is proved global, or shown to be a strict saddle; and there are saddles."""
+    return _benign(evidence)
+
+
+def landscape_from_k_minus_1(problem: Problem, evidence: Evidence) -> Finding:
+    """d >= K - 1 is enough, for any class counts; looked at for d = K - 1, d = K, and the problem's own d.
+
+    At a critical point 1^T W = 0, so r = rank W <= K - 1.
+    If r = K - 1: the range of W is the complement of (1, ..., 1). There G~ G~^T = lW lH I, and
+    1^T G~ = 0, so every singular value of G~ is sqrt(lW lH) or 0: convex duality makes the point global.
+    If r < K - 1 <= d: W has a null vector v in R^d, so either sigma_max(G~) <= sqrt(lW lH) and the point is
+    global, or (u v^T, -v t^T) with the top singular pair (u, t) has negative curvature.
+    The step for r = K - 1 is checked too: sigma_max = sqrt(lW lH) there.
+    """
+    findings, steps = [], []
+    for sibling in evidence.siblings.values():
+        findings.append(_benign(sibling))
+        full = [c for c in sibling.judged if c.rank == problem.num_classes - 1]
+        steps += [abs(c.sigma_max / c.ridge - 1) for c in full]
+    notes = [f"d = {d}: {f.note}" for d, f in zip(evidence.siblings, findings, strict=True)]
+    return Finding(worst_of([*(f.worst for f in findings), worst_of(steps)]), 1e-6, "; ".join(notes))
+
+
+def _benign(evidence: Evidence) -> Finding:
+    """0 when every critical point at hand is a global minimiser, or a strict saddle with its direction."""
+    verdicts = [c.verdict for c in evidence.judged]
+    shown = [c.verdict == "global minimizer" or (c.curvature is not None and c.curvature < 0) for c in evidence.judged]
+    good = all(shown) and {"global minimizer", "strict saddle"} <= set(verdicts)
+    counts = ", ".join(f"{verdicts.count(name)} {name}" for name in sorted(set(verdicts)))
+    return Finding(0.0 if good else math.inf, 1e-6, counts or "no critical point")
+
+
+def sharpness(problem: Problem, evidence: Evidence) -> Finding:
+    """A local minimiser with a better point elsewhere, for K = 6 classes in the plane.
+
+    Its Hessian is positive semidefinite with the orbit's tangent as null space, so no direction descends.
+    """
+    flat, local, better = evidence.trap
+    certificate = certify(flat, local)
+    rise = float(flat.objective(local) - flat.objective(better))
+    trapped = certificate.verdict == "local minimizer" and certificate.lambda_min >= -1e-12
+    note = (
+        f"K = {flat.num_classes}, d = {flat.dim}: f = {certificate.value:.6g}, index {certificate.index}, nullity "
+        f"{certificate.nullity} = orbit dimension, but {rise:.3g} above another point"
+    )
+    return Finding(-rise if trapped else math.inf, -1e-6, note if trapped else f"found a {certificate.verdict}")
+
+
+def descent_rate(problem: Problem, evidence: Evidence) -> Finding:
+    """Gradient descent shrinks the gradient by 1 - 1/condition a step, with step 1/l_max.
+
+    The deviation is relative, of the logarithms: of how many steps a digit takes.
+    """
+    levels = evidence.spectra["minimiser"][1]
+    predicted, measured = predicted_rate(levels), measured_rate(evidence.descent)
+    deviation = abs(math.log(measured) / math.log(predicted) - 1)
+    note = f"predicted {predicted:.6f} a step, measured {measured:.6f} over {len(evidence.descent) - 1:,} steps"
+    return Finding(worst_of([deviation]), 1e-2, note)
+
+
 THEOREMS = (
     Theorem(
         "within-class collapse",
@@ -317,6 +391,28 @@ THEOREMS = (
         (CROSS_ENTROPY, BALANCED, WIDE, WEAK_DECAY, MANY_CLASSES),
         saddles_of_every_rank,
     ),
+    Theorem(
+        "landscape, d > K",
+        "every critical point is global or a strict saddle",
+        ZHU_SADDLE,
+        (CROSS_ENTROPY, BALANCED, BEYOND_K, WEAK_DECAY),
+        landscape_beyond_k,
+    ),
+    Theorem(
+        "landscape, d >= K - 1",
+        "every critical point is global or a strict saddle",
+        HERE,
+        (CROSS_ENTROPY, WEAK_DECAY),
+        landscape_from_k_minus_1,
+    ),
+    Theorem("sharpness", "with d < K - 1 some local minimisers are not global", HERE, (), sharpness),
     Theorem("exact spectrum", "block eigenvalues = dense eigenvalues", HERE, (SMALL,), exact_spectrum),
     Theorem("nondegeneracy", "nullity of the Hessian = orbit dimension", HERE, (*ETF,), nondegenerate),
+    Theorem(
+        "descent rate",
+        "gradient descent converges at 1 - 1/condition",
+        f"Polyak 1964; {HERE}",
+        (CROSS_ENTROPY, BALANCED, WIDE, MODERATE),
+        descent_rate,
+    ),
 )

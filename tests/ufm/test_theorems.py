@@ -30,7 +30,8 @@ def spoiled(evidence: Evidence, **changes) -> Evidence:
     copy = Evidence(evidence.problem, evidence.seed, evidence.starts)
     vars(copy).update(vars(evidence))
     # What follows from the solutions and saddles is collected again.
-    vars(copy).pop("critical_points", None)
+    for name in ("critical_points", "judged", "siblings"):
+        vars(copy).pop(name, None)
     vars(copy).update(changes)
     return copy
 
@@ -82,6 +83,28 @@ def rotated_features(evidence: Evidence) -> Evidence:
     return with_solution(evidence, H=lambda H: H @ orthogonal(PROBLEM.dim))
 
 
+def minimum_that_is_none(evidence: Evidence) -> Evidence:
+    """A point beside the minimiser passes for the end of a descent."""
+    return with_solution(evidence, b=lambda b: b + torch.tensor([1e-3, -1e-3, 0, 0]))
+
+
+def lost_saddles(evidence: Evidence) -> Evidence:
+    """Only minimisers are left to look at."""
+    return spoiled(evidence, critical_points=[solution.point for solution in evidence.solutions])
+
+
+def hollow_sibling(evidence: Evidence) -> Evidence:
+    """At d = K - 1 a trap's certificate turns up among the others."""
+    flat, local, _ = evidence.trap
+    sibling = evidence.siblings[PROBLEM.num_classes - 1]
+    judged = [*sibling.judged, ufm.certify(flat, local)]
+    return spoiled(evidence, siblings=evidence.siblings | {3: spoiled(sibling, judged=judged)})
+
+
+def spoiled_trap(evidence: Evidence, change) -> Evidence:
+    return spoiled(evidence, trap=change(*evidence.trap))
+
+
 PLANTED = {
     "within-class collapse": lambda e: with_solution(e, H=one_row_moved),
     "zero row sum": lambda e: with_solution(e, W=lambda W: W + 1e-5),
@@ -98,6 +121,10 @@ PLANTED = {
         e, certificates=e.certificates | {0: ufm.certify(PROBLEM, e.minimizer)}, origin=e.minimizer
     ),
     "saddles of every rank": lambda e: spoiled(e, saddles=e.saddles | {1: e.minimizer}),
+    "landscape, d > K": minimum_that_is_none,
+    "landscape, d >= K - 1": hollow_sibling,
+    "sharpness": lambda e: spoiled_trap(e, lambda problem, local, better: (problem, better, better)),
+    "descent rate": lambda e: spoiled(e, descent=e.descent**1.02),
     "exact spectrum": wrong_spectrum,
     "nondegeneracy": wrong_multiplicity,
 }
@@ -141,6 +168,27 @@ def test_curvature_that_is_not_the_second_form_is_caught(name, sound, monkeypatc
     assert judge(BY_NAME[name], PROBLEM, sound).status == "fails"
 
 
+@pytest.mark.parametrize("name", ["landscape, d > K", "landscape, d >= K - 1"])
+def test_a_landscape_without_saddles_is_not_judged(name, sound):
+    assert judge(BY_NAME[name], PROBLEM, lost_saddles(sound)).status == "fails"
+
+
+def test_a_saddle_is_no_trap(sound):
+    """The origin of the plane has directions of descent: it shows nothing about d < K - 1."""
+    saddle = lambda problem, local, better: (problem, ufm.critical.origin(problem), better)  # noqa: E731
+    assert judge(BY_NAME["sharpness"], PROBLEM, spoiled_trap(sound, saddle)).status == "fails"
+
+
+def test_the_sharp_theorem_looks_at_k_minus_1_and_k():
+    for name in ("balanced", "d < K - 1", "imbalanced"):
+        problem = PROBLEMS[name]
+        evidence = Evidence(problem, starts=1)
+        assert {problem.num_classes - 1, problem.num_classes} <= set(evidence.siblings)
+        verdict = judge(BY_NAME["landscape, d >= K - 1"], problem, evidence)
+        assert verdict.status == "holds"
+        assert "strict saddle" in verdict.note
+
+
 EMPTY = {
     "solutions": [],
     "critical_points": [],
@@ -149,6 +197,10 @@ EMPTY = {
     "random_points": [],
     "averaged_points": [],
     "spectra": {},
+    "judged": [],
+    "siblings": {},
+    "descent": torch.tensor([]),
+    "trap": None,
 }
 
 
@@ -158,7 +210,7 @@ def test_no_claim_holds_when_there_is_nothing_to_look_at(name, sound):
     evidence = spoiled(sound, **EMPTY, threshold_solutions={}, minimizer=None, closed_form=None)
     try:
         status = judge(BY_NAME[name], PROBLEM, evidence).status
-    except (KeyError, AttributeError, ValueError):
+    except (KeyError, AttributeError, ValueError, TypeError, IndexError):
         return
     assert status == "fails"
 
@@ -183,6 +235,9 @@ UNCOVERED = {
     "exact spectrum": Problem.balanced(10, 50, 10, **DECAY),
     "nondegeneracy": PROBLEMS["strong decay"],
     "zero row sum": PROBLEMS["strong decay"],
+    "landscape, d > K": PROBLEMS["d = K - 1"],
+    "landscape, d >= K - 1": PROBLEMS["strong decay"],
+    "descent rate": Problem.balanced(100, 50, 128, **DECAY),
     "balance": PROBLEMS["strong decay"],
     "isotropic residual": PROBLEMS["strong decay"],
 }
@@ -196,8 +251,9 @@ def test_hypotheses_that_do_not_hold_mean_not_covered(name):
     assert verdict.note.startswith("needs ")
 
 
-def test_only_weak_duality_is_about_every_problem():
-    assert set(BY_NAME) - set(UNCOVERED) == {"weak duality"}
+def test_what_is_about_every_problem():
+    """Sharpness is about a problem of its own."""
+    assert set(BY_NAME) - set(UNCOVERED) == {"weak duality", "sharpness"}
 
 
 def test_every_statement_and_source_is_there():

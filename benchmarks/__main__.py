@@ -1,0 +1,68 @@
+"""python -m benchmarks [NAME ...]: run the comparisons, print them, write benchmarks/results.md."""
+
+import argparse
+import importlib
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from cli.console import show
+from ufm.files import write_text
+from validate.provenance import provenance
+
+from .timing import Row
+
+SCRIPTS = ("objective", "minimize", "spectra")
+RESULTS = Path(__file__).with_name("results.md")
+HEADER = ("task", "ours", "seconds", "peer", "seconds", "peer/ours", "note")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCRIPTS)}; all by default")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="of torch (default: 2)")
+    asked = parser.parse_args()
+    unknown = sorted(set(asked.names) - set(SCRIPTS))
+    if unknown:
+        parser.error(f"unknown benchmark {unknown[0]!r}; choose of {', '.join(SCRIPTS)}")
+    torch.set_num_threads(asked.threads)
+    names = asked.names or SCRIPTS
+    found = {name: list(importlib.import_module(f"benchmarks.{name}").rows()) for name in names}
+    for name, rows in found.items():
+        show(name, HEADER, [_cells(row) for row in rows])
+    if set(names) == set(SCRIPTS):
+        write_text(RESULTS, _page([row for rows in found.values() for row in rows], asked.threads))
+        print(RESULTS)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.task,
+        row.ours,
+        f"{row.ours_seconds:.3g}",
+        row.peer,
+        f"{row.peer_seconds:.3g}",
+        f"{row.ratio:.3g}",
+        row.note,
+    )
+
+
+def _page(rows: list[Row], threads: int) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in provenance()["versions"].items())
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`. The ratios are what counts: seconds depend on the machine and its load.",
+        f"float64, {threads} threads, {platform.machine()}, {versions}.",
+        "",
+        f"| {' | '.join(HEADER)} |",
+        f"|{' --- |' * len(HEADER)}",
+        *(f"| {' | '.join(_cells(row))} |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
