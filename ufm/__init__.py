@@ -1,5 +1,7 @@
 """The unconstrained feature model: optimise it, certify it, and read its Hessian exactly."""
 
+from typing import Any
+
 from . import losses
 from .certificates import Certificate, certify, lower_bound
 from .closed_form import global_minimizer
@@ -23,6 +25,7 @@ __all__ = [
     "Theorem",
     "Verdict",
     "certify",
+    "derive",
     "global_minimizer",
     "losses",
     "lower_bound",
@@ -30,3 +33,12 @@ __all__ = [
     "spectrum",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`ufm.derive` imports sympy, so it waits until it is asked for."""
+    if name == "derive":
+        from .symbolic import derive
+
+        return derive
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

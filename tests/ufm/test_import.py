@@ -1,7 +1,11 @@
-"""The theory runs without the tools of training and drawing."""
+"""The theory runs without the tools of training and drawing, and loads sympy only when it derives."""
 
 import subprocess
 import sys
+
+import pytest
+
+import ufm
 
 PROGRAM = """
 import sys
@@ -10,10 +14,16 @@ for name in ("torchvision", "sklearn", "matplotlib", "rich", "tyro", "jinja2"):
 import ufm
 problem = ufm.Problem.balanced(3, 2, 3, lambda_w=5e-3, lambda_h=5e-3)
 print(ufm.certify(problem, ufm.minimize(problem).point).verdict)
+print("sympy" in sys.modules, ufm.derive("threshold")[0].formulas[0][1], "sympy" in sys.modules)
 """
 
 
 def test_ufm_alone():
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "global minimizer"
+    assert result.stdout.splitlines() == ["global minimizer", "False 1/K True"]
+
+
+def test_there_is_nothing_else():
+    with pytest.raises(AttributeError, match="no attribute 'derivation'"):
+        _ = ufm.derivation
