@@ -115,6 +115,8 @@ BAD = {
     "lambda NaN": (["verify", "--lambda-h", "nan"], "lambda_h must be a finite number > 0, got nan"),
     "d = 0": (["verify", "-d", "0"], "dimension d must be a whole number >= 1, got 0"),
     "n = 0": (["verify", "-n", "0"], "n_k >= 1"),
+    "unknown topic": (["derive", "--only", "etf", "scales"], "unknown topic 'scales'; choose from: scale, threshold"),
+    "unknown format": (["derive", "--format", "html"], "--format"),
     "no starts": (["verify", "--starts", "0"], "starts must be >= 1, got 0"),
     "d beyond memory": (["verify", "-d", "1000000000"], "GiB"),
     "n beyond memory": (["solve", "-n", "100000000000"], "GiB"),
