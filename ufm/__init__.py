@@ -8,6 +8,7 @@ from .closed_form import global_minimizer
 from .errors import InputError, NoClosedForm
 from .point import Point
 from .problem import Problem
+from .rigorous import Proof, prove
 from .solver import Solution, minimize
 from .spectra import Spectrum, spectrum
 from .theorems import THEOREMS, Theorem
@@ -20,6 +21,7 @@ __all__ = [
     "NoClosedForm",
     "Point",
     "Problem",
+    "Proof",
     "Solution",
     "Spectrum",
     "Theorem",
@@ -30,6 +32,7 @@ __all__ = [
     "losses",
     "lower_bound",
     "minimize",
+    "prove",
     "spectrum",
     "verify",
 ]

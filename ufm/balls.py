@@ -1,0 +1,101 @@
+"""Ball arithmetic: matrices of balls [m ± r] that contain the real numbers they stand for (python-flint, Arb).
+
+Every operation rounds outward, and a comparison is true only when it holds for every choice of numbers in the
+balls; with a NaN it is false. Source: Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval
+arithmetic", IEEE Transactions on Computers 2017.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from flint import arb, arb_mat
+
+
+def exact(array) -> arb_mat:
+    """A matrix of floats (torch or numpy, two axes) as balls of radius 0: a double is exact at any precision."""
+    rows, columns = array.shape
+    return arb_mat(rows, columns, [arb(value) for value in array.reshape(-1).tolist()])
+
+
+def floats(matrix: arb_mat) -> np.ndarray:
+    """The midpoints rounded to float64: approximations, which prove nothing."""
+    entries = [float(entry) for entry in matrix.entries()]
+    return np.array(entries, dtype=np.float64).reshape(matrix.nrows(), matrix.ncols())
+
+
+def column(entries: Iterable[arb]) -> arb_mat:
+    """A matrix of one column."""
+    entries = list(entries)
+    return arb_mat(len(entries), 1, entries)
+
+
+def upper(ball: arb) -> float:
+    """The least float64 known to be at or above every number in the ball; NaN for a ball without bounds."""
+    bound = ball.upper()
+    value = float(bound)
+    return value if arb(value) >= bound else math.nextafter(value, math.inf)
+
+
+def lower(ball: arb) -> float:
+    """The greatest float64 known to be at or below every number in the ball; NaN for a ball without bounds."""
+    return -upper(-ball)
+
+
+def square_norm(matrix: arb_mat) -> arb:
+    """The squared Frobenius norm."""
+    return sum((entry * entry for entry in matrix.entries()), arb(0))
+
+
+def largest(matrix: arb_mat) -> arb:
+    """An exact upper bound on the entries' absolute values; infinite where an entry has none."""
+    bound = arb(0)
+    for entry in matrix.entries():
+        size = entry.abs_upper()
+        if not size.is_finite():
+            return arb("inf")
+        bound = size if size > bound else bound
+    return bound
+
+
+def row_sums(matrix: arb_mat) -> arb:
+    """An exact upper bound on the operator norm for the maximum norm: the largest row sum of absolute values."""
+    sums = column(sum((entry.abs_upper() for entry in row), arb(0)) for row in matrix.table())
+    return largest(sums)
+
+
+def identity(size: int) -> arb_mat:
+    return arb_mat(size, size, [arb(int(i == j)) for i in range(size) for j in range(size)])
+
+
+def orthonormal(basis) -> arb_mat:
+    """The exact Gram-Schmidt basis of the columns of a float matrix (d, r), enclosed."""
+    found: list[arb_mat] = []
+    for vector in basis.T:
+        left = exact(vector[:, None])
+        for unit in found:
+            left = left - unit * (unit.transpose() * left)
+        found.append(left * (1 / square_norm(left).sqrt()))
+    rows = [[unit[i, 0] for unit in found] for i in range(len(basis))]
+    return arb_mat(len(basis), len(found), [entry for row in rows for entry in row])
+
+
+def positive_definite(matrix: arb_mat) -> bool:
+    """Whether every symmetric matrix in the balls is proved positive definite; False decides nothing.
+
+    With R the inverse of a floating-point Cholesky factor of the midpoint, R A R^T is near the identity;
+    when its rows are proved diagonally dominant it is positive definite (Gershgorin), hence so is A.
+    Source: Rump, "Verification of positive definiteness", BIT 2006, with Gershgorin's discs in place of
+    the bound on rounding errors.
+    """
+    try:
+        factor = exact(np.linalg.inv(np.linalg.cholesky(floats(matrix))))
+    except np.linalg.LinAlgError:
+        return False
+    rows = (factor * matrix * factor.transpose()).table()
+    return all(_dominates(row, i) for i, row in enumerate(rows))
+
+
+def _dominates(row: list[arb], i: int) -> bool:
+    rest = sum((entry.abs_upper() for j, entry in enumerate(row) if j != i), arb(0))
+    return bool(row[i] > rest)
