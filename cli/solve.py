@@ -11,14 +11,14 @@ from .console import say, show
 from .options import JsonFile, ProblemFlags, write_result
 
 if TYPE_CHECKING:
-    from ufm import Certificate, Solution
+    from ufm import Certificate, Proof, Solution
 
 
 @dataclass(frozen=True)
 class Command:
     """Minimise once from a random start over free W, H, b; then certify the end and read its Hessian.
 
-    Exit status 1 when the descent does not reach --tol.
+    Exit status 1 when the descent does not reach --tol, or --rigorous proves nothing of its end.
     """
 
     problem: ProblemFlags = field(default_factory=ProblemFlags)
@@ -28,6 +28,8 @@ class Command:
     """relative gradient norm to reach"""
     free: bool = False
     """keep all N features free (default: average them within classes first, which never raises f)"""
+    rigorous: bool = False
+    """also prove, in ball arithmetic, what the end is"""
     save: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the point there (safetensors)"""
     json: JsonFile = None
@@ -42,6 +44,9 @@ class Command:
             solution = ufm.minimize(problem, seed=self.seed, tol=self.tol, reduce=not self.free, on_step=on_step)
         certificate = ufm.certify(problem, solution.point)
         show("solution", ("quantity", "value"), _facts(solution, certificate).items())
+        proof = ufm.prove(problem, solution.point) if self.rigorous else None
+        if proof:
+            show("proof", ("quantity", "value"), _proved(proof).items())
         levels = None
         if certificate.lambda_min is not None:
             levels = ufm.spectrum(problem, solution.point).merged()
@@ -61,10 +66,11 @@ class Command:
                 "converged": solution.converged,
                 "iterations": solution.iterations,
                 "certificate": certificate.numbers(),
+                "proof": proof and proof.numbers(),
                 "spectrum": levels and {"values": levels.values, "multiplicities": levels.multiplicities},
             },
         )
-        return 0 if solution.converged else 1
+        return 0 if solution.converged and not (proof and proof.refused) else 1
 
 
 def _facts(solution: "Solution", certificate: "Certificate") -> dict[str, object]:
@@ -80,6 +86,20 @@ def _facts(solution: "Solution", certificate: "Certificate") -> dict[str, object
         if certificate.index is None
         else f"{certificate.index}, {certificate.nullity} ({certificate.orbit_dimension})",
         "negative curvature shown": "none" if certificate.curvature is None else f"{certificate.curvature:.6g}",
+    }
+
+
+def _proved(proof: "Proof") -> dict[str, object]:
+    bits = f"{proof.precision} bits"
+    if proof.refused:
+        return {"statement": proof.statement, "precision": bits}
+    return {
+        "statement": proof.statement,
+        "value f": proof.digits,
+        "critical point within": f"{proof.distance:.1e}",
+        "alone modulo symmetry within": f"{proof.unique_within:.1e}",
+        "duality gap at most": "not enclosed" if proof.duality_gap is None else f"{proof.duality_gap:.1e}",
+        "precision": bits,
     }
 
 

@@ -6,10 +6,21 @@ arithmetic", IEEE Transactions on Computers 2017.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from flint import arb, arb_mat
+from flint import arb, arb_mat, ctx
+
+
+@contextmanager
+def working_precision(bits: int) -> Iterator[None]:
+    """Midpoints of so many bits inside the context; as before after it."""
+    before, ctx.prec = ctx.prec, bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
 
 
 def exact(array) -> arb_mat:
@@ -31,14 +42,14 @@ def column(entries: Iterable[arb]) -> arb_mat:
 
 
 def upper(ball: arb) -> float:
-    """The least float64 known to be at or above every number in the ball; NaN for a ball without bounds."""
+    """A float64 at or above every number in the ball, the next one or two; NaN or infinite without bounds."""
     bound = ball.upper()
     value = float(bound)
     return value if arb(value) >= bound else math.nextafter(value, math.inf)
 
 
 def lower(ball: arb) -> float:
-    """The greatest float64 known to be at or below every number in the ball; NaN for a ball without bounds."""
+    """A float64 at or below every number in the ball, likewise."""
     return -upper(-ball)
 
 

@@ -141,7 +141,7 @@ class BallJet:
     def G(self) -> arb_mat:
         """G~, rows a class."""
         scale = [root / self.reduced.num_samples for root in self.reduced.roots]
-        slopes = [row[:k] + [-self.errors[k]] + row[k + 1 :] for k, row in enumerate(self.probabilities)]
+        slopes = [[*row[:k], -self.errors[k], *row[k + 1 :]] for k, row in enumerate(self.probabilities)]
         return arb_mat([[c * slope for slope in row] for c, row in zip(scale, slopes, strict=True)])
 
     @cached_property

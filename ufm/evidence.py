@@ -13,6 +13,7 @@ from .errors import require
 from .point import Point
 from .problem import Problem
 from .rates import gradient_descent
+from .rigorous import Proof, prove
 from .solver import Solution, minimize, random_point, require_memory
 from .spectra import Spectrum, row_space, spectrum
 
@@ -98,6 +99,17 @@ class Evidence:
         points = {"minimiser": self.minimizer, "origin": self.origin}
         points |= {f"rank {rank}": point for rank, point in self.saddles.items()}
         return {name: (point, spectrum(self.problem, point)) for name, point in points.items()}
+
+    @cached_property
+    def proofs(self) -> dict[str, Proof]:
+        """What is proved in ball arithmetic of the minimiser, the origin and the saddles."""
+        points = {"minimiser": self.minimizer, "origin": self.origin}
+        points |= {f"rank {rank}": point for rank, point in self.saddles.items()}
+        return {name: prove(self.problem, point) for name, point in points.items()}
+
+    @cached_property
+    def closed_form_proof(self) -> Proof:
+        return prove(self.problem, self.closed_form)
 
     @cached_property
     def threshold_solutions(self) -> dict[float, Solution]:

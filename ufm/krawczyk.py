@@ -108,9 +108,7 @@ def _sharpen(system: Sliced, inverse: arb_mat, y: arb_mat, near: float) -> arb_m
         y, previous = (y - step).mid(), size
         moved = float(np.linalg.norm((floats(y) - start)[: system.reduced.size]))
         if not moved <= near:
-            raise NotProved(
-                f"no critical point within {near:.1e} of the point: Newton's method moves it by {moved:.1e}"
-            )
+            raise NotProved(f"Newton's method moves the point by {moved:.1e}, allowed {near:.1e}")
     return y
 
 

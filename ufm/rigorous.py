@@ -16,8 +16,14 @@ from .spectra import row_space
 
 PRECISION = 128  # bits of the midpoints
 NEAR = 1e-7  # how far the critical point may be from the given one, in units of `length_unit`
-WIDE = 1e-4  # where the search for the radius of uniqueness starts, in the same units
+WIDE = 1e-6  # where the search for the radius of uniqueness starts, in the same units
 LARGEST = 1000  # the most unknowns of a proof, symmetries included
+
+PHRASES = {
+    "global minimizer": "global minimiser, value in [{0!r}, {1!r}]",
+    "strict saddle": "strict saddle, curvature at most {2!r}, value in [{0!r}, {1!r}]",
+    "local minimizer": "local minimiser, value in [{0!r}, {1!r}]",
+}
 
 
 @dataclass(frozen=True)
@@ -92,23 +98,18 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
         f"the precision must be a whole number of bits between 2 and 10,000, got {precision!r}",
     )
     within = NEAR * length_unit(problem) if within is None else within
-    require(
-        isinstance(within, Real) and 0 < within < math.inf, f"within must be a finite distance > 0, got {within!r}"
-    )
+    require(isinstance(within, Real) and 0 < within < math.inf, f"within must be a finite distance > 0, got {within!r}")
     require(is_available(), "ufm.prove needs python-flint; pip install python-flint")
     point = point.double().to("cpu")
     means = problem.class_means(point)
-    from flint import ctx
-
+    from .balls import working_precision
     from .krawczyk import NotProved
 
-    before, ctx.prec = ctx.prec, int(precision)
-    try:
-        return _prove(problem, point, means, int(precision), float(within))
-    except NotProved as failure:
-        return Proof(f"not proved: {failure}", "not proved", str(failure), int(precision))
-    finally:
-        ctx.prec = before
+    with working_precision(int(precision)):
+        try:
+            return _prove(problem, point, means, int(precision), float(within))
+        except NotProved as failure:
+            return Proof(f"not proved: {failure}", "not proved", str(failure), int(precision))
 
 
 def _prove(problem: Problem, point: Point, means: Point, precision: int, within: float) -> Proof:
@@ -125,7 +126,7 @@ def _prove(problem: Problem, point: Point, means: Point, precision: int, within:
         raise NotProved(f"the loss is {problem.loss.name!r}, and only cross-entropy is enclosed")
     if unknowns > LARGEST:
         raise NotProved(f"{unknowns:,} unknowns, at most {LARGEST:,} are taken on")
-    scaled = torch.tensor(problem.class_counts).sqrt()[:, None] * means.H
+    scaled = torch.tensor(problem.class_counts, dtype=torch.float64).sqrt()[:, None] * means.H
     x0 = pack(reduced, means.W @ basis, scaled @ basis, means.b)
     zero = find_zero(reduced, x0, near=within, wide=WIDE * length_unit(problem))
     distances = Distance(reduced, point, means, basis)
@@ -135,9 +136,10 @@ def _prove(problem: Problem, point: Point, means: Point, precision: int, within:
     jet = reduced.at(zero.x)
     kind, curvature = conclude(jet)
     value = (balls.lower(jet.value), balls.upper(jet.value))
+    steepest = None if curvature is None else balls.upper(curvature)
     bound = lower_bound(jet, tight=kind == "global minimizer")
     return Proof(
-        statement=_statement(kind, value, curvature and balls.upper(curvature)),
+        statement=PHRASES[kind].format(*value, steepest),
         kind=kind,
         reason="",
         precision=precision,
@@ -146,17 +148,6 @@ def _prove(problem: Problem, point: Point, means: Point, precision: int, within:
         digits=jet.value.str(precision),
         distance=balls.upper(distance),
         unique_within=max(0.0, balls.lower(zero.alone - distances.to(x0))),
-        curvature=curvature and balls.upper(curvature),
+        curvature=steepest,
         duality_gap=None if bound is None else balls.upper(jet.value - bound),
     )
-
-
-PHRASES = {
-    "global minimizer": "global minimiser, value in [{0!r}, {1!r}]",
-    "strict saddle": "strict saddle, curvature at most {2!r}, value in [{0!r}, {1!r}]",
-    "local minimizer": "local minimiser, value in [{0!r}, {1!r}]",
-}
-
-
-def _statement(kind: str, value: tuple[float, float], curvature: float | None) -> str:
-    return PHRASES[kind].format(*value, curvature)

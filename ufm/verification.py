@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from .evidence import Evidence
 from .problem import Problem
+from .rigorous_theorems import RIGOROUS
 from .theorems import THEOREMS, Theorem
 
 
@@ -43,11 +44,14 @@ def verify(
     seed: int = 0,
     starts: int = 4,
     track: Callable[[Iterable[Theorem]], Iterable[Theorem]] = iter,
+    rigorous: bool = False,
 ) -> list[Verdict]:
     """Check every theorem of the registry on the problem, from `starts` random full-size descents.
 
-    `track` wraps the sequence of theorems, to show progress. A claim whose hypotheses the problem does
-    not meet is "not covered".
+    `track` wraps the sequence of theorems, to show progress. `rigorous` adds what `ufm.prove` proves in ball
+    arithmetic of the points at hand (K <= 10). A claim whose hypotheses the problem does not meet is "not
+    covered".
     """
     evidence = Evidence(problem, seed=seed, starts=starts)
-    return [judge(theorem, problem, evidence) for theorem in track(THEOREMS)]
+    theorems = (*THEOREMS, *RIGOROUS) if rigorous else THEOREMS
+    return [judge(theorem, problem, evidence) for theorem in track(theorems)]

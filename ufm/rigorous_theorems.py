@@ -1,0 +1,106 @@
+"""The registry's second table: claims about the points at hand that are proved in ball arithmetic, not measured.
+
+Each check reads proofs of `ufm.prove` from the evidence. A refused proof is a failure here: the claim is that there
+is one.
+"""
+
+import math
+
+from .evidence import Evidence
+from .problem import Problem
+from .rigorous import PRECISION, Proof, is_available
+from .theorems import CROSS_ENTROPY, ETF, HERE, WIDE, Finding, Hypothesis, Theorem, worst_of
+
+MOST_CLASSES = 10
+
+FEW = Hypothesis(f"K <= {MOST_CLASSES} (ball arithmetic)", lambda p: p.num_classes <= MOST_CLASSES)
+FLINT = Hypothesis("python-flint", lambda p: is_available())
+
+
+def proved_minimizer(problem: Problem, evidence: Evidence) -> Finding:
+    """A critical point near the best descent is proved to be a global minimiser; how wide its value is enclosed."""
+    proof = evidence.proofs["minimiser"]
+    return Finding(_width(proof, "global minimizer"), 1e-12, f"{proof.statement}; width of [a, b] / b")
+
+
+def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
+    """A global minimiser is proved near the closed form; its value is f* = -log(1 - (K-1) s) + s (K-1) c.
+
+    The formula is evaluated in balls with s = sqrt(n lW lH), c = log((1 - (K-1) s)/s), and subtracted.
+    """
+    proof = evidence.closed_form_proof
+    found = proof.kind == "global minimizer"
+    worst = _value_deviation(problem, proof) if found else math.inf
+    note = f"f* = {proof.digits}" if found else proof.statement
+    return Finding(worst, 1e-30, f"{note}; |value - f*| at most")
+
+
+def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
+    """The origin and a point of every rank 1 .. K-2 are proved strict saddles; counts those that are not."""
+    names = ["origin", *(f"rank {rank}" for rank in range(1, problem.num_classes - 1))]
+    proofs = [evidence.proofs.get(name) for name in names]
+    curvatures = [proof.curvature for proof in proofs if proof and proof.kind == "strict saddle"]
+    steepest = f"; curvature at most {max(curvatures):.3g}" if curvatures else ""
+    return Finding(float(len(names) - len(curvatures)), 0.0, f"{', '.join(names)}{steepest}")
+
+
+def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
+    """Every critical point at hand is proved a global minimiser or a strict saddle; counts those that are not."""
+    proofs = evidence.proofs
+    others = [name for name, proof in proofs.items() if proof.kind not in ("global minimizer", "strict saddle")]
+    note = f"not proved: {', '.join(others)}" if others else f"{', '.join(proofs)}"
+    return Finding(float(len(others)) if proofs else math.inf, 0.0, note)
+
+
+def _width(proof: Proof, kind: str) -> float:
+    """(b - a)/b of a proof of that kind; infinite for another one."""
+    if proof.kind != kind:
+        return math.inf
+    low, high = proof.value
+    return worst_of([(high - low) / high])
+
+
+def _value_deviation(problem: Problem, proof: Proof) -> float:
+    """An upper bound on |value - f*|; the value's decimal digits are read back as a ball."""
+    from flint import arb
+
+    from .balls import upper, working_precision
+
+    with working_precision(PRECISION):
+        K, n = problem.num_classes, problem.per_class
+        s = (n * arb(problem.lambda_w) * arb(problem.lambda_h)).sqrt()
+        right = 1 - (K - 1) * s
+        value = s * (K - 1) * (right / s).log() - right.log()
+        return upper(abs(value - arb(proof.digits)))
+
+
+RIGOROUS = (
+    Theorem(
+        "proved minimiser",
+        "a global minimiser is at the best descent: proved, value enclosed",
+        HERE,
+        (CROSS_ENTROPY, WIDE, FEW, FLINT),
+        proved_minimizer,
+    ),
+    Theorem(
+        "proved closed form",
+        "a global minimiser of value f* is at the closed form: proved",
+        HERE,
+        (*ETF, FEW, FLINT),
+        proved_closed_form,
+    ),
+    Theorem(
+        "proved saddles",
+        "0 and a point of every rank 1 .. K - 2 are strict saddles: proved",
+        HERE,
+        (*ETF, FEW, FLINT),
+        proved_saddles,
+    ),
+    Theorem(
+        "proved dichotomy",
+        "every critical point at hand is a global minimiser or a strict saddle: proved",
+        HERE,
+        (CROSS_ENTROPY, WIDE, FEW, FLINT),
+        proved_dichotomy,
+    ),
+)
