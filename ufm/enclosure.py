@@ -55,8 +55,10 @@ class Reduced:
 
     @cached_property
     def decays(self) -> tuple[arb, arb, arb]:
-        """lW, lH, lb."""
-        return tuple(map(arb, (self.problem.lambda_w, self.problem.lambda_h, self.problem.lambda_b)))
+        """lW, lH, lb: as doubles, exact."""
+        return tuple(
+            arb(float(value)) for value in (self.problem.lambda_w, self.problem.lambda_h, self.problem.lambda_b)
+        )
 
     @cached_property
     def decay(self) -> list[arb]:
@@ -169,9 +171,11 @@ class BallJet:
 
     @cached_property
     def hessian(self) -> arb_mat:
-        jacobian = self._jacobian()
-        hessian = jacobian.transpose() * (self._curvature() * jacobian)
-        K, r, half = self.reduced.num_classes, self.reduced.rank, self.reduced.half
+        K, r, half, N = self.reduced.num_classes, self.reduced.rank, self.reduced.half, self.reduced.num_samples
+        hessian = arb_mat(self.reduced.size, self.reduced.size)
+        for k, n in enumerate(self.reduced.problem.class_counts):
+            jacobian = self._jacobian(k)
+            hessian += jacobian.transpose() * (self._curvature(k) * (arb(n) / N) * jacobian)
         for i, k, a in np.ndindex(K, K, r):
             row, col = i * r + a, half + k * r + a
             hessian[row, col] += self.G[k, i]
@@ -180,27 +184,23 @@ class BallJet:
             hessian[i, i] += decay
         return hessian
 
-    def _jacobian(self) -> arb_mat:
-        """(K^2, size): row (k, i) is the derivative of z_k's entry i."""
-        K, r, half, roots = self.reduced.num_classes, self.reduced.rank, self.reduced.half, self.reduced.roots
-        jacobian = arb_mat(K * K, self.reduced.size)
-        for k, i, a in np.ndindex(K, K, r):
-            jacobian[k * K + i, i * r + a] = self.Y[k, a] / roots[k]
-            jacobian[k * K + i, half + k * r + a] = self.X[i, a] / roots[k]
-        for k, i in np.ndindex(K, K if self.reduced.problem.bias else 0):
-            jacobian[k * K + i, 2 * half + i] = arb(1)
+    def _jacobian(self, k: int) -> arb_mat:
+        """J_k (K, size): the derivative of z_k."""
+        K, r, half, root = self.reduced.num_classes, self.reduced.rank, self.reduced.half, self.reduced.roots[k]
+        jacobian = arb_mat(K, self.reduced.size)
+        for i, a in np.ndindex(K, r):
+            jacobian[i, i * r + a] = self.Y[k, a] / root
+            jacobian[i, half + k * r + a] = self.X[i, a] / root
+        for i in range(K if self.reduced.problem.bias else 0):
+            jacobian[i, 2 * half + i] = arb(1)
         return jacobian
 
-    def _curvature(self) -> arb_mat:
-        """(K^2, K^2), block diagonal: n_k S_k/N."""
-        K, N = self.reduced.num_classes, self.reduced.num_samples
-        blocks = arb_mat(K * K, K * K)
-        for k, i, j in np.ndindex(K, K, K):
-            p = self.probabilities[k]
-            rest = 1 - p[i] if i != k else self.errors[k]
-            entry = p[i] * rest if i == j else -p[i] * p[j]
-            blocks[k * K + i, k * K + j] = entry * self.reduced.problem.class_counts[k] / N
-        return blocks
+    def _curvature(self, k: int) -> arb_mat:
+        """S_k (K, K), with 1 - p_kk where it occurs as the sum of the others."""
+        p, K = self.probabilities[k], self.reduced.num_classes
+        rest = [1 - q for q in p]
+        rest[k] = self.errors[k]
+        return arb_mat([[p[i] * rest[i] if i == j else -p[i] * p[j] for j in range(K)] for i in range(K)])
 
 
 def pack(reduced: Reduced, W, H, b) -> arb_mat:

@@ -12,12 +12,12 @@ from .errors import require
 from .losses import CrossEntropy
 from .point import Point
 from .problem import Problem
-from .spectra import row_space
 
 PRECISION = 128  # bits of the midpoints
 NEAR = 1e-7  # how far the critical point may be from the given one, in units of `length_unit`
 WIDE = 1e-6  # where the search for the radius of uniqueness starts, in the same units
 LARGEST = 1000  # the most unknowns of a proof, symmetries included
+MOST_CLASSES = 100
 
 PHRASES = {
     "global minimizer": "global minimiser, value in [{0!r}, {1!r}]",
@@ -83,12 +83,14 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
     within      how far the critical point may be from the given one: Euclidean over all variables, modulo O(d).
                 By default 1e-7 sqrt(2 log K (1/lW + 1/lH)); `ufm.minimize` at its default tolerance is well inside
 
-    In turn: the rank r of W and its row space are read off; Newton's method sharpens the point with one feature a
-    class and r dimensions; Krawczyk's test, on a slice across the orbit of O(r), proves one critical point in a box
-    (`ufm.krawczyk`); the distance to the given point is enclosed; the box is shown to hold a global minimiser, a
-    strict saddle or a local minimiser (`ufm.conclusions`, with the arguments). A step that does not go through is a
-    refusal, kind "not proved" with the reason, never a guess: a point that is merely near-critical, another problem's
-    point, a degenerate critical point, too few bits, another loss. About 200 unknowns (K = 10) take seconds.
+    In turn: the rank r of W (its singular values above `within`) and its row space are read off; Newton's method
+    sharpens the point with one feature a class and r dimensions; Krawczyk's test, on a slice across the orbit of
+    O(r), proves one critical point in a box (`ufm.krawczyk`); the distance to the given point is enclosed; the box
+    is shown to hold a global minimiser, a strict saddle or a local minimiser (`ufm.conclusions`, with the arguments).
+
+    A step that does not go through is a refusal, kind "not proved" with the reason, never a guess: a point that is
+    not that near to a critical one, another problem's point, a degenerate critical point, too few bits, another
+    loss, more than 1,000 unknowns (2 K r + K and the symmetries; K = 10 has 226 at most, K = 20 has 951).
 
     Raises InputError for a point that does not fit the problem, a precision or distance that is none, or where
     python-flint is not installed.
@@ -113,41 +115,56 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
 
 
 def _prove(problem: Problem, point: Point, means: Point, precision: int, within: float) -> Proof:
-    from . import balls
+    from .balls import lower, upper
     from .conclusions import conclude, lower_bound
-    from .distance import Distance
-    from .enclosure import Reduced, pack
-    from .krawczyk import NotProved, find_zero
 
-    basis, rank = row_space(problem, means.W)
-    reduced = Reduced(problem, rank)
-    unknowns = reduced.size + reduced.num_symmetries
-    if not isinstance(problem.loss, CrossEntropy):
-        raise NotProved(f"the loss is {problem.loss.name!r}, and only cross-entropy is enclosed")
-    if unknowns > LARGEST:
-        raise NotProved(f"{unknowns:,} unknowns, at most {LARGEST:,} are taken on")
-    scaled = torch.tensor(problem.class_counts, dtype=torch.float64).sqrt()[:, None] * means.H
-    x0 = pack(reduced, means.W @ basis, scaled @ basis, means.b)
-    zero = find_zero(reduced, x0, near=within, wide=WIDE * length_unit(problem))
-    distances = Distance(reduced, point, means, basis)
-    distance = distances.to(zero.x)
-    if not distance <= within:
-        raise NotProved(f"the critical point is {balls.upper(distance):.1e} from the given one, allowed {within:.1e}")
-    jet = reduced.at(zero.x)
+    jet, distance, alone = _enclose(problem, point, means, within)
     kind, curvature = conclude(jet)
-    value = (balls.lower(jet.value), balls.upper(jet.value))
-    steepest = None if curvature is None else balls.upper(curvature)
+    value = (lower(jet.value), upper(jet.value))
+    steepest = None if curvature is None else upper(curvature)
     bound = lower_bound(jet, tight=kind == "global minimizer")
     return Proof(
         statement=PHRASES[kind].format(*value, steepest),
         kind=kind,
         reason="",
         precision=precision,
-        rank=rank,
+        rank=jet.reduced.rank,
         value=value,
         digits=jet.value.str(precision),
-        distance=balls.upper(distance),
-        unique_within=max(0.0, balls.lower(zero.alone - distances.to(x0))),
+        distance=upper(distance),
+        unique_within=max(0.0, lower(alone)),
         curvature=steepest,
-        duality_gap=None if bound is None else balls.upper(jet.value - bound),
+        duality_gap=None if bound is None else upper(jet.value - bound),
     )
+
+
+def _enclose(problem: Problem, point: Point, means: Point, within: float):
+    """(f on a box that holds an exact critical point, its distance to the point, a radius in which it is alone)."""
+    from .balls import upper
+    from .distance import Distance
+    from .enclosure import Reduced, pack
+    from .krawczyk import NotProved, find_zero
+
+    _, sizes, rows = torch.linalg.svd(means.W, full_matrices=False)
+    rank = int((sizes > within).sum())
+    basis, reduced = rows[:rank].T, Reduced(problem, rank)
+    if reason := _out_of_scope(problem, reduced.size + reduced.num_symmetries):
+        raise NotProved(reason)
+    roots = torch.tensor(problem.class_counts, dtype=torch.float64).sqrt()[:, None]
+    x0 = pack(reduced, means.W @ basis, roots * means.H @ basis, means.b)
+    zero = find_zero(reduced, x0, near=within, wide=WIDE * length_unit(problem))
+    distances = Distance(reduced, point, means, basis)
+    distance = distances.to(zero.x)
+    if not distance <= within:
+        raise NotProved(f"the critical point is {upper(distance):.1e} from the given one, allowed {within:.1e}")
+    return reduced.at(zero.x), distance, zero.alone - distances.to(x0)
+
+
+def _out_of_scope(problem: Problem, unknowns: int) -> str:
+    """Why no proof is tried; empty where one is."""
+    if not isinstance(problem.loss, CrossEntropy):
+        return f"the loss is {problem.loss.name!r}, and only cross-entropy is enclosed"
+    if unknowns > LARGEST or problem.num_classes > MOST_CLASSES:
+        size = f"K = {problem.num_classes:,} with {unknowns:,} unknowns"
+        return f"{size} is too large; at most K = {MOST_CLASSES} with {LARGEST:,} are taken on"
+    return ""

@@ -68,7 +68,7 @@ def _value_deviation(problem: Problem, proof: Proof) -> float:
 
     with working_precision(PRECISION):
         K, n = problem.num_classes, problem.per_class
-        s = (n * arb(problem.lambda_w) * arb(problem.lambda_h)).sqrt()
+        s = (n * arb(float(problem.lambda_w)) * arb(float(problem.lambda_h))).sqrt()
         right = 1 - (K - 1) * s
         value = s * (K - 1) * (right / s).log() - right.log()
         return upper(abs(value - arb(proof.digits)))

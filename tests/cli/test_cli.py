@@ -34,6 +34,16 @@ def test_verify(capsys, tmp_path):
     assert found["versions"]["torch"]
 
 
+def test_verify_rigorous(capsys, tmp_path):
+    assert main(["verify", *SMALL, "--starts", "1", "--rigorous", "--json", str(tmp_path / "v.json")]) == 0
+    text = capsys.readouterr().out
+    assert "20 holds, 0 fails, 0 not covered" in text
+    assert "proved saddles" in text
+    found = load(tmp_path / "v.json")
+    assert found["rigorous"] is True
+    assert len(found["verdicts"]) == 20
+
+
 def test_verify_takes_class_counts_and_no_bias(capsys):
     assert main(["verify", "--class-counts", "1", "2", "4", "-d", "3", "--no-bias", "--starts", "1"]) == 0
     text = capsys.readouterr().out
@@ -57,6 +67,20 @@ def test_solve(capsys, tmp_path):
     found = load(result)
     assert found["certificate"]["value"] == pytest.approx(float(problem.objective(Point.load(save))))
     assert sum(found["spectrum"]["multiplicities"]) == problem.num_variables
+
+
+def test_solve_rigorous(capsys, tmp_path):
+    assert main(["solve", *SMALL, "--rigorous", "--json", str(tmp_path / "s.json")]) == 0
+    text = capsys.readouterr().out
+    assert "global minimiser, value in [" in text
+    assert "128 bits" in text
+    assert load(tmp_path / "s.json")["proof"]["kind"] == "global minimizer"
+
+
+def test_solve_rigorous_exits_1_when_nothing_is_proved(capsys):
+    assert main(["solve", *SMALL, "--rigorous", "--tol", "1e-2"]) == 1
+    assert "not proved: Newton's method moves the point" in capsys.readouterr().out
+    assert main(["solve", *SMALL, "--tol", "1e-2"]) == 0
 
 
 def test_solve_exits_1_when_it_does_not_converge():

@@ -1,4 +1,5 @@
 """The theory runs without the tools of training and drawing, and loads sympy only when it derives."""
+"""The theory runs without the tools of training and drawing; only its proofs need python-flint."""
 
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import ufm
 
 PROGRAM = """
 import sys
-for name in ("torchvision", "sklearn", "matplotlib", "rich", "tyro", "jinja2"):
+for name in ("torchvision", "sklearn", "matplotlib", "rich", "tyro", "jinja2", "flint"):
     sys.modules[name] = None  # importing it raises
 import ufm
 problem = ufm.Problem.balanced(3, 2, 3, lambda_w=5e-3, lambda_h=5e-3)

@@ -31,6 +31,8 @@ def spoiled(evidence: Evidence, **changes) -> Evidence:
     vars(copy).update(vars(evidence))
     # What follows from the solutions and saddles is collected again.
     for name in ("critical_points", "judged", "siblings"):
+    # What follows from the solutions, saddles and closed form is collected again.
+    for name in ("critical_points", "proofs", "closed_form_proof"):
         vars(copy).pop(name, None)
     vars(copy).update(changes)
     return copy
