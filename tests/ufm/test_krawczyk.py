@@ -6,7 +6,7 @@ from flint import arb
 
 import ufm
 from tests.cases import PROBLEMS
-from ufm import balls
+from ufm import Problem, balls
 from ufm.enclosure import BallJet, Reduced, pack
 from ufm.krawczyk import NotProved, find_zero
 from ufm.spectra import row_space
@@ -53,6 +53,41 @@ def test_starts_within_the_radius_of_uniqueness_find_the_same_orbit(anchor):
 def invariant(reduced, x):
     X, Y, _ = reduced.split(x)
     return X * Y.transpose()
+
+
+def test_a_box_at_few_bits_contains_the_zero_at_many(anchor):
+    reduced, x0 = anchor
+    zeros = []
+    for bits in (53, 256):
+        with balls.working_precision(bits):
+            zeros.append(find_zero(reduced, x0, near=1e-6, wide=1e-5))
+    assert zeros[0].x.contains(zeros[1].x)
+    assert not zeros[0].x.contains(zeros[1].x + balls.column([arb("1e-9")] * reduced.size))
+
+
+def test_it_is_not_alone_where_there_are_others():
+    """K = 2 just below the threshold: X = 0 and -X are zeros as well, as near as X is small."""
+    problem = Problem.balanced(2, 1, 1, lambda_w=0.45, lambda_h=0.45, bias=False)
+    point = ufm.global_minimizer(problem)
+    reduced = Reduced(problem, 1)
+    x0 = pack(reduced, point.W, point.H, point.b)
+    for wide in (3.0, 1.0, 1e-3):
+        with balls.working_precision(128):
+            zero = find_zero(reduced, x0, near=1e-6, wide=wide)
+        assert zero.alone < balls.largest(x0)
+    assert zero.alone > arb("1e-4")
+
+
+def test_the_radius_is_about_the_anchor(anchor, monkeypatch):
+    """Of a radius about the centre only what is left beyond the way from the anchor counts."""
+    reduced, x0 = anchor
+    monkeypatch.setattr("ufm.krawczyk._alone", lambda *_: arb(1))
+    moved = (x0 + balls.column([arb(i % 3) / 1000 for i in range(reduced.size)])).mid()
+    with balls.working_precision(128):
+        zero = find_zero(reduced, moved, near=1.0, wide=1e-5)
+        way = balls.largest((zero.x - moved).mid())
+        assert way > arb("1e-4")
+        assert abs(zero.alone + way - 1) < arb("1e-30")
 
 
 def test_far_points_are_refused(anchor):

@@ -14,6 +14,8 @@ from tests.cases import PROBLEMS, autograd_hessian, naive_objective, orthogonal
 from tests.ufm.test_enclosure import mpmath_value
 from ufm import Point, Problem, balls, conclusions
 from ufm.critical import narrow_solution, origin
+from ufm.enclosure import Reduced
+from ufm.krawczyk import NotProved
 from ufm.rigorous import length_unit
 
 BALANCED = PROBLEMS["balanced"]
@@ -175,11 +177,11 @@ def test_a_single_sample_moved_by_a_thousandth_is_refused(points):
     assert "from the given one" in proof.reason or "moves the point" in proof.reason
 
 
-def within_a_class(full):
+def within_a_class(full, size=1e-3):
     """Two samples of a class moved apart: the class mean stays."""
     H = full.H.clone()
-    H[0, 0] += 1e-3
-    H[1, 0] -= 1e-3
+    H[0, 0] += size
+    H[1, 0] -= size
     return replace(full, H=H)
 
 
@@ -187,6 +189,22 @@ def test_a_class_spread_about_its_mean_is_refused(points):
     problem, point = points["minimiser"]
     proof = ufm.prove(problem, within_a_class(problem.expand(point)))
     assert proof.reason.startswith("the critical point is 1.4e-03 from the given one")
+
+
+def test_uniqueness_is_about_the_given_point(points):
+    """What the point is off by is taken from the radius in which the critical point is alone."""
+    problem, point = points["minimiser"]
+    radius = ufm.prove(problem, point).unique_within
+    off = ufm.prove(problem, within_a_class(problem.expand(point), 1e-5), within=1e-4).unique_within
+    assert off == pytest.approx(radius - math.sqrt(2) * 1e-5, rel=1e-6)
+
+
+def test_a_zero_of_lower_rank_is_refused():
+    """The origin as a reduced point of rank 1: critical, but not of the rank that the argument needs."""
+    reduced = Reduced(BALANCED, 1)
+    jet = reduced.at(balls.column([arb(0)] * reduced.size))
+    with pytest.raises(NotProved, match="rank of W is not proved to be 1"):
+        conclusions.conclude(jet)
 
 
 def procrustes(problem, point, other):
