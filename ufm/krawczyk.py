@@ -12,7 +12,7 @@ vectors at x,
 * Every critical point x near x0 has a rotated and shifted copy on the slice, no farther from x0: the one nearest to
   x0, where the derivative of the distance along the orbit vanishes. With mu = 0 it is a zero of F.
 
-For a preconditioner C (any matrix; here the floating-point inverse of F' at x0), a centre y and a box of radius rho
+For a preconditioner C (any matrix; here the midpoint of the inverse of F' at x0), a centre y and a box of radius rho
 about it in the maximum norm: if  |C F(y)| + |I - C F'(box)| rho < rho,  then F has exactly one zero in the box, and
 it lies within the left side of y. Sources: Krawczyk 1969; Neumaier, "Interval Methods for Systems of Equations",
 1990, Theorem 5.1.8; Rump, "Verification methods", Acta Numerica 2010, Theorem 13.2.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from flint import arb, arb_mat, ctx
 
-from .balls import column, exact, floats, identity, largest, row_sums
+from .balls import column, floats, identity, largest, row_sums
 from .enclosure import Reduced
 
 SWEEPS = 40  # of the simplified Newton iteration; each gains many digits near a regular zero
@@ -81,9 +81,11 @@ def find_zero(reduced: Reduced, x0: arb_mat, near: float, wide: float) -> Zero:
     system = Sliced(reduced, x0)
     start = column(x0.entries() + [arb(0)] * reduced.num_symmetries)
     try:
-        inverse = exact(np.linalg.inv(floats(system.jacobian(start))))
-    except np.linalg.LinAlgError:
-        raise NotProved("the derivative is singular: the point is degenerate beyond its symmetries") from None
+        inverse = system.jacobian(start).inv().mid()
+    except ZeroDivisionError:
+        raise NotProved(
+            "the derivative is not proved regular: degenerate beyond the symmetries, or too few bits"
+        ) from None
     centre = _sharpen(system, inverse, start, near)
     offset = largest(inverse * system.residual(centre))
     spread = _contraction(system, inverse, centre, radius := _inflated(offset, centre))
