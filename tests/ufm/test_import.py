@@ -1,5 +1,4 @@
-"""The theory runs without the tools of training and drawing, and loads sympy only when it derives."""
-"""The theory runs without the tools of training and drawing; only its proofs need python-flint."""
+"""The theory runs without the tools of training and drawing; sympy is loaded to derive, python-flint to prove."""
 
 import subprocess
 import sys

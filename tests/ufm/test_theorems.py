@@ -29,10 +29,8 @@ def sound():
 def spoiled(evidence: Evidence, **changes) -> Evidence:
     copy = Evidence(evidence.problem, evidence.seed, evidence.starts)
     vars(copy).update(vars(evidence))
-    # What follows from the solutions and saddles is collected again.
-    for name in ("critical_points", "judged", "siblings"):
     # What follows from the solutions, saddles and closed form is collected again.
-    for name in ("critical_points", "proofs", "closed_form_proof"):
+    for name in ("critical_points", "judged", "siblings", "proofs", "closed_form_proof"):
         vars(copy).pop(name, None)
     vars(copy).update(changes)
     return copy
