@@ -1,0 +1,206 @@
+"""A test of completeness: over all critical points, alternating Euler characteristics add up to 1.
+
+f grows at infinity and (at all parameters looked at) its critical set is a finite union of nondegenerate orbits of
+O(d). By Morse-Bott theory the sum over critical manifolds of (-1)^index chi(manifold) is chi(R^N) = 1. That also holds
+for f restricted to any subspace that a group of symmetries fixes. The orbit of a rank-r point is the Stiefel manifold
+V_r(R^d), whose characteristic vanishes for r >= 2; in the subspace of an action of involutions (`ufm.involutions`)
+with D_c coordinates of character c it is the product over c of V_{r_c}(R^{D_c}), which does not vanish when every
+r_c <= 1. A list that misses a point fails a sum, unless misses cancel.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+
+from .family import Family
+from .involutions import Action, Element, action_of, isotypic
+from .symmetry import Permutation, automorphism_count, group_order, matchings
+
+Coordinates = dict[Element, int]  # how many coordinates of the features carry each character
+
+
+@dataclass(frozen=True)
+class EulerSum:
+    """The sum for one action and one choice of coordinates; a complete list has value 1.
+
+    action       the involutions, as cycles of classes        coordinates  how many carry each character
+    value        the sum; None where a point in it is degenerate, so that the theorem says nothing
+    terms        how many critical points (with copies) lie in the subspace, modulo its rotations
+    """
+
+    action: Action
+    coordinates: Coordinates
+    value: int | None
+    terms: int
+
+    @property
+    def complete(self) -> bool:
+        return self.value == 1
+
+    @property
+    def name(self) -> str:
+        signs = [f"{n} of {''.join('+-'[s] for s in c) or 'any'} sign" for c, n in self.coordinates.items() if n]
+        return f"{self.action.name}: {', '.join(signs)}"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One way in which an action keeps one critical point.
+
+    ranks     r_c, how many coordinates of the point's row space carry each character
+    index     negative eigenvalues of f restricted to the fixed subspace of its own coordinates
+    unstable  by character: how many negative eigenvalues one more coordinate of that character adds
+    regular   whether the restricted Hessian has no zero eigenvalue
+    weight    how many copies of the point the action keeps this way
+    """
+
+    ranks: Coordinates
+    index: int
+    unstable: Coordinates
+    regular: bool
+    weight: float
+
+
+def stiefel_characteristic(r: int, d: int) -> int:
+    """chi(V_r(R^d)): the orthonormal r-frames of R^d; 0 when there are none (r > d)."""
+    if r == 0:
+        return 1
+    if r > d:
+        return 0
+    # V_r fibres over the sphere S^(d-1), of characteristic 2 or 0, with fibre V_(r-1)(R^(d-1)).
+    return (2 if d % 2 else 0) * stiefel_characteristic(r - 1, d - 1)
+
+
+def terms(family: Family, x: torch.Tensor, action: Action) -> list[Term]:
+    """Every way, up to the point's own symmetries, in which copies of the critical point x (size,) keep the action."""
+    counts = family.problem.class_counts
+    logits = family.logits(x[None])[0].numpy()
+    size = automorphism_count(logits, counts)
+    if size == group_order(counts):
+        return [_term(family, x, action.generators, action, 1.0)]
+    weight = action.centraliser / size
+    found = Counter(_kinds(list(matchings(logits, logits, counts)), action, counts))
+    return [_term(family, x, generators, action, weight * times) for generators, times in found.items()]
+
+
+def _kinds(symmetries: list[Permutation], action: Action, counts: tuple[int, ...]) -> Iterator[tuple[Permutation, ...]]:
+    """The tuples of symmetries that act as `action` does; those alike are given as one and the same, repeatedly.
+
+    Where all permutations within the orbits of the symmetries are symmetries, tuples are alike when they act
+    alike on every orbit.
+    """
+    orbits = tuple(min(p[k] for p in symmetries) for k in range(len(counts)))
+    young = group_order(orbits) == len(symmetries)
+    involutions = [p for p in symmetries if all(p[p[k]] == k for k in range(len(p)))]
+    candidates = [[p for p in involutions if _like(p, g, counts)] for g in action.generators]
+    alike: dict[Action, tuple[Permutation, ...]] = {}
+    for generators in product(*candidates):
+        if _commute(generators) and action_of(generators, counts) == action:
+            yield alike.setdefault(action_of(generators, orbits), generators) if young else generators
+
+
+def _like(p: Permutation, q: Permutation, counts: tuple[int, ...]) -> bool:
+    """Whether two involutions move as many classes of each count."""
+    return Counter(n for k, n in enumerate(counts) if p[k] != k) == Counter(
+        n for k, n in enumerate(counts) if q[k] != k
+    )
+
+
+def _commute(generators: tuple[Permutation, ...]) -> bool:
+    return all(all(p[q[k]] == q[p[k]] for k in range(len(p))) for i, p in enumerate(generators) for q in generators[:i])
+
+
+def _term(family: Family, x: torch.Tensor, generators: tuple[Permutation, ...], action: Action, weight: float) -> Term:
+    parts = isotypic(generators, family.problem.num_classes)
+    characters, x = split_coordinates(family, x, generators)
+    basis = fixed_basis(family, characters, parts)
+    _, _, H = family.expand(x[None])
+    values = torch.linalg.eigvalsh(basis.T @ H[0] @ basis)
+    small = 1e-9 * float(values.abs().max())
+    G = family.landscape.jet(x).G.numpy()
+    ridge = family.problem.ridge
+    sizes = {c: np.linalg.svd(B.T @ G @ B, compute_uv=False) for c, B in parts.items()}
+    return Term(
+        ranks=Counter(characters),
+        index=int((values < -small).sum()),
+        unstable={c: int((s > ridge * (1 + 1e-9)).sum()) for c, s in sizes.items()},
+        regular=bool((values.abs() > small).all()),
+        weight=weight,
+    )
+
+
+def split_coordinates(
+    family: Family, x: torch.Tensor, generators: tuple[Permutation, ...]
+) -> tuple[list[Element], torch.Tensor]:
+    """(the character of each coordinate, x rotated to coordinates that have one), at a point that the generators keep.
+
+    W[p] = W R with R a reflection; commuting reflections share their axes.
+    """
+    if family.rank == 0:
+        return [], x
+    W, scaled, b = family.landscape.split(x)
+    mixed, reflections = torch.zeros(family.rank, family.rank, dtype=x.dtype), []
+    for i, p in enumerate(generators):
+        R = torch.linalg.lstsq(W, W[list(p)]).solution
+        reflections.append(R)
+        mixed = mixed + 3.0**-i * (R + R.T) / 2
+    axes = torch.linalg.eigh(mixed)[1]
+    signs = [(axes.T @ R @ axes).diagonal() for R in reflections]
+    characters = [tuple(int(float(s[j]) < 0) for s in signs) for j in range(family.rank)]
+    return characters, family.landscape.join(W @ axes, scaled @ axes, b)
+
+
+def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, np.ndarray]) -> torch.Tensor:
+    """(size, m) orthonormal: column j of W and H~ in the part of its character, b in the part that nothing changes.
+
+    Without weight decay on the bias, b is kept orthogonal to (1, ..., 1), along which f is constant.
+    """
+    f = family.landscape
+    K, r = f.num_classes, family.rank
+    columns = []
+    for block in range(2):
+        for j, c in enumerate(characters):
+            for vector in parts.get(c, np.zeros((K, 0))).T:
+                column = torch.zeros(f.size, dtype=torch.float64)
+                column[block * K * r : (block + 1) * K * r].view(K, r)[:, j] = torch.from_numpy(vector.copy())
+                columns.append(column)
+    if f.bias:
+        trivial = parts[min(parts)]
+        if f.lambda_b == 0:
+            trivial = np.linalg.svd(trivial - trivial.mean(0))[0][:, : trivial.shape[1] - 1]
+        for vector in trivial.T:
+            column = torch.zeros(f.size, dtype=torch.float64)
+            column[2 * K * r :] = torch.from_numpy(vector.copy())
+            columns.append(column)
+    return torch.stack(columns, 1) if columns else torch.zeros(f.size, 0, dtype=torch.float64)
+
+
+def euler_sum(action: Action, coordinates: Coordinates, found: list[Term]) -> EulerSum:
+    """The sum over the terms of all critical points, for that many coordinates of each character."""
+    value, count, regular = 0.0, 0.0, True
+    for term in found:
+        if any(term.ranks[c] > coordinates.get(c, 0) for c in term.ranks):
+            continue
+        chi, index = 1, term.index
+        for c, D in coordinates.items():
+            chi *= stiefel_characteristic(term.ranks[c], D)
+            index += (D - term.ranks[c]) * term.unstable.get(c, 0)
+        count += term.weight
+        regular &= term.regular or chi == 0
+        value += (-1) ** index * chi * term.weight
+    return EulerSum(
+        action, coordinates, round(value) if regular and abs(value - round(value)) < 1e-6 else None, round(count)
+    )
+
+
+def choices(action: Action, K: int, dim: int) -> list[Coordinates]:
+    """The coordinates to sum over: 1 and 3 for the identity; else up to one of each character, up to `dim` in all."""
+    parts = isotypic(action.generators, K)
+    if action.m == 0:
+        return [{(): 1}, {(): 3}]
+    picks = product((0, 1), repeat=len(parts))
+    return [dict(zip(parts, pick, strict=True)) for pick in picks if 2 <= sum(pick) <= dim]

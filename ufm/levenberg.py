@@ -1,0 +1,100 @@
+"""Levenberg-Marquardt for square systems, many starts at once (More 1978; damping after Nielsen 1999), and deflation.
+
+Critical points of any index are zeros of the gradient; |gradient|^2 is minimised from every start, each with its own
+damping. Deflation (Farrell, Birkisson and Funke 2015) multiplies the gradient by a factor that is infinite at the
+points already known, so that no start ends at one of them again.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from .family import Family
+
+System = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def find_zeros(
+    system: System, x: torch.Tensor, *, tol: float, damping: float, iterations: int = 100
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(x (B, m), norms (B,)): where each start ended, and |F| there; at most tol where it converged.
+
+    system   x (B, m) -> F (B, m), its Jacobian (B, m, m)
+    damping  mu in (J^T J + mu I) s = -J^T F at the start
+    """
+    x, (F, J) = x.clone(), system(x)
+    norms = F.norm(dim=1)
+    mu, growth = torch.full_like(norms, damping), torch.full_like(norms, 2.0)
+    active = (norms > tol).nonzero()[:, 0]
+    F, J = F[active], J[active]
+    for _ in range(iterations):
+        if not len(active):
+            break
+        step, decrease = _step(F, J, mu[active])
+        trial_F, trial_J = system(x[active] + step)
+        old, new = norms[active].square(), trial_F.square().sum(1)
+        ratio = (old - new) / decrease.clamp_min(1e-300)
+        good = (ratio > 1e-4) & torch.isfinite(new)
+        easier = mu[active] * (1 - (2 * ratio - 1) ** 3).clamp(0.1, 2)
+        mu[active] = torch.where(good, easier, mu[active] * growth[active]).clamp_min(1e-30)
+        growth[active] = torch.where(good, 2.0, 2 * growth[active])
+        F, J = torch.where(good[:, None], trial_F, F), torch.where(good[:, None, None], trial_J, J)
+        x[active] = torch.where(good[:, None], x[active] + step, x[active])
+        norms[active] = F.norm(dim=1)
+        going = (norms[active] > tol) & (growth[active] < 1e12)
+        active, F, J = active[going], F[going], J[going]
+    return x, norms
+
+
+def _step(F: torch.Tensor, J: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(the damped Gauss-Newton step, the decrease of |F|^2 that the linear model predicts)."""
+    normal = J.mT @ J
+    normal.diagonal(dim1=1, dim2=2).add_(mu[:, None])
+    slope = (J.mT @ F[..., None])[..., 0]
+    factor, _ = torch.linalg.cholesky_ex(normal)
+    step = -torch.cholesky_solve(slope[..., None], factor)[..., 0]
+    step = torch.where(torch.isfinite(step).all(1, keepdim=True), step, -slope / mu[:, None].clamp_min(1e-12))
+    return step, -(step * slope).sum(1) + mu * step.square().sum(1)
+
+
+def gradient_system(family: Family, basis: torch.Tensor | None = None, known: torch.Tensor | None = None) -> System:
+    """The gradient of f on x = y basis^T, with its Hessian; deflated at logits `known` (M, K, K) if given.
+
+    basis  (size, m) orthonormal, of a subspace that some symmetry fixes; None for the whole space
+    """
+
+    def system(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = y if basis is None else y @ basis.T
+        _, g, H = family.expand(x)
+        if known is not None and len(known):
+            factor, slope = deflation(family, x, known)
+            g, H = factor[:, None] * g, factor[:, None, None] * (H + g[:, :, None] * slope[:, None, :])
+        return (g, H) if basis is None else (g @ basis, basis.T @ H @ basis)
+
+    return system
+
+
+def deflation(family: Family, x: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(factor (B,), gradient of its logarithm (B, size)): prod_i (1 + 1/u_i), u_i = |logits(x) - known_i|^2."""
+    away = family.logits(x)[:, None] - known
+    u = away.square().sum((2, 3)).clamp_min(1e-30)
+    weights = -2 / (u * (1 + u))
+    return (1 + 1 / u).log().sum(1).exp(), family.pull(x, (weights[..., None, None] * away).sum(1))
+
+
+def polished(family: Family, x: torch.Tensor, target: float = 1e-13, iterations: int = 8) -> torch.Tensor:
+    """One critical point x (size,) improved by Newton steps off the null space of its Hessian.
+
+    The best iterate is returned, whether or not it reaches |gradient| <= target.
+    """
+    best, least = x, torch.inf
+    for _ in range(iterations):
+        _, g, H = (part[0] for part in family.expand(x[None]))
+        if float(g.norm()) < least:
+            best, least = x, float(g.norm())
+        if least <= target:
+            break
+        values, vectors = torch.linalg.eigh(H)
+        inverse = torch.where(values.abs() > 1e-10 * values.abs().max(), 1 / values, 0.0)
+        x = x - vectors @ (inverse * (vectors.T @ g))
+    return best

@@ -1,0 +1,97 @@
+"""Permutations of the classes: which of them keep a point, and how many different copies they make of it.
+
+The logits (K, K) of a critical point, row k those of class k's samples, determine it up to O(d): W and H~ are the
+balanced factors of its part without bias. So a permutation p (a tuple: class k becomes p[k]) keeps the point up to
+rotation exactly when logits[p][:, p] = logits. Only permutations of classes with equal n_k are symmetries of f.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+Permutation = tuple[int, ...]
+MATCH = 1e-5  # two logits are the same when they differ by less than this, relative to 1 + the largest
+
+
+def group_order(counts: tuple[int, ...]) -> int:
+    """How many permutations keep the class counts."""
+    return math.prod(math.factorial(m) for m in Counter(counts).values())
+
+
+def matchings(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> Iterator[Permutation]:
+    """Every permutation p that keeps the counts with A[p][:, p] = B, by backtracking."""
+    K, tol = len(counts), MATCH * (1 + float(np.abs(B).max()))
+    n = np.array(counts)
+    fits = (np.abs(np.diag(A)[:, None] - np.diag(B)) <= tol) & (n[:, None] == n)
+
+    def extend(p: list[int]) -> Iterator[Permutation]:
+        i = len(p)
+        if i == K:
+            yield tuple(p)
+            return
+        same = fits[:, i].copy()
+        same[p] = False
+        if p:
+            same &= (np.abs(A[p] - B[:i, i][:, None]) <= tol).all(0) & (np.abs(A[:, p] - B[i, :i]) <= tol).all(1)
+        for k in np.flatnonzero(same):
+            yield from extend([*p, int(k)])
+
+    yield from extend([])
+
+
+def same_point(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> bool:
+    """Whether two points with these logits are one up to permutations of the classes (and rotation)."""
+    return next(matchings(A, B, counts), None) is not None
+
+
+def automorphism_count(logits: np.ndarray, counts: tuple[int, ...]) -> int:
+    """How many permutations keep the point: the product of orbit lengths along a chain of stabilisers."""
+    total, K = 1, len(counts)
+    marked = np.array(logits, dtype=float)
+    unit = 1 + float(np.abs(logits).max())
+    for k in range(K):
+        moved = 0
+        for j in range(k, K):
+            image = marked.copy()
+            image[j, j] += (k + 1) * 10 * unit
+            target = marked.copy()
+            target[k, k] += (k + 1) * 10 * unit
+            moved += same_point(image, target, counts)
+        total *= moved
+        marked[k, k] += (k + 1) * 10 * unit
+    return total
+
+
+def equal_classes(point_rows: np.ndarray, unit: float) -> tuple[tuple[int, ...], ...]:
+    """The partition of the classes into those with equal rows (K, m), up to MATCH times `unit`; largest first."""
+    blocks: list[list[int]] = []
+    for k, row in enumerate(point_rows):
+        home = next((block for block in blocks if np.abs(row - point_rows[block[0]]).max() <= MATCH * unit), None)
+        if home is None:
+            blocks.append([k])
+        else:
+            home.append(k)
+    return tuple(sorted(map(tuple, blocks), key=lambda block: (-len(block), block)))
+
+
+def partitions(counts: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Set partitions into classes of equal n_k, one of each kind: those that no permutation keeping the counts links."""
+    seen = set()
+    for blocks in _set_partitions(list(range(len(counts)))):
+        kind = tuple(sorted((counts[block[0]], len(block)) for block in blocks))
+        if kind not in seen and all(counts[k] == counts[block[0]] for block in blocks for k in block):
+            seen.add(kind)
+            yield tuple(map(tuple, blocks))
+
+
+def _set_partitions(items: list[int]) -> Iterator[list[list[int]]]:
+    if not items:
+        yield []
+        return
+    *rest, last = items
+    for blocks in _set_partitions(rest):
+        yield [*blocks, [last]]
+        for i in range(len(blocks)):
+            yield [*blocks[:i], [*blocks[i], last], *blocks[i + 1 :]]
