@@ -16,7 +16,7 @@ SAME_LEVEL = 1e-8  # levels further apart than this, relative to 1 + |f|, belong
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A critical point x (size,) in the family of its rank, polished; its level, logits (K, K), and where it is from."""
+    """A polished critical point x (size,) in the family of its rank; its level, logits (K, K), and where it is from."""
 
     family: Family
     x: torch.Tensor
@@ -26,7 +26,7 @@ class Entry:
 
 
 class Catalogue:
-    """Entries, and `add` which refuses what is there already.
+    """Entries, and `enter`, which knows what is there already.
 
     Points at different levels differ; points at one level are compared by their logits, up to permutations of the
     classes that keep the counts. With lambda_b = 0 logits are compared up to the shift that nothing penalises.
@@ -36,18 +36,32 @@ class Catalogue:
         self.problem = problem
         self.entries: list[Entry] = []
 
-    def add(self, family: Family, x: torch.Tensor, found_by: str) -> Entry | None:
-        """The new entry of a critical point x (size,) of the family, or None when it is known."""
+    def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int:
+        """The place of a critical point x (size,) of the family: where it was, or at the end when it is new."""
+        place = self.find(family, x)
+        if place is not None:
+            return place
         family, x = family.in_row_space(x)
-        if self._known(*self._seen(family, x)):
-            return None
-        x = polished(family, x)
-        level, logits = self._seen(family, x)
-        if self._known(level, logits):
-            return None
-        entry = Entry(family, x, level, logits, found_by)
+        entry = self.entry(family, polished(family, x), found_by)
+        place = self._place(entry.level, entry.logits)
+        if place is not None:
+            return place
         self.entries.append(entry)
-        return entry
+        return len(self.entries) - 1
+
+    def add(self, family: Family, x: torch.Tensor, found_by: str) -> bool:
+        """Enter a point; returns whether it was new."""
+        before = len(self.entries)
+        self.enter(family, x, found_by)
+        return len(self.entries) > before
+
+    def find(self, family: Family, x: torch.Tensor) -> int | None:
+        """The place of the entry that a critical point x (size,), up to rounding, is; None when there is none."""
+        return self._place(*self._seen(family, x))
+
+    def entry(self, family: Family, x: torch.Tensor, found_by: str) -> Entry:
+        """What would be entered of a polished point x (size,) of full rank."""
+        return Entry(family, x, *self._seen(family, x), found_by)
 
     def add_all(self, family: Family, xs: Iterable[torch.Tensor], found_by: str) -> list[int]:
         """Which of the points, by their place, were new."""
@@ -59,7 +73,9 @@ class Catalogue:
             logits = logits - logits.mean(1, keepdim=True)
         return float(family.values(x[None])), logits.numpy()
 
-    def _known(self, level: float, logits: np.ndarray) -> bool:
+    def _place(self, level: float, logits: np.ndarray) -> int | None:
         gap = SAME_LEVEL * (1 + abs(level))
-        near = [entry for entry in self.entries if abs(entry.level - level) <= gap]
-        return any(same_point(logits, entry.logits, self.problem.class_counts) for entry in near)
+        for place, entry in enumerate(self.entries):
+            if abs(entry.level - level) <= gap and same_point(logits, entry.logits, self.problem.class_counts):
+                return place
+        return None

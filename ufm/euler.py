@@ -16,8 +16,9 @@ from itertools import product
 import numpy as np
 import torch
 
+from .catalogue import Catalogue
 from .family import Family
-from .involutions import Action, Element, action_of, isotypic
+from .involutions import Action, Element, action_of, actions, isotypic
 from .symmetry import Permutation, automorphism_count, group_order, matchings
 
 Coordinates = dict[Element, int]  # how many coordinates of the features carry each character
@@ -38,8 +39,9 @@ class EulerSum:
     terms: int
 
     @property
-    def complete(self) -> bool:
-        return self.value == 1
+    def failing(self) -> bool:
+        """Whether the sum proves that a point is missing."""
+        return self.value not in (1, None)
 
     @property
     def name(self) -> str:
@@ -120,7 +122,7 @@ def _term(family: Family, x: torch.Tensor, generators: tuple[Permutation, ...], 
     basis = fixed_basis(family, characters, parts)
     _, _, H = family.expand(x[None])
     values = torch.linalg.eigvalsh(basis.T @ H[0] @ basis)
-    small = 1e-9 * float(values.abs().max())
+    small = 1e-9 * float(values.abs().max()) if len(values) else 0.0
     G = family.landscape.jet(x).G.numpy()
     ridge = family.problem.ridge
     sizes = {c: np.linalg.svd(B.T @ G @ B, compute_uv=False) for c, B in parts.items()}
@@ -204,3 +206,23 @@ def choices(action: Action, K: int, dim: int) -> list[Coordinates]:
         return [{(): 1}, {(): 3}]
     picks = product((0, 1), repeat=len(parts))
     return [dict(zip(parts, pick, strict=True)) for pick in picks if 2 <= sum(pick) <= dim]
+
+
+class Ledger:
+    """The terms of every entry of a catalogue for every action, each computed once, and the sums over them."""
+
+    def __init__(self, catalogue: Catalogue):
+        self.catalogue = catalogue
+        problem = catalogue.problem
+        self.actions = actions(problem.class_counts, 3 if problem.num_classes <= 6 else 2)
+        self.terms: dict[Action, list[Term]] = {action: [] for action in self.actions}
+        self.read = 0
+
+    def sums(self, largest_rank: int) -> Iterator[EulerSum]:
+        """Every sum over the entries there are by now whose coordinates a point of rank <= largest_rank can fill."""
+        fresh, self.read = self.catalogue.entries[self.read :], len(self.catalogue.entries)
+        for action in self.actions:
+            for entry in fresh:
+                self.terms[action] += terms(entry.family, entry.x, action)
+            for coordinates in choices(action, self.catalogue.problem.num_classes, largest_rank):
+                yield euler_sum(action, coordinates, self.terms[action])

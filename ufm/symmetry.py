@@ -77,7 +77,7 @@ def equal_classes(point_rows: np.ndarray, unit: float) -> tuple[tuple[int, ...],
 
 
 def partitions(counts: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Set partitions into classes of equal n_k, one of each kind: those that no permutation keeping the counts links."""
+    """Set partitions into classes of equal n_k, one of each kind, up to permutations that keep the counts."""
     seen = set()
     for blocks in _set_partitions(list(range(len(counts)))):
         kind = tuple(sorted((counts[block[0]], len(block)) for block in blocks))

@@ -1,0 +1,181 @@
+"""The atlas: every critical point of a problem up to symmetry, the descents between them, and how complete it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .catalogue import Entry
+from .certificates import Certificate, certify
+from .errors import require
+from .euler import EulerSum
+from .exploration import Descent, Exploration
+from .point import Point
+from .problem import Problem
+from .symmetry import automorphism_count, equal_classes, group_order
+
+LARGEST = 12  # K up to here: every class more makes about three times as many points
+
+
+@dataclass(frozen=True, eq=False)
+class CriticalPoint:
+    """One critical point up to O(d) and permutations of classes with equal n_k.
+
+    level            f there                            rank       of W (and of W H^T)
+    partition        the classes in blocks of equal ones (same rows of W, H and b)
+    copies           how many of its class-permuted versions differ modulo O(d)
+    index, nullity   negative and zero eigenvalues of the Hessian over all variables; lambda_min the least one
+    grad_norm        |gradient| over all variables
+    logits (K, K)    row k: those of class k's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_k) h_k
+    certificate      what it is proved to be             found_by   which part of the search found it first
+    point            one representative, collapsed, with the problem's d
+    """
+
+    level: float
+    rank: int
+    partition: tuple[tuple[int, ...], ...]
+    copies: int
+    index: int
+    nullity: int
+    lambda_min: float
+    grad_norm: float
+    logits: torch.Tensor
+    singular_values: torch.Tensor
+    certificate: Certificate
+    found_by: str
+    point: Point
+
+    @property
+    def shape(self) -> str:
+        """The sizes of the partition's blocks: "3+1+1"."""
+        return "+".join(str(len(block)) for block in self.partition)
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain data for JSON."""
+        names = ("level", "rank", "partition", "copies", "index", "nullity", "lambda_min", "grad_norm", "found_by")
+        facts = {name: getattr(self, name) for name in names}
+        facts |= {"logits": self.logits, "singular_values": self.singular_values}
+        facts |= {"certificate": self.certificate.numbers()}
+        return facts | {"point": {"W": self.point.W, "H": self.point.H, "b": self.point.b}}
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """The critical points found, by level, and the evidence that none is missing.
+
+    sums      the Euler sums of `ufm.euler`
+    starts    by rank: how many random starts there were
+    quiet     by rank: how many of them in a row, the last ones, found nothing new
+    descents  flow lines between the points, by their places in `points`; empty where they were not asked for
+    """
+
+    problem: Problem
+    points: tuple[CriticalPoint, ...]
+    sums: tuple[EulerSum, ...]
+    starts: dict[int, int]
+    quiet: dict[int, int]
+    descents: tuple[Descent, ...]
+
+    @property
+    def failing(self) -> list[EulerSum]:
+        """The sums that are not 1: each proves that a point is missing."""
+        return [s for s in self.sums if s.failing]
+
+    @property
+    def undecided(self) -> list[EulerSum]:
+        """The sums about which the theorem says nothing, since a point in them is degenerate."""
+        return [s for s in self.sums if s.value is None]
+
+    @property
+    def minimizers(self) -> set[int]:
+        """The places of the points proved to be global minimisers."""
+        return {i for i, p in enumerate(self.points) if p.certificate.verdict == "global minimizer"}
+
+    @property
+    def leads_down(self) -> set[int]:
+        """The places from which some chain of descents reaches a global minimiser, itself included."""
+        reached = self.minimizers
+        while more := {line.start for line in self.descents if line.end in reached} - reached:
+            reached |= more
+        return reached
+
+
+def critical_points(problem: Problem, seed: int = 0, **settings) -> list[CriticalPoint]:
+    """The critical points of a problem up to symmetry, by level: `explore(problem, seed, ...).points`."""
+    return list(explore(problem, seed, **settings).points)
+
+
+def explore(
+    problem: Problem,
+    seed: int = 0,
+    *,
+    until_quiet: int = 500,
+    connect: bool = False,
+    jobs: int = 1,
+    patience: int = 4,
+    file: Path | str | None = None,
+    on_round: Callable[[Exploration, str], None] | None = None,
+) -> Atlas:
+    """Search for every critical point up to O(d) and permutations of the classes (K <= 12; any d, any class counts).
+
+    until_quiet  go on until so many random starts in a row found nothing new, at every rank
+    connect      follow the gradient flow from every saddle; a point it finds that was missed is entered
+    jobs         how many rounds run side by side, in processes of one thread each
+    patience     how many rounds without a find are spent on the subspaces of Euler sums that are not 1
+    file         what is found is written there (JSON) after every round, and gone on with if it is there
+    on_round     called with the exploration and what it is doing, after every round
+
+    The parts of the search are those of `ufm.exploration`. The same seed gives the same atlas for any number of
+    jobs. Raises InputError for settings out of range and for a file of another problem.
+    """
+    require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
+    for name, value in (("until_quiet", until_quiet), ("jobs", jobs), ("patience", patience)):
+        require(value >= 1, f"{name} must be >= 1, got {value}")
+    search = Exploration(problem, seed, jobs, None if file is None else Path(file), on_round)
+    search.partitions()
+    while True:
+        search.at_random(until_quiet)
+        sums = search.by_sums(until_quiet, patience)
+        if not connect or not search.by_descents():
+            return _bound(search, sums, connect)
+
+
+def _bound(search: Exploration, sums: list[EulerSum], connect: bool) -> Atlas:
+    """The atlas of a finished exploration, its points sorted by level."""
+    entries = search.catalogue.entries
+    order = sorted(range(len(entries)), key=lambda i: (entries[i].level, entries[i].family.rank))
+    place = {old: new for new, old in enumerate(order)} | {None: None}
+    lines = [line for i in order for line in search.descents.get(i, [])] if connect else []
+    return Atlas(
+        problem=search.problem,
+        points=tuple(_described(search.problem, entries[i]) for i in order),
+        sums=tuple(sums),
+        starts=dict(search.starts),
+        quiet=dict(search.quiet),
+        descents=tuple(Descent(place[line.start], line.eigenvalue, place[line.end]) for line in lines),
+    )
+
+
+def _described(problem: Problem, entry: Entry) -> CriticalPoint:
+    point = entry.family.point(entry.x).padded(problem.dim)
+    certificate = certify(problem, point)
+    W, scaled, b = entry.family.landscape.split(entry.x)
+    rows = np.concatenate([W, scaled / entry.family.landscape.roots, b.expand(len(W))[:, None]], 1)
+    return CriticalPoint(
+        level=entry.level,
+        rank=entry.family.rank,
+        partition=equal_classes(rows, 1 + float(np.abs(rows).max())),
+        copies=group_order(problem.class_counts) // automorphism_count(entry.logits, problem.class_counts),
+        index=certificate.index,
+        nullity=certificate.nullity,
+        lambda_min=certificate.lambda_min,
+        grad_norm=certificate.relative_grad_norm * problem.gradient_scale,
+        logits=torch.from_numpy(entry.logits),
+        singular_values=torch.linalg.svdvals(scaled @ W.T)[: entry.family.rank],
+        certificate=certificate,
+        found_by=entry.found_by,
+        point=point,
+    )

@@ -1,0 +1,136 @@
+"""Where the gradient flow goes from a saddle, along each of its negative directions, both ways.
+
+The flow keeps every symmetry of its start, so that a symmetric move from a saddle can end at another saddle. The
+moves are the negative eigenvectors of the Hessian in one dimension more than the saddle's rank (f is the same in every
+further one), and in the space of a repeated eigenvalue also the projections of moves of single classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .family import Family
+from .levenberg import polished
+from .problem import Problem
+from .symmetry import matchings
+
+KICK = 1e-3  # how far from the saddle the flow starts, relative to |x|, or to the natural length where x = 0
+NEAR = 1e-6  # a gradient below this, relative to problem.gradient_scale, ends the flow
+
+
+@dataclass(frozen=True, eq=False)
+class FlowLines:
+    """The flow from one critical point x (size,) of the family of its rank, where features have up to `dim` dimensions;
+    place is where it stands in a list of its owner's.
+
+    `run` gives the family of the ends, the eigenvalue of each flow's first direction (m,), and the ends (m, size),
+    polished; m = 0 at a local minimiser. NaN marks a flow that did not come to rest.
+    """
+
+    problem: Problem
+    rank: int
+    x: torch.Tensor
+    dim: int
+    place: int
+
+    def run(self) -> tuple[Family, torch.Tensor, torch.Tensor]:
+        torch.set_num_threads(1)
+        family = Family(self.problem, min(self.dim, self.rank + 1))
+        x = _widened(Family(self.problem, self.rank), self.x, family)
+        values, directions = _negative_directions(family, x)
+        if not len(values):
+            return family, values, directions
+        size = float(x.norm()) or (2 * self.problem.num_classes * self.problem.ridge) ** 0.5
+        symmetry = torch.stack([symmetrizer(family, x + 0.3 * size * v) for v in directions])
+        kicks = KICK * size * directions
+        ends = flow(family, torch.cat([x + kicks, x - kicks]), torch.cat([symmetry, symmetry]), 3 * KICK * size)
+        settled = [polished(family, end) if bool(end.isfinite().all()) else end for end in ends]
+        return family, torch.cat([values, values]), torch.stack(settled)
+
+
+def _widened(narrow: Family, x: torch.Tensor, wide: Family) -> torch.Tensor:
+    """The point with zero columns added."""
+    W, scaled, b = narrow.landscape.split(x)
+    pad = (0, wide.rank - narrow.rank)
+    return wide.landscape.join(torch.nn.functional.pad(W, pad), torch.nn.functional.pad(scaled, pad), b)
+
+
+def _negative_directions(family: Family, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(eigenvalues (m,), unit directions (m, size)) of negative curvature."""
+    values, vectors = torch.linalg.eigh(family.expand(x[None]).hessian[0])
+    negative = values < -1e-9 * values.abs().max()
+    values, vectors = values[negative], vectors[:, negative]
+    if not len(values):
+        return values, vectors.T
+    gaps = values.diff() > 1e-7 * values.abs().max()
+    spaces = torch.cat([torch.zeros(1, dtype=torch.int64), gaps.long().cumsum(0)])
+    found_values, found = [values], [vectors.T]
+    for space in range(int(spaces[-1]) + 1):
+        U = vectors[:, spaces == space]
+        if U.shape[1] > 1:
+            moves = U @ U[: family.problem.num_classes * family.rank].T
+            moves = moves[:, moves.norm(dim=0) > 0.1]
+            found.append((moves / moves.norm(dim=0)).T)
+            found_values.append(values[spaces == space].mean().expand(moves.shape[1]))
+    return torch.cat(found_values), torch.cat(found)
+
+
+def symmetrizer(family: Family, x: torch.Tensor) -> torch.Tensor:
+    """(size, size): the projection to the points that keep every symmetry (permutation, rotation) of x.
+
+    They have the row space of x's W too: in it, and on nothing else, the rotation is determined.
+    """
+    W, scaled, b = family.landscape.split(x)
+    (K, r), inverse = W.shape, torch.linalg.pinv(W, rtol=1e-7)
+    logits = family.logits(x[None])[0].numpy()
+    wide, narrow, order = torch.zeros(K * r, K * r, dtype=x.dtype), torch.zeros(K, K, dtype=x.dtype), 0
+    for p in map(list, matchings(logits, logits, family.problem.class_counts)):
+        R = inverse @ W[p]
+        moved = max((W @ R - W[p]).abs().max(), (scaled @ R - scaled[p]).abs().max(), (b - b[p]).abs().max())
+        if float(moved) <= 1e-7 * (1 + float(x.abs().max())):
+            permutation = torch.eye(K, dtype=x.dtype)[p].T.contiguous()
+            wide += torch.kron(permutation, R.T.contiguous())
+            narrow += permutation
+            order += 1
+    blocks = [wide / order, wide / order, narrow / order]
+    return torch.block_diag(*blocks[: 2 + family.problem.bias])
+
+
+def flow(family: Family, x: torch.Tensor, symmetry: torch.Tensor, away: float, steps: int = 3000) -> torch.Tensor:
+    """(B, size): where the gradient flow from each row of x comes to rest, by linearly implicit Euler steps.
+
+    (I/h + H) dx = -gradient, with h kept so small that I/2h + H is positive definite, the step short and f lower.
+    symmetry (B, size, size) projects to the subspace that the exact flow never leaves, so that rounding does not.
+    A flow can rest where the gradient is below NEAR once it has moved by `away`; one that does not is NaN.
+    """
+    begin, x, tol = x, x.clone(), NEAR * family.problem.gradient_scale
+    inverse = torch.full((len(x),), family.problem.ridge, dtype=x.dtype)
+    active, left = torch.arange(len(x)), torch.zeros(len(x), dtype=torch.bool)
+    for _ in range(steps):
+        value, gradient, hessian = family.expand(x[active])
+        left[active] |= (x[active] - begin[active]).norm(dim=1) > away
+        going = ~(left[active] & (gradient.norm(dim=1) <= tol))
+        active, value, gradient, hessian = active[going], value[going], gradient[going], hessian[going]
+        if not len(active):
+            break
+        S = symmetry[active]
+        step = _implicit_step(S @ gradient[..., None], S @ hessian @ S, inverse[active])
+        step = (S @ step[..., None])[..., 0]
+        good = step.isfinite().all(1) & (step.norm(dim=1) <= 0.1 * (x[active].norm(dim=1) + 1))
+        trial = torch.where(good[:, None], x[active] + step, x[active])
+        good &= family.values(trial) <= value
+        x[active] = torch.where(good[:, None], trial, x[active])
+        inverse[active] *= torch.where(good, 0.7, 4.0)
+    x[active] = torch.nan
+    return x
+
+
+def _implicit_step(gradient: torch.Tensor, hessian: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    """-(I/h + H)^-1 gradient (B, size); NaN where I/2h + H is not positive definite."""
+    half = inverse[:, None] / 2
+    hessian.diagonal(dim1=1, dim2=2).add_(half)
+    _, failed = torch.linalg.cholesky_ex(hessian)
+    hessian.diagonal(dim1=1, dim2=2).add_(half)
+    factor, _ = torch.linalg.cholesky_ex(hessian)
+    step = -torch.cholesky_solve(gradient, factor)[..., 0]
+    return torch.where((failed == 0)[:, None], step, torch.nan)

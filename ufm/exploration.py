@@ -1,0 +1,202 @@
+"""The search for every critical point: its parts, and its state, which can be stopped and gone on with.
+
+It goes rank by rank, since a rank-r point of the problem with d = r is one for every larger d:
+  1. `partitions`: the subspaces of points whose classes are equal within the blocks of a partition (theory: the
+     principle of symmetric criticality), each searched again deflated at what was found;
+  2. `at_random`: random starts, until so many in a row have found nothing new at every rank;
+  3. `by_sums`: an Euler sum that is not 1 proves that a point is missing: its subspace is searched;
+  4. `by_descents`: the gradient flow from every saddle; where it rests at an unknown point, that is entered too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+
+from .catalogue import Catalogue
+from .connections import FlowLines
+from .critical import origin
+from .errors import InputError, require
+from .euler import EulerSum, Ledger, fixed_basis
+from .family import Family
+from .files import read_json, write_json
+from .involutions import isotypic
+from .problem import Problem
+from .search import Round, partition_basis
+from .symmetry import partitions
+
+BATCH = 200  # random starts a round
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A flow line from point `start`, first along a direction of eigenvalue `eigenvalue`, to point `end`.
+
+    end is None where the flow did not come to rest.
+    """
+
+    start: int
+    eigenvalue: float
+    end: int | None
+
+
+@dataclass
+class Exploration:
+    """What was found so far and how far each part got; all of it is in `file` after every round.
+
+    starts, quiet  by rank: random starts so far, and how many of the last ones in a row found nothing new
+    rounds         by part of the search: how many rounds it had (each has its own random numbers)
+    descents       from each point of the catalogue, by place, that has had its turn
+    """
+
+    problem: Problem
+    seed: int = 0
+    jobs: int = 1
+    file: Path | None = None
+    on_round: Callable[["Exploration", str], None] | None = None
+    catalogue: Catalogue = field(init=False)
+    rounds: dict[str, int] = field(default_factory=dict)
+    starts: dict[int, int] = field(default_factory=dict)
+    quiet: dict[int, int] = field(default_factory=dict)
+    descents: dict[int, list[Descent]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.catalogue = Catalogue(self.problem)
+        nothing, zero = Family(self.problem, 0), origin(self.problem)
+        self.catalogue.add(nothing, nothing.landscape.pack(zero.W[:, :0], zero.H[:, :0], zero.b), "origin")
+        self.starts, self.quiet = dict.fromkeys(self.ranks, 0), dict.fromkeys(self.ranks, 0)
+        if self.file is not None and self.file.is_file():
+            self._restore(read_json(self.file))
+
+    @property
+    def ranks(self) -> range:
+        """1 .. min(d, K - 1)"""
+        return range(1, min(self.problem.dim, self.problem.num_classes - 1) + 1)
+
+    def partitions(self) -> None:
+        """Once: every kind of partition with fewer blocks than classes, coarse ones first, at every rank."""
+        if "partitions" in self.rounds:
+            return
+        K, tasks = self.problem.num_classes, []
+        for blocks in sorted(partitions(self.problem.class_counts), key=len):
+            for rank in self.ranks:
+                if rank < len(blocks) < K:
+                    name = "partition " + "+".join(map(str, sorted(map(len, blocks), reverse=True)))
+                    basis = partition_basis(Family(self.problem, rank), blocks)
+                    tasks.append(Round(self.problem, rank, 60, (self.seed, len(tasks)), name, basis, passes=3))
+        self._work(tasks, "partitions of the classes", self._take)
+        self._next_seed("partitions")
+
+    def at_random(self, until_quiet: int) -> None:
+        """Rounds of random starts at every rank where fewer than `until_quiet` in a row found nothing new."""
+        while loud := [rank for rank in self.ranks if self.quiet[rank] < until_quiet]:
+            seeds = [self._next_seed(f"rank {rank}") for rank in loud]
+            tasks = [
+                Round(self.problem, rank, BATCH, seed, "random start") for rank, seed in zip(loud, seeds, strict=True)
+            ]
+            self._work(tasks, "random starts", self._take)
+
+    def by_sums(self, until_quiet: int, patience: int) -> list[EulerSum]:
+        """The Euler sums; where one is not 1, first up to `patience` fruitless rounds in the subspaces concerned."""
+        ledger, fruitless = Ledger(self.catalogue), 0
+        while True:
+            sums = list(ledger.sums(self.ranks.stop - 1))
+            failing = [s for s in sums if s.failing]
+            if not failing or fruitless >= patience:
+                return sums
+            tasks = [self._round_in(failed) for failed in failing[:: 1 + len(failing) // 12]]
+            found = self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take)
+            fruitless = 0 if found else fruitless + 1
+            self.at_random(until_quiet)
+
+    def by_descents(self) -> int:
+        """The flow lines from every point that has not had its turn; returns how many points were new."""
+        new = 0
+        while places := [i for i in range(len(self.catalogue.entries)) if i not in self.descents]:
+            entries = [self.catalogue.entries[i] for i in places]
+            tasks = [
+                FlowLines(self.problem, e.family.rank, e.x, self.problem.dim, i)
+                for i, e in zip(places, entries, strict=True)
+            ]
+            new += self._work(tasks, "descents from saddles", self._take_lines)
+        return new
+
+    def _work(self, tasks: list[Any], doing: str, take: Callable[[Any, Any], int]) -> int:
+        """Run the tasks side by side, taking their results in order; returns how many points were new."""
+        if not tasks:
+            return 0
+        new, parallel = 0, joblib.Parallel(n_jobs=min(self.jobs, len(tasks)), return_as="generator")
+        results = parallel(joblib.delayed(type(task).run)(task) for task in tasks)
+        for task, result in zip(tasks, results, strict=True):
+            new += take(task, result)
+            if self.file is not None:
+                write_json(self.file, self.plain())
+            if self.on_round:
+                self.on_round(self, doing)
+        return new
+
+    def _take(self, task: Round, ends: torch.Tensor) -> int:
+        new = self.catalogue.add_all(Family(self.problem, task.rank), ends, task.found_by)
+        if task.basis is None:
+            self.starts[task.rank] += len(ends)
+            self.quiet[task.rank] = len(ends) - 1 - new[-1] if new else self.quiet[task.rank] + len(ends)
+        return len(new)
+
+    def _take_lines(self, task: FlowLines, found: tuple[Family, torch.Tensor, torch.Tensor]) -> int:
+        (family, values, ends), before = found, len(self.catalogue.entries)
+        places = [self.catalogue.enter(family, end, "descent") if bool(end.isfinite().all()) else None for end in ends]
+        pairs = zip(values.tolist(), places, strict=True)
+        self.descents[task.place] = [Descent(task.place, value, place) for value, place in pairs]
+        return len(self.catalogue.entries) - before
+
+    def _round_in(self, failed: EulerSum) -> Round:
+        """A round in the subspace that a failed sum is about."""
+        characters = [c for c, D in failed.coordinates.items() for _ in range(D)]
+        family = Family(self.problem, min(len(characters), self.ranks.stop - 1))
+        basis = None
+        if failed.action.m:
+            parts = isotypic(failed.action.generators, self.problem.num_classes)
+            basis = fixed_basis(family, characters, parts)
+        seed, name = self._next_seed(f"sum {failed.name}"), f"symmetry {failed.action.name}"
+        return Round(self.problem, family.rank, BATCH, seed, name, basis, passes=1 if basis is None else 2)
+
+    def _next_seed(self, part: str) -> tuple[int, ...]:
+        self.rounds[part] = self.rounds.get(part, 0) + 1
+        return (self.seed, *part.encode(), self.rounds[part])
+
+    def plain(self) -> dict[str, Any]:
+        """The whole state as plain data for JSON."""
+        entries = self.catalogue.entries
+        return {
+            "problem": self.problem.settings(),
+            "seed": self.seed,
+            "rounds": self.rounds,
+            "starts": self.starts,
+            "quiet": self.quiet,
+            "points": [{"rank": e.family.rank, "found_by": e.found_by, "x": e.x} for e in entries],
+            "descents": {i: [[line.eigenvalue, line.end] for line in lines] for i, lines in self.descents.items()},
+        }
+
+    def _restore(self, stored: Any) -> None:
+        """Go on from what `plain` gave; InputError names the file when it is another search's or damaged."""
+        try:
+            same = stored["problem"] == self.problem.settings() and stored["seed"] == self.seed
+            require(same, f"{self.file} is about another problem or seed; name another file or remove it")
+            entries = []
+            for point in stored["points"]:
+                family, x = Family(self.problem, point["rank"]), torch.tensor(point["x"], dtype=torch.float64)
+                require(x.shape == (family.size,), f"{self.file} is damaged (a point of the wrong size); remove it")
+                entries.append(self.catalogue.entry(family, x, point["found_by"]))
+            self.catalogue.entries = entries
+            self.rounds = dict(stored["rounds"])
+            self.starts |= {int(rank): n for rank, n in stored["starts"].items()}
+            self.quiet |= {int(rank): n for rank, n in stored["quiet"].items()}
+            for i, lines in stored["descents"].items():
+                self.descents[int(i)] = [Descent(int(i), value, end) for value, end in lines]
+        except InputError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"{self.file} is damaged ({error!r}); remove it") from error
