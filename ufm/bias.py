@@ -18,7 +18,7 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
     f, x = problem.landscape_at(point)
     start = f.logits(x) - point.b
     weights = f.counts[:, None] / f.num_samples
-    identity = torch.eye(f.num_classes).to(start)
+    identity = torch.eye(f.num_classes, dtype=start.dtype, device=start.device)
     b = point.b - point.b.mean()
 
     def value(b: torch.Tensor) -> float:

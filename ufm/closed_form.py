@@ -83,7 +83,7 @@ def simplex_frame(num_classes: int, dim: int) -> torch.Tensor:
 
 
 def global_minimizer(problem: Problem) -> Point:
-    """The global minimiser in closed form: a collapsed float64 Point, W (K, d), H (K, d), b = 0.
+    """The global minimiser in closed form: a collapsed float64 Point on the CPU, W (K, d), H (K, d), b = 0.
 
     One representative of its O(d) orbit. It is the simplex ETF when K sqrt(n lW lH) < 1, else the
     origin. Raises NoClosedForm (an InputError) where none is known, naming why: imbalanced classes,
@@ -91,5 +91,5 @@ def global_minimizer(problem: Problem) -> Point:
     """
     scale = minimizer_scale(problem)
     K, d = problem.num_classes, problem.dim
-    frame = simplex_frame(K, d) if scale.margin > 0 else torch.zeros(K, d, dtype=torch.float64)
-    return Point(scale.alpha * frame, scale.beta * frame, torch.zeros(K, dtype=torch.float64))
+    frame = simplex_frame(K, d) if scale.margin > 0 else torch.zeros(K, d, dtype=torch.float64, device="cpu")
+    return Point(scale.alpha * frame, scale.beta * frame, frame.new_zeros(K))

@@ -12,12 +12,12 @@ from .solver import Solution, minimize
 
 
 def origin(problem: Problem) -> Point:
-    """The collapsed critical point W = 0, H = 0, with the bias that is optimal there (0 if balanced).
+    """The collapsed critical point W = 0, H = 0 (float64, CPU), with the bias that is optimal there (0 if balanced).
 
     Every problem has it: with W = H = 0 the gradients in W and H vanish, and f is convex in b.
     """
     K, d = problem.num_classes, problem.dim
-    zeros = torch.zeros(K, d, dtype=torch.float64)
+    zeros = torch.zeros(K, d, dtype=torch.float64, device="cpu")
     point = Point(zeros, zeros.clone(), zeros.new_zeros(K))
     return with_optimal_bias(problem, point) if problem.bias else point
 

@@ -94,8 +94,9 @@ class Problem:
 
     @property
     def labels(self) -> torch.Tensor:
-        """(N,) int64, sorted by class."""
-        return torch.repeat_interleave(torch.arange(self.num_classes), torch.tensor(self.class_counts))
+        """(N,) int64 on the CPU, sorted by class."""
+        counts = torch.tensor(self.class_counts, device="cpu")
+        return torch.repeat_interleave(torch.arange(self.num_classes, device="cpu"), counts)
 
     @property
     def ridge(self) -> float:
@@ -124,16 +125,17 @@ class Problem:
             "loss": self.loss.name,
         }
 
-    def landscape(self, *, collapsed: bool = False, labels=None, dtype=torch.float64, device=None) -> Landscape:
+    def landscape(self, *, collapsed: bool = False, labels=None, dtype=torch.float64, device="cpu") -> Landscape:
         """The objective on flat vectors, over all N features or (collapsed) over one a class."""
         if collapsed:
-            labels, counts = torch.arange(self.num_classes), torch.tensor(self.class_counts)
+            labels = torch.arange(self.num_classes, device=device)
+            counts = torch.tensor(self.class_counts, dtype=dtype, device=device)
         else:
             labels = self.labels if labels is None else labels
-            counts = torch.ones(self.num_samples)
+            counts = torch.ones(self.num_samples, dtype=dtype, device=device)
         return Landscape(
             labels=labels.to(device=device, dtype=torch.int64),
-            counts=counts.to(device=device, dtype=dtype),
+            counts=counts,
             num_samples=self.num_samples,
             num_classes=self.num_classes,
             dim=self.dim,
@@ -178,8 +180,7 @@ class Problem:
             return Point(point.W, point.H, point.b)
         labels = (self.labels if point.labels is None else point.labels).to(point.H.device)
         sums = point.H.new_zeros(self.num_classes, self.dim).index_add_(0, labels, point.H)
-        counts = torch.tensor(self.class_counts).to(point.H)
-        return Point(point.W, sums / counts[:, None], point.b)
+        return Point(point.W, sums / sums.new_tensor(self.class_counts)[:, None], point.b)
 
     def expand(self, point: Point) -> Point:
         """The same point with one row of H a sample, sorted by class."""
@@ -195,10 +196,11 @@ class Problem:
             f"the problem has K = {K}, d = {self.dim}, but W has shape {tuple(point.W.shape)}",
         )
         if point.labels is not None:
-            found = tuple(torch.bincount(point.labels.cpu(), minlength=K).tolist())
+            labels = point.labels.cpu()
+            found = tuple(torch.bincount(labels, minlength=K).tolist())
             if found == self.class_counts:
                 return False
-            ordered = bool((point.labels.cpu() == torch.arange(K)).all()) if rows == K else False
+            ordered = rows == K and labels.tolist() == list(range(K))
             require(ordered, f"the labels count {found} samples a class, but class_counts is {self.class_counts}")
             return True
         require(rows in (N, K), f"H must have N = {N} or K = {K} rows, got {rows}")

@@ -37,14 +37,15 @@ class Solution:
 
 
 def random_point(problem: Problem, seed: int = 0) -> Point:
-    """A float64 Point of full size with independent N(0, 1/d) entries in W, H and b."""
-    generator = torch.Generator().manual_seed(seed)
+    """A float64 Point on the CPU, of full size, with independent N(0, 1/d) entries in W, H and b."""
+    generator = torch.Generator(device="cpu").manual_seed(seed)
     K, N, d = problem.num_classes, problem.num_samples, problem.dim
 
     def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64) / math.sqrt(d)
+        return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu") / math.sqrt(d)
 
-    return Point(draw(K, d), draw(N, d), draw(K) if problem.bias else torch.zeros(K, dtype=torch.float64))
+    W, H = draw(K, d), draw(N, d)
+    return Point(W, H, draw(K) if problem.bias else W.new_zeros(K))
 
 
 def require_memory(problem: Problem) -> None:
@@ -64,6 +65,7 @@ def minimize(
     tol: float = 1e-10,
     *,
     start: Point | None = None,
+    device: torch.device | str | None = None,
     reduce: bool = True,
     max_iterations: int = 1000,
     on_step: Callable[[Step], None] | None = None,
@@ -71,6 +73,8 @@ def minimize(
     """Descend from a random start (or from `start`) to a critical point of the problem.
 
     tol       relative gradient norm to reach: |grad f| <= tol * problem.gradient_scale
+    device    where to compute and to leave the solution: by default where `start` is, else the CPU. A seed means
+              the same random start on every device.
     reduce    average the features within each class first, which never increases f (Jensen: f is convex
               in H for fixed W, b), and go on with K weighted samples. False keeps all N features free.
     on_step   called with each Step, for progress
@@ -84,6 +88,7 @@ def minimize(
     require(max_iterations >= 1, f"max_iterations must be >= 1, got {max_iterations}")
     require_memory(problem)
     start = random_point(problem, seed) if start is None else problem.expand(start)
+    start = start if device is None else start.to(device)
     labels = start.labels
     start = problem.class_means(start) if reduce else start
     stretch = (problem.lambda_w / problem.lambda_h) ** 0.25

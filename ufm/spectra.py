@@ -32,7 +32,7 @@ SYMMETRIC, BLOCKS, ENDS = "symmetric blocks", "blocks", "matrix-free ends"
 class Spectrum:
     """Eigenvalues of the Hessian, ascending, with multiplicities.
 
-    values (m,) float64, multiplicities (m,) int64; num_variables is the size of the Hessian.
+    values (m,) float64, multiplicities (m,) int64, both on the CPU; num_variables is the size of the Hessian.
     method  "symmetric blocks" (the simplex ETF or the origin in closed form), "blocks" (any critical point), or
             "matrix-free ends": the k smallest and k largest found by Lanczos iteration, each listed once;
             one that is repeated may be listed fewer times than it occurs
@@ -90,9 +90,10 @@ class Spectrum:
     def merged(self, rtol: float = 1e-9) -> "Spectrum":
         """The spectrum with values closer than rtol * max|value| merged into their weighted mean."""
         gap = rtol * max(abs(self.min), abs(self.max))
-        groups = torch.cat([torch.zeros(1, dtype=torch.int64), (self.values.diff() > gap).long().cumsum(0)])
-        counts = torch.zeros(int(groups[-1]) + 1, dtype=torch.int64).index_add(0, groups, self.multiplicities)
-        sums = torch.zeros(len(counts), dtype=torch.float64).index_add(0, groups, self.values * self.multiplicities)
+        steps = (self.values.diff() > gap).long()
+        groups = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+        counts = steps.new_zeros(int(groups[-1]) + 1).index_add(0, groups, self.multiplicities)
+        sums = self.values.new_zeros(len(counts)).index_add(0, groups, self.values * self.multiplicities)
         return replace(self, values=sums / counts, multiplicities=counts)
 
 
@@ -133,13 +134,14 @@ def block_spectrum(problem: Problem, means: Point) -> Spectrum | None:
     if split.reduced.size > DENSE:
         return None
     values, multiplicities = zip(*split.levels(), strict=True)
-    counts = [torch.full((len(v),), m, dtype=torch.int64) for v, m in zip(values, multiplicities, strict=True)]
+    counts = [torch.full_like(v, m, dtype=torch.int64) for v, m in zip(values, multiplicities, strict=True)]
     return _sorted(problem, torch.cat(values), torch.cat(counts), ZERO, BLOCKS)
 
 
 def _symmetric(problem: Problem, levels: Iterable[Level]) -> Spectrum:
     values, counts = zip(*levels, strict=True)
-    return _sorted(problem, torch.tensor(values, dtype=torch.float64), torch.tensor(counts), 1e-15, SYMMETRIC)
+    values = torch.tensor(values, dtype=torch.float64, device="cpu")
+    return _sorted(problem, values, torch.tensor(counts, device="cpu"), 1e-15, SYMMETRIC)
 
 
 def _ends(problem: Problem, operators: list[Operator], known: list[torch.Tensor], k: int) -> Spectrum:
@@ -148,7 +150,7 @@ def _ends(problem: Problem, operators: list[Operator], known: list[torch.Tensor]
     low = torch.cat([*(low for low, _, _ in found), *known]).sort().values[:k]
     high = torch.cat([*(high for _, high, _ in found), *known]).sort().values[-k:]
     values = torch.cat([low, high])
-    listed = _sorted(problem, values, torch.ones(len(values), dtype=torch.int64), ZERO, ENDS)
+    listed = _sorted(problem, values, torch.ones_like(values, dtype=torch.int64), ZERO, ENDS)
     return replace(listed, tolerance=max([listed.tolerance, *(residual for _, _, residual in found)]))
 
 

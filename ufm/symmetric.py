@@ -55,8 +55,9 @@ def symmetric_levels(problem: Problem, means: Point) -> Iterator[Level] | None:
         return None
     if scale.margin <= 0:
         return None
-    W, H, K = means.W / scale.alpha, means.H / scale.beta, problem.num_classes
-    distance = max(float((W @ W.T - torch.eye(K).to(W) + 1 / K).abs().max()), float((W - H).abs().max()))
+    W, H = means.W / scale.alpha, means.H / scale.beta
+    frame = torch.eye(len(W), dtype=W.dtype, device=W.device) - 1 / len(W)
+    distance = max(float((W @ W.T - frame).abs().max()), float((W - H).abs().max()))
     return etf_levels(problem, scale) if distance <= 1e-7 else None
 
 

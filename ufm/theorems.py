@@ -169,7 +169,7 @@ def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
 def etf_geometry(problem: Problem, evidence: Evidence) -> Finding:
     """W W^T / |W W^T| = (I - 11^T/K)/sqrt(K - 1) at every minimiser found."""
     K = problem.num_classes
-    target = (torch.eye(K, dtype=torch.float64) - 1 / K) / math.sqrt(K - 1)
+    target = (torch.eye(K, dtype=torch.float64, device="cpu") - 1 / K) / math.sqrt(K - 1)
     grams = [solution.point.W @ solution.point.W.T for solution in evidence.solutions]
     return Finding(worst_of((g / g.norm() - target).norm() for g in grams), EXACT, _converged(evidence))
 
@@ -188,7 +188,7 @@ def closed_form_scale(problem: Problem, evidence: Evidence) -> Finding:
     """The free minimisers have the margin, norms and value of the closed form, which is itself critical."""
     scale = minimizer_scale(problem)
     K = problem.num_classes
-    centre = torch.eye(K, dtype=torch.float64) - 1 / K
+    centre = torch.eye(K, dtype=torch.float64, device="cpu") - 1 / K
     deviations = [relative_gradient(problem, evidence.closed_form)]
     for solution in evidence.solutions:
         W, H = solution.point.W, problem.class_means(solution.point).H
