@@ -9,6 +9,8 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from .errors import InputError, require
 
+RESTARTS = 100  # of a Lanczos iteration: about 7,600 products at each end for k <= 20
+
 
 class Operator(NamedTuple):
     """v (size,) -> H v (size,), float64 tensors on `device`."""
@@ -23,8 +25,9 @@ def ends(operator: Operator, k: int, tol: float = 1e-10) -> tuple[torch.Tensor, 
 
     Equivalent to scipy's eigsh at both ends, except that the lower end is sought as the upper one of
     sigma I - H: the tolerance is then relative to the largest eigenvalue, and eigenvalues near zero do not
-    stall it. A space of at most 4 k + 20 dimensions is diagonalised whole, and none of its eigenvalues is
-    listed twice. Raises InputError for k < 1, and when nothing converges.
+    stall it. Eigenvalues too close together to converge within RESTARTS restarts are not listed. A space of at
+    most 4 k + 20 dimensions is diagonalised whole, and none of its eigenvalues is listed twice. Raises InputError
+    for k < 1, and when nothing converges.
     """
     require(k >= 1, f"k must be >= 1 eigenvalues at each end, got {k}")
 
@@ -46,8 +49,9 @@ def _top(apply: Callable[[np.ndarray], np.ndarray], size: int, k: int, tol: floa
     """(the k largest eigenvalues ascending, or those of them that converged; the worst residual)."""
     start = np.random.default_rng(0).standard_normal(size)
     operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
+    ncv = min(size, max(4 * k, 80))
     try:
-        values, vectors = eigsh(operator, k, which="LA", tol=tol, v0=start, ncv=min(size, max(4 * k, 80)))
+        values, vectors = eigsh(operator, k, which="LA", tol=tol, v0=start, ncv=ncv, maxiter=RESTARTS)
     except ArpackNoConvergence as failure:
         values, vectors = failure.eigenvalues, failure.eigenvectors
     if not len(values):

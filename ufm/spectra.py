@@ -34,8 +34,8 @@ class Spectrum:
 
     values (m,) float64, multiplicities (m,) int64, both on the CPU; num_variables is the size of the Hessian.
     method  "symmetric blocks" (the simplex ETF or the origin in closed form), "blocks" (any critical point), or
-            "matrix-free ends": the k smallest and k largest found by Lanczos iteration, each listed once;
-            one that is repeated may be listed fewer times than it occurs
+            "matrix-free ends": those of the k smallest and k largest to which Lanczos iteration converges, each
+            listed once; one that is repeated may be listed fewer times than it occurs
     tolerance  an eigenvalue within it of zero counts as zero; where only the ends are known, the largest
             residual |H v - value v| as well
     Values are as computed: equal eigenvalues of different blocks stand apart, `merged` puts them together.
