@@ -1,5 +1,6 @@
 # make verify   set everything up and run the main job        make test    set everything up and run the checks
 # make clean    remove what was made here (not the runs)      make format  lay the code out as the checks want it
+# make bench    time it beside its peers: benchmarks/results.md
 # Paths are relative throughout, so a space in the checkout's path does no harm.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ RUNS ?= runs
 # pip shows its progress to a terminal and keeps quiet elsewhere.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
 
-.PHONY: verify test format clean
+.PHONY: verify test format bench clean
 .DELETE_ON_ERROR:
 
 verify: .venv/ready
@@ -28,6 +29,9 @@ format: .venv/ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: .venv/ready-bench
+	$(BIN)/python -m benchmarks
+
 .venv/ready: setup.cfg pyproject.toml | .venv/bin/python
 	@echo "setting up .venv: about 5 GB and a few minutes, once"
 	$(INSTALL) --editable .
@@ -36,6 +40,10 @@ format: .venv/ready-test
 .venv/ready-test: .venv/ready
 	$(INSTALL) --editable ".[test]"
 	touch .venv/ready-test
+
+.venv/ready-bench: .venv/ready
+	$(INSTALL) --editable ".[bench]"
+	touch .venv/ready-bench
 
 .venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \

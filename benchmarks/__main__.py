@@ -4,11 +4,13 @@ import argparse
 import importlib
 import os
 import platform
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from cli.console import show
+from cli.console import show, track
 from ufm.files import write_text
 from validate.provenance import provenance
 
@@ -19,17 +21,23 @@ RESULTS = Path(__file__).with_name("results.md")
 HEADER = ("task", "ours", "seconds", "peer", "seconds", "peer/ours", "note")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCRIPTS)}; all by default")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="of torch (default: 2)")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     unknown = sorted(set(asked.names) - set(SCRIPTS))
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}; choose of {', '.join(SCRIPTS)}")
     torch.set_num_threads(asked.threads)
+    # pytorch-minimize compiles its line search with the deprecated torch.jit.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.jit")
     names = asked.names or SCRIPTS
-    found = {name: list(importlib.import_module(f"benchmarks.{name}").rows()) for name in names}
+    try:
+        scripts = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
+    except ModuleNotFoundError as error:
+        parser.exit(2, f'benchmarks: no module {error.name}; pip install -e ".[bench]"\n')
+    found = {name: list(scripts[name].rows()) for name in track("benchmarks")(scripts)}
     for name, rows in found.items():
         show(name, HEADER, [_cells(row) for row in rows])
     if set(names) == set(SCRIPTS):

@@ -80,7 +80,9 @@ def torch_lbfgs(watch: Watch, x: torch.Tensor) -> None:
 
 
 def pytorch_minimize(watch: Watch, x: torch.Tensor) -> None:
-    torchmin.minimize(lambda x: FusedObjective.apply(x, watch), x, method="l-bfgs", max_iter=10**6, tol=1e-14)
+    # The defaults of xtol and gtd_tol, which `tol` does not set, end descents far from the target.
+    options = {"gtol": 0.0, "xtol": 0.0, "gtd_tol": 0.0}
+    torchmin.minimize(lambda x: FusedObjective.apply(x, watch), x, method="l-bfgs", max_iter=10**6, options=options)
 
 
 PEERS: dict[str, Callable[[Watch, torch.Tensor], None]] = {

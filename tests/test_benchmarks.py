@@ -1,0 +1,135 @@
+"""What the benchmarks' parts do; how fast anything is, no test says."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import ufm
+from benchmarks import __main__ as front
+from benchmarks import timing
+from tests.cases import PROBLEMS, autograd_gradient, autograd_hessian, flat, random_point
+
+PROBLEM = PROBLEMS["balanced"]
+BENCH = 'needs pip install -e ".[bench]"'
+
+
+def test_a_ratio_above_one_means_that_ours_is_faster():
+    assert timing.Row("task", "ours", 2.0, "peer", 6.0).ratio == 3.0
+
+
+def test_interleaved_takes_turns_and_keeps_the_least(monkeypatch):
+    clock, calls = [0.0], []
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    def spending(name: str, *durations: float):
+        left = iter(durations)
+
+        def work():
+            calls.append(name)
+            clock[0] += next(left)
+
+        return work
+
+    # The first of each is to warm up.
+    least = timing.interleaved(spending("ours", 0.5, 3, 1, 2), spending("peer", 0.5, 7, 6, 8), repeats=3)
+    assert least == (1, 6)
+    assert calls == ["ours", "peer"] * 4
+
+
+@pytest.fixture
+def minimize():
+    pytest.importorskip("torchmin", reason=BENCH)
+    from benchmarks import minimize
+
+    return minimize
+
+
+@pytest.fixture
+def watch(minimize):
+    return minimize.Watch(PROBLEM, PROBLEM.landscape())
+
+
+def relative(point: ufm.Point) -> float:
+    return float(autograd_gradient(PROBLEM, point).norm()) / PROBLEM.gradient_scale
+
+
+def test_watch_measures_and_remembers_the_best(watch):
+    points = [random_point(PROBLEM, seed=1, scale=scale) for scale in (1.0, 0.01, 2.0)]
+    for point in points:
+        value, gradient = watch(flat(PROBLEM, point))
+        assert float(value) == pytest.approx(float(PROBLEM.objective(point)), rel=1e-14)
+        torch.testing.assert_close(gradient, autograd_gradient(PROBLEM, point), rtol=1e-12, atol=1e-15)
+    assert watch.best == pytest.approx(relative(points[1]), rel=1e-12)
+    assert watch.best < min(relative(points[0]), relative(points[2]))
+
+
+def test_watch_stops_at_its_target(minimize, watch):
+    x = flat(PROBLEM, ufm.global_minimizer(PROBLEM))
+    with pytest.raises(minimize._Enough):
+        watch(x)
+    assert watch.best <= minimize.TARGET
+
+
+def test_watch_stops_at_its_limit(minimize, watch, monkeypatch):
+    monkeypatch.setattr(minimize, "LIMIT", -1.0)
+    with pytest.raises(minimize._Enough):
+        watch(flat(PROBLEM, random_point(PROBLEM)))
+    assert watch.best > minimize.TARGET
+
+
+def test_fused_objective_is_differentiated_as_autograd_does(minimize, watch):
+    point = random_point(PROBLEM)
+    x = flat(PROBLEM, point).requires_grad_()
+    (3 * minimize.FusedObjective.apply(x, watch)).backward()
+    torch.testing.assert_close(x.grad, 3 * autograd_gradient(PROBLEM, point), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["scipy L-BFGS-B", "torch.optim.LBFGS", "pytorch-minimize l-bfgs"])
+def test_every_peer_reaches_the_target(minimize, name):
+    """On a small problem, none is held back by a tolerance of its own."""
+    _, reached = minimize._theirs(PROBLEM, minimize.PEERS[name])
+    assert reached <= minimize.TARGET
+
+
+def test_curvlinops_is_given_the_same_hessian():
+    pytest.importorskip("curvlinops", reason=BENCH)
+    from benchmarks.spectra import curvlinops_top
+
+    problem = PROBLEMS["no bias"]
+    point = problem.expand(ufm.global_minimizer(problem))
+    top = float(torch.linalg.eigvalsh(autograd_hessian(problem, point))[-1])
+    assert curvlinops_top(problem, point) == pytest.approx(top, rel=1e-9)
+
+
+@pytest.mark.parametrize(("module", "name"), [("torchmin", "minimize"), ("curvlinops", "spectra")])
+def test_a_missing_peer_is_named_with_the_remedy(capsys, monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        front.main([name])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f'benchmarks: no module {module}; pip install -e ".[bench]"\n'
+
+
+def test_an_unknown_benchmark_is_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        front.main(["spectre"])
+    assert stop.value.code == 2
+    assert "choose of objective, minimize, spectra" in capsys.readouterr().err
+
+
+def test_all_benchmarks_print_a_table_and_write_the_page(capsys, monkeypatch, tmp_path):
+    row = timing.Row("a task", "us", 2.0, "them", 6.0, "the same")
+    scripts = {name: SimpleNamespace(rows=lambda: iter([row])) for name in front.SCRIPTS}
+    for name, script in scripts.items():
+        monkeypatch.setitem(sys.modules, f"benchmarks.{name}", script)
+    monkeypatch.setattr(front, "RESULTS", tmp_path / "results.md")
+    front.main(["objective"])
+    assert not front.RESULTS.exists()
+    front.main(["--threads", str(torch.get_num_threads())])
+    assert capsys.readouterr().out.count("a task") == 1 + len(scripts)
+    page = front.RESULTS.read_text().splitlines()
+    assert page[0] == "# Benchmarks"
+    assert page.count("| a task | us | 2 | them | 6 | 3 | the same |") == len(scripts)
