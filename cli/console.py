@@ -12,9 +12,16 @@ WIDTH = 140  # of tables that are not printed to a terminal
 Item = TypeVar("Item")
 
 
+class _Output(Console):
+    """Lets a reader that has gone away be seen, as print does; `cli.main` answers it."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Standard output, for results."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    return _Output(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from .console import WIDTH, say
+from .console import WIDTH, say, track
 from .options import JsonFile, write_result
 
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ class Command:
         from ufm.formulas import SYMBOLS
         from ufm.symbolic import derive
 
-        results = derive(*self.only)
-        say("\n".join({"text": _text, "latex": _document}[self.format](SYMBOLS, results)))
+        results = derive(*self.only, track=track("derive"))
+        lines = {"text": _text, "latex": _document}[self.format](SYMBOLS, track("write")(results))
+        say("\n".join(lines))
         write_result(self.json, "derive", {"symbols": SYMBOLS, "results": [result.plain() for result in results]})
         return 0
 
 
-def _text(symbols: dict[str, str], results: "tuple[Result, ...]") -> Iterator[str]:
+def _text(symbols: dict[str, str], results: "Iterable[Result]") -> Iterator[str]:
     yield HEADING
     yield from _aligned(symbols.items(), ": ", "  ")
     for result in results:
@@ -101,7 +102,7 @@ PREAMBLE = r"""\documentclass{article}
 \begin{description}""".replace("HEADING", HEADING)
 
 
-def _document(symbols: dict[str, str], results: "tuple[Result, ...]") -> Iterator[str]:
+def _document(symbols: dict[str, str], results: "Iterable[Result]") -> Iterator[str]:
     """A LaTeX document that needs amsmath and geometry."""
     yield PREAMBLE
     yield from (rf"\item[{_escaped(name)}] {_escaped(meaning)}" for name, meaning in symbols.items())

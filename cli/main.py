@@ -1,12 +1,14 @@
 """The front door: `ufm COMMAND ...`. Each command is a dataclass in a file of its own, loaded when asked for.
 
 Exit status 0: all holds. 1: something was checked and does not hold. 2: the request could not be carried
-out, and one line on standard error says what and how to mend it.
+out, and one line on standard error says what and how to mend it. 130 and 141 (as shells have it): interrupted;
+nobody reads the output any more.
 """
 
 import contextlib
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +25,18 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _answer(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # What is left in the buffer goes nowhere, quietly, when the interpreter flushes it at its end.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 141
+
+
+def _answer(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         print(_overview())

@@ -4,6 +4,7 @@ Balanced classes, cross-entropy. `derive()` gives the table; the second forms ar
 numerical side of the package neither uses these formulas nor is used for them, so that each checks the other.
 """
 
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import sympy as sp
@@ -229,7 +230,7 @@ def _only(roots: list[sp.Expr]) -> sp.Expr:
 TOPICS = {"scale": _scale, "threshold": _threshold, "etf": _etf, "origin": _origin, "saddle": _saddle}
 
 
-def derive(*topics: str) -> tuple[Result, ...]:
+def derive(*topics: str, track: Callable[[Iterable[str]], Iterable[str]] = iter) -> tuple[Result, ...]:
     """The closed forms of the topics named, or of all: scale, threshold, etf, origin, saddle.
 
     scale      the minimiser's margin, amplitudes, probabilities and value, from stationarity
@@ -239,8 +240,9 @@ def derive(*topics: str) -> tuple[Result, ...]:
     origin     the spectrum at W = 0, H = 0, b = 0
     saddle     the curvature of the descent direction at a saddle
 
-    Derived by sympy on the first call (seconds), remembered after it. InputError when a topic is unknown.
+    Derived by sympy on the first call (seconds), remembered after it; `track` wraps the sequence of topics, to show
+    progress. InputError when a topic is unknown.
     """
     unknown = [topic for topic in topics if topic not in TOPICS]
     require(not unknown, f"unknown topic {', '.join(map(repr, unknown))}; choose from: {', '.join(TOPICS)}")
-    return tuple(result for topic in topics or TOPICS for result in TOPICS[topic]())
+    return tuple(result for topic in track(topics or tuple(TOPICS)) for result in TOPICS[topic]())

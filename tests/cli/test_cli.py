@@ -1,6 +1,7 @@
 """The command as people use it: tables, files, exit statuses, and one line for what cannot be done."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -235,3 +236,32 @@ def test_interruption_is_not_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr("ufm.verify", interrupt)
     assert main(["verify", *SMALL]) == 130
     assert capsys.readouterr().err.strip() == "ufm: interrupted"
+
+
+PRINTING = {
+    "overview": [],
+    "version": ["--version"],
+    "help": ["solve", "--help"],
+    "one line": ["derive", "--only", "saddle"],
+    "table": ["solve", *SMALL],
+}
+
+
+@pytest.mark.parametrize("arguments", PRINTING.values(), ids=PRINTING)
+def test_output_that_nobody_reads_is_status_141_and_no_traceback(arguments, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert main(arguments) == 141
+        # Closing flushes what is left, as the interpreter does at its end.
+    assert capsys.readouterr().err == ""
+
+
+def test_the_program_ends_quietly_when_its_reader_has_left():
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 141

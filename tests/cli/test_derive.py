@@ -38,6 +38,17 @@ def test_only_the_topics_asked_for(capsys):
     assert "etf" not in text
 
 
+def test_progress_by_topic_and_by_result(monkeypatch):
+    seen = []
+
+    def track(label):
+        return lambda items: (seen.append((label, len(list(items)))), items)[1]
+
+    monkeypatch.setattr("cli.derive.track", track)
+    assert main(["derive", "--only", "scale", "saddle"]) == 0
+    assert seen == [("derive", 2), ("write", len(derive("scale", "saddle")))]
+
+
 def test_json(capsys, tmp_path):
     printed(capsys, "--only", "origin", "--json", str(tmp_path / "d.json"))
     found = json.loads((tmp_path / "d.json").read_text())
