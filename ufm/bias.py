@@ -8,42 +8,44 @@ from .problem import Problem
 DAMPING = 1e-10  # of the gradient norm: keeps Newton's matrix regular where the softmax has saturated
 
 
+@torch.no_grad()
 def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200) -> Point:
     """The point with b replaced by the minimiser of f(W, H, .), to rounding; needs a problem with a bias.
 
     The b of mean 0, which is the only one where lambda_b > 0: the loss ignores a shift along (1, ..., 1).
     Damped Newton on the dense K x K Hessian, made regular along that direction by a multiple of 11^T at no
-    cost, since the gradient has no part in it.
+    cost, since the gradient has no part in it. Steps have to lower f, and the gradient once f's rounding hides
+    progress.
     """
     f, x = problem.landscape_at(point)
     start = f.logits(x) - point.b
-    weights = f.counts[:, None] / f.num_samples
+    weights, eps = f.counts / f.num_samples, torch.finfo(start.dtype).eps
     identity = torch.eye(f.num_classes, dtype=start.dtype, device=start.device)
     b = point.b - point.b.mean()
 
     def value(b: torch.Tensor) -> float:
-        losses = f.loss.values(start + b, f.labels)
-        return float((weights[:, 0] * losses).sum() + f.lambda_b / 2 * b.square().sum())
+        return float(weights @ f.loss.values(start + b, f.labels) + f.lambda_b / 2 * b.square().sum())
 
-    previous = torch.inf
+    def size(b: torch.Tensor) -> float:
+        return float((weights @ f.loss.expand(start + b, f.labels)[1] + f.lambda_b * b).norm())
+
     for _ in range(max_iterations):
         _, slopes, curvature = f.loss.expand(start + b, f.labels)
-        gradient = (weights * slopes).sum(0) + f.lambda_b * b
-        size = float(gradient.norm())
-        if size <= 1e-17:
+        gradient, terms = weights @ slopes + f.lambda_b * b, weights @ slopes.abs() + f.lambda_b * b.abs()
+        norm = float(gradient.norm())
+        if norm <= eps * float(terms.norm()):
             break
-        rows = [(weights * curvature(e.expand_as(start))).sum(0) for e in identity]
-        hessian = torch.stack(rows) + (f.lambda_b + DAMPING * size) * identity
-        hessian = hessian + hessian.diagonal().mean()
+        hessian = (f.lambda_b + DAMPING * norm) * identity
+        # A row at a time into its place: kept beside the products that they come from, they would fragment memory.
+        for row, e in zip(hessian, identity, strict=True):
+            row += weights @ curvature(e.expand_as(start))
+        hessian += hessian.diagonal().mean()
         step = torch.linalg.solve(hessian, gradient)
         decrement = float(step @ gradient)
-        # Near the end f's rounding hides progress: whole Newton steps, while they shrink the gradient.
-        close = decrement < 1e-10
-        if close and size >= previous:
+        measure, bound, slope = (size, 0.9 * norm, 0.0) if decrement < 1e-10 else (value, value(b), 1e-4 * decrement)
+        lengths = (0.5**i for i in range(50))
+        length = next((t for t in lengths if measure(b - t * step) <= bound - t * slope), None)
+        if length is None:
             break
-        previous = size if close else torch.inf
-        length = 1.0
-        while not close and value(b - length * step) > value(b) - 1e-4 * length * decrement:
-            length /= 2
         b = b - length * step
     return Point(point.W, point.H, b, point.labels)

@@ -140,7 +140,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
     critical = relative <= CRITICAL
     levels = block_spectrum(problem, problem.class_means(point)) if critical else None
     optimal = abs(value - bound) <= GAP * math.log(problem.num_classes) and top <= problem.ridge * (1 + 1e-6)
-    direction = None if optimal or not critical else _negative_direction(problem, point, levels)
+    direction, curvature = (None, None) if optimal or not critical else _descent(problem, point, levels)
     return Certificate(
         verdict=_verdict(problem, critical, optimal, direction, levels, rank),
         value=value,
@@ -155,7 +155,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
         nullity=levels.nullity if levels else None,
         orbit_dimension=orbit_dimension(problem, rank),
         direction=direction,
-        curvature=problem.curvature(problem.class_means(point), direction) if direction else None,
+        curvature=curvature,
     )
 
 
@@ -171,19 +171,22 @@ def _verdict(problem, critical, optimal, direction, levels: Spectrum | None, ran
     return "degenerate"
 
 
-def _negative_direction(problem: Problem, point: Point, levels: Spectrum | None) -> Point | None:
-    """The direction of negative curvature at a critical point, or None when there is none to show."""
+def _descent(problem: Problem, point: Point, levels: Spectrum | None) -> tuple[Point | None, float | None]:
+    """A direction of negative curvature at a critical point and its curvature, or None when there is none to show."""
     means = problem.class_means(point)
     explicit = descent_direction(problem, means)
-    if explicit and problem.curvature(means, explicit[0]) < -_noise(problem, levels):
-        return explicit[0]
+    if explicit:
+        curvature = problem.curvature(means, explicit[0])
+        if curvature < -_noise(problem, levels):
+            return explicit[0], curvature
     if levels is None or levels.index == 0:
-        return None
+        return None, None
     basis, _ = row_space(problem, means.W)
     reduced = reduced_jet(problem, means, basis)
     vector = torch.linalg.eigh(reduced.hessian())[1][:, 0]
     W, H, b = reduced.landscape.unpack(vector)
-    return Point(W @ basis.T, H @ basis.T, b)
+    direction = Point(W @ basis.T, H @ basis.T, b)
+    return direction, problem.curvature(means, direction)
 
 
 def _noise(problem: Problem, levels: Spectrum | None) -> float:
