@@ -136,10 +136,13 @@ class Jet:
         return self.curvature(logits).mul_(f.roots / f.num_samples)
 
     def hessian(self, batch: int | None = None) -> torch.Tensor:
-        """The dense symmetric Hessian, (size, size), `batch` columns at a time: for small landscapes only."""
+        """The dense symmetric Hessian, (size, size): for small landscapes only.
+
+        `batch` columns at a time: by default as many as have their logits in a processor's cache (2 MB).
+        """
         identity = torch.eye(self.landscape.size, dtype=self.W.dtype, device=self.W.device)
         if not len(identity):
             return identity
-        batch = batch or max(1, 2**22 // self.G.numel())
+        batch = batch or max(1, 2**18 // self.G.numel())
         columns = torch.cat([self.hvp(block) for block in identity.split(batch)])
         return (columns + columns.T) / 2
