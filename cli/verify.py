@@ -24,15 +24,16 @@ class Command:
     """how many random starts are descended from"""
     rigorous: bool = False
     """also prove, in ball arithmetic, what the points found are (K <= 10)"""
+    atlas: bool = False
+    """also enumerate all critical points and check what is claimed of every one (K <= 6)"""
     json: JsonFile = None
 
     def run(self) -> int:
         import ufm
 
         problem = self.problem.problem()
-        verdicts = ufm.verify(
-            problem, seed=self.seed, starts=self.starts, track=track("theorems"), rigorous=self.rigorous
-        )
+        asked = {"seed": self.seed, "starts": self.starts, "rigorous": self.rigorous, "atlas": self.atlas}
+        verdicts = ufm.verify(problem, **asked, track=track("theorems"))
         show(
             _title(problem),
             ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
@@ -40,7 +41,7 @@ class Command:
         )
         counts = {status: sum(v.status == status for v in verdicts) for status in ("holds", "fails", "not covered")}
         say(", ".join(f"{count} {status}" for status, count in counts.items()))
-        result = {"problem": problem.settings(), "seed": self.seed, "starts": self.starts, "rigorous": self.rigorous}
+        result = {"problem": problem.settings()} | asked
         write_result(self.json, "verify", result | {"verdicts": [asdict(verdict) for verdict in verdicts]})
         return 1 if counts["fails"] else 0
 

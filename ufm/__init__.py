@@ -1,8 +1,9 @@
-"""The unconstrained feature model: optimise it, certify it, and read its Hessian exactly."""
+"""The unconstrained feature model: optimise it, certify it, read its Hessian exactly, list its critical points."""
 
 from typing import Any
 
 from . import losses
+from .atlas import Atlas, CriticalPoint, critical_points, explore
 from .certificates import Certificate, certify, lower_bound
 from .closed_form import global_minimizer
 from .errors import InputError, NoClosedForm
@@ -16,7 +17,9 @@ from .verification import Verdict, verify
 
 __all__ = [
     "THEOREMS",
+    "Atlas",
     "Certificate",
+    "CriticalPoint",
     "InputError",
     "NoClosedForm",
     "Point",
@@ -27,7 +30,9 @@ __all__ = [
     "Theorem",
     "Verdict",
     "certify",
+    "critical_points",
     "derive",
+    "explore",
     "global_minimizer",
     "losses",
     "lower_bound",

@@ -79,6 +79,16 @@ class Atlas:
     quiet: dict[int, int]
     descents: tuple[Descent, ...]
 
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain data for JSON."""
+        sums = [{"sum": s.name, "value": s.value, "points": s.terms} for s in self.sums]
+        counts = {"starts": self.starts, "quiet": self.quiet}
+        descents = [{"from": line.start, "to": line.end, "eigenvalue": line.eigenvalue} for line in self.descents]
+        points = [point.plain() for point in self.points]
+        return (
+            {"problem": self.problem.settings(), "points": points, "euler_sums": sums} | counts | {"descents": descents}
+        )
+
     @property
     def failing(self) -> list[EulerSum]:
         """The sums that are not 1: each proves that a point is missing."""

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import torch
 
+from .atlas import Atlas, explore
 from .certificates import Certificate, certify
 from .closed_form import collapse_ratio, global_minimizer
 from .critical import narrow_solution, origin
@@ -131,6 +132,11 @@ class Evidence:
         K, d = self.problem.num_classes, self.problem.dim
         narrow = {dim: Evidence(replace(self.problem, dim=dim), self.seed, starts=1) for dim in (K - 1, K)}
         return narrow | ({d: self} if d >= K - 1 else {})
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """Every critical point that the search of `ufm.atlas` finds."""
+        return explore(self.problem, self.seed, until_quiet=400)
 
     @cached_property
     def descent(self) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from .atlas_theorems import ATLAS
 from .evidence import Evidence
 from .problem import Problem
 from .rigorous_theorems import RIGOROUS
@@ -45,13 +46,14 @@ def verify(
     starts: int = 4,
     track: Callable[[Iterable[Theorem]], Iterable[Theorem]] = iter,
     rigorous: bool = False,
+    atlas: bool = False,
 ) -> list[Verdict]:
     """Check every theorem of the registry on the problem, from `starts` random full-size descents.
 
     `track` wraps the sequence of theorems, to show progress. `rigorous` adds what `ufm.prove` proves in ball
-    arithmetic of the points at hand (K <= 10). A claim whose hypotheses the problem does not meet is "not
-    covered".
+    arithmetic of the points at hand (K <= 10), `atlas` what is claimed of all critical points (K <= 6). A claim
+    whose hypotheses the problem does not meet is "not covered".
     """
     evidence = Evidence(problem, seed=seed, starts=starts)
-    theorems = (*THEOREMS, *RIGOROUS) if rigorous else THEOREMS
+    theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *(ATLAS if atlas else ()))
     return [judge(theorem, problem, evidence) for theorem in track(theorems)]
