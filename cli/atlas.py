@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import say, show
-from .options import JsonFile, ProblemFlags, write_result
+from .options import JsonFile, ProblemFlags, require_plain_name, write_result
 
 if TYPE_CHECKING:
     from ufm.atlas import Atlas

@@ -17,6 +17,7 @@ COMMANDS = {
     "solve": "minimise once from a random start, with certificate and spectrum",
     "derive": "derive the closed forms from the objective: scale, threshold, spectra (text, LaTeX, JSON)",
     "atlas": "enumerate critical points, test that none is missing, draw the descents between them",
+    "map": "map where local minimisers that are not global exist, over K, d and lambda; resumable",
     "train": "train a network, with every metric every epoch; resumable",
     "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
     "figures": "draw every figure of a run",

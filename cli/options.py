@@ -42,6 +42,15 @@ class ProblemFlags:
         return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias)
 
 
+def require_plain_name(name: str) -> str:
+    """The name of a folder below --runs; InputError for one that leads elsewhere."""
+    from ufm.errors import require
+
+    plain = name not in ("", ".", "..") and not set(name) & set("/\\")
+    require(plain, f"--name must be a plain name without slashes, got {name!r}; --runs names the folder")
+    return name
+
+
 def write_result(file: Path | None, command: str, result: dict[str, Any]) -> None:
     """Write what a command found, with what made it, if a file was asked for."""
     if file is not None:

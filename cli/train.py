@@ -6,7 +6,7 @@ from pathlib import Path
 from networks import Recipe
 
 from .console import say, show, track
-from .options import JsonFile, write_result
+from .options import JsonFile, require_plain_name, write_result
 
 SHOWN = ("epoch", "loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
 
@@ -28,11 +28,9 @@ class Command:
 
     def run(self) -> int:
         from networks import train
-        from ufm.errors import require
 
-        plain = self.name not in ("", ".", "..") and not set(self.name) & set("/\\")
-        require(plain, f"--name must be a plain name without slashes, got {self.name!r}; --runs names the folder")
-        run = train(self.recipe, self.runs / self.name, force=self.force, resume=self.resume, track=track("epochs"))
+        path = self.runs / require_plain_name(self.name)
+        run = train(self.recipe, path, force=self.force, resume=self.resume, track=track("epochs"))
         epochs = run.epochs
         stride = max(1, len(epochs) // 8)
         chosen = [row for row in epochs[:-1] if row["epoch"] % stride == 1 or stride == 1] + epochs[-1:]

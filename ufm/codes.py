@@ -7,7 +7,7 @@ A softmax code in R^d maximises it over all choices of K unit vectors. Source: J
 """
 
 import math
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from scipy.optimize import minimize, nnls
 from .errors import require
 
 ZERO_ROW = 1e-7  # a row below this fraction of the longest one is a class at the origin
+SEARCHED = 20  # the most classes for which a code is searched for where no optimum is known
 
 
 def one_vs_rest_distance(W: torch.Tensor) -> float:
@@ -68,6 +69,18 @@ def softmax_code_distance(num_classes: int, dim: int) -> float | None:
         (2 * d >= K, 1.0),
     )
     return next((distance for holds, distance in cases if holds), None)
+
+
+@cache
+def reference_distance(num_classes: int, dim: int) -> tuple[float | None, bool]:
+    """(what a one-vs-rest distance is compared with, whether it is the known optimum).
+
+    Where no optimum is known: the distance of `search_code`, which an optimum may exceed, up to K = 20; else None.
+    """
+    known = softmax_code_distance(num_classes, dim)
+    if known is not None or num_classes > SEARCHED:
+        return known, known is not None
+    return one_vs_rest_distance(search_code(num_classes, dim)), False
 
 
 def search_code(num_classes: int, dim: int, starts: int = 8, seed: int = 0) -> torch.Tensor:
