@@ -9,12 +9,16 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from ufm import InputError
 from ufm.traps import KINDS, Cell
 
 from .drawing import Drawing, house_style, new_figure
 
+NOT_RUN = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "////"}
 LABELLED = 10  # panels with more values on an axis than this have no numbers in their cells
 HEADER = ("lambda", "K", "d", "starts", *KINDS, "trapped fraction", "worst gap", "best f", "lower bound")
 MORE = ("proved global", "one-vs-rest distance", "softmax code", "softmax code is known")
@@ -41,16 +45,16 @@ def _decades(values: list[float]) -> Normalize:
 QUANTITIES = (
     Quantity(
         "starts trapped, %",
-        lambda cell: 100 * cell.trapped,
-        lambda value: f"{value:.0f}" if value == 0 or value >= 1 else "<1",
-        "Blues",
+        lambda cell: 100 * cell.trapped or None,
+        lambda value: f"{value:.0f}" if value >= 1 else "<1",
+        "YlGnBu",
         lambda values: Normalize(0, 100),
     ),
     Quantity(
-        "f of the worst trap - f of the best",
+        "worst trap: f above the best found",
         lambda cell: cell.gap,
         lambda value: f"{value:.0e}".replace("e-0", "e-"),
-        "Oranges",
+        "YlOrRd",
         _decades,
     ),
 )
@@ -78,7 +82,7 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
             scale.ax.grid(False)
         for axes, decay in zip(panels[0], lambdas, strict=True):
             axes.set_title(f"lambda = {decay:g}")
-        panels[0, 0].legend(loc="upper left", handlelength=1.2)
+        _legend(figure)
         figure.supxlabel("number of classes K", fontsize=9)
         figure.supylabel("feature dimension d", fontsize=9)
         figure.draw_without_rendering()
@@ -88,7 +92,7 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
 def _panel(axes: Axes, quantity: Quantity, norm: Normalize, cells: list[Cell], classes: list[int], dims: list[int]):
     """A square for each cell, coloured and labelled; what was not run stays hatched."""
     axes.grid(False)
-    axes.patch.set(facecolor="0.93", edgecolor="0.75", hatch="////")
+    axes.patch.set(**NOT_RUN)
     colours = np.zeros((len(dims), len(classes), 4))
     for cell in cells:
         x, y = classes.index(cell.problem.num_classes), dims.index(cell.problem.dim)
@@ -107,8 +111,17 @@ def _border(axes: Axes, classes: list[int], dims: list[int]) -> None:
     """The line d = K - 1: from it upwards every critical point is a global minimiser or a strict saddle."""
     heights = [sum(d < K - 1 for d in dims) - 0.5 for K in classes]
     edges = np.arange(len(classes) + 1) - 0.5
-    axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.8, label="d = K - 1 and up", clip_on=False)
+    axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.8, clip_on=False)
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(-0.5, len(dims) - 0.5))
+
+
+def _legend(figure: Figure) -> None:
+    keys = [
+        Line2D([], [], color="black", linewidth=1.8, label="d >= K - 1 above"),
+        Patch(facecolor="white", edgecolor="0.75", label="no trap found"),
+        Patch(**NOT_RUN, label="not run"),
+    ]
+    figure.legend(handles=keys, loc="outside upper left", ncols=len(keys), columnspacing=1.2, handlelength=1.4)
 
 
 def _caption(cells: Sequence[Cell]) -> str:
@@ -118,7 +131,7 @@ def _caption(cells: Sequence[Cell]) -> str:
         f"Random descents of the unconstrained feature model, {first.starts} a cell (n = "
         f"{first.problem.per_class}, lambda_w = lambda_h = lambda, lambda_b = {first.problem.lambda_b:g}). Above: how "
         "many of them end in a local minimiser that is certainly not global. Below: how far the worst of those is "
-        f"above the best point found, white where there is none. {trapped} of {len(cells)} cells have traps, {beyond} "
+        f"above the best point found. White: no trap found. {trapped} of {len(cells)} cells have traps, {beyond} "
         "of them from the line d = K - 1 upwards, where the theory has none. Hatched: not run."
     )
 

@@ -128,7 +128,7 @@ def _recorded(grid: Grid, file: Path) -> dict[Problem, Cell]:
         )
     try:
         return _cells(grid, found["cells"])
-    except (InputError, TypeError, KeyError) as error:
+    except (InputError, AttributeError, TypeError, KeyError) as error:
         raise InputError(f"{file} is damaged: {error}; begin anew with --force") from error
 
 

@@ -5,13 +5,12 @@ For d >= K - 1 there is none (`ufm.theorems`, "landscape, d >= K - 1"); below, s
 
 import math
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from .certificates import certify
+from .certificates import Certificate, certify
 from .codes import one_vs_rest_distance, reference_distance
 from .errors import InputError, require
 from .point import Point
@@ -30,14 +29,14 @@ class End:
     """Where the descent from the random start `seed` ended.
 
     converged    whether it reached a relative gradient norm of 1e-12
-    certificate  the numbers of `ufm.certify` there, as `Certificate.numbers` gives them
+    certificate  of `ufm.certify` there, without its direction
     distance     the one-vs-rest distance of the rows of W
     point        collapsed, float64
     """
 
     seed: int
     converged: bool
-    certificate: dict[str, Any]
+    certificate: Certificate
     distance: float
     point: Point
 
@@ -46,29 +45,33 @@ class End:
         """Descend on class means, which never raises f, and certify where that leads."""
         solution = minimize(problem, seed=seed, tol=TOL)
         means = problem.class_means(solution.point)
-        numbers = certify(problem, means).numbers()
-        return cls(seed, solution.converged, numbers, one_vs_rest_distance(means.W), means)
+        certificate = replace(certify(problem, means), direction=None)
+        return cls(seed, solution.converged, certificate, one_vs_rest_distance(means.W), means)
 
     @property
     def value(self) -> float:
-        return self.certificate["value"]
+        return self.certificate.value
 
     @property
     def verdict(self) -> str:
-        return self.certificate["verdict"]
+        return self.certificate.verdict
 
     def kind(self, level: float) -> str:
-        """One of KINDS, where f takes no value above `level` at the best points known.
+        """One of KINDS, given a level that f does not exceed at the best point known.
 
-        best       a global minimiser, or a local one that is not above the level
-        trapped    a local minimiser above it (index 0, nullity = orbit dimension): certainly not global
+        best     a global minimiser, or a local one not above the level
+        trapped  a local minimiser (index 0, nullity = orbit dimension) above it: certainly not global
         """
         if not self.converged:
             return UNCONVERGED
         local = TRAPPED if self.value > level else BEST
-        return {"global minimizer": BEST, "local minimizer": local, "strict saddle": SADDLE}.get(
-            self.verdict, DEGENERATE
-        )
+        kinds = {
+            "global minimizer": BEST,
+            "local minimizer": local,
+            "strict saddle": SADDLE,
+            "not critical": UNCONVERGED,
+        }
+        return kinds.get(self.verdict, DEGENERATE)
 
     def plain(self) -> dict[str, Any]:
         point = {"W": self.point.W.tolist(), "H": self.point.H.tolist(), "b": self.point.b.tolist()}
@@ -76,14 +79,16 @@ class End:
             "seed": self.seed,
             "converged": self.converged,
             "distance": self.distance,
-            "certificate": self.certificate,
+            "certificate": self.certificate.numbers(),
             "point": point,
         }
 
     @classmethod
     def from_plain(cls, data: dict[str, Any]) -> "End":
         W, H, b = (torch.tensor(data["point"][name], dtype=torch.float64) for name in ("W", "H", "b"))
-        return cls(data["seed"], data["converged"], data["certificate"], data["distance"], Point(W, H, b))
+        certificate = Certificate(**data["certificate"], direction=None)
+        require(isinstance(certificate.value, float), f"its value is {certificate.value!r}")
+        return cls(int(data["seed"]), bool(data["converged"]), certificate, float(data["distance"]), Point(W, H, b))
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +181,7 @@ class Cell:
             )
         except (KeyError, TypeError, ValueError) as error:
             what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            raise InputError(f"a cell is damaged ({what})") from error
+            raise InputError(f"a cell cannot be read ({what})") from error
 
 
 def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
@@ -198,7 +203,7 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
         starts=starts,
         ends={kind: Counter(kinds)[kind] for kind in KINDS},
         levels=sum(b - a > width for a, b in zip([-math.inf, *values], values, strict=False)),
-        lower_bound=max(end.certificate["lower_bound"] for end in ends),
+        lower_bound=max(end.certificate.lower_bound for end in ends),
         best=minima[BEST][0] if minima[BEST] else lowest,
         worst=max(minima[TRAPPED], key=lambda end: end.value, default=None),
         code=code,

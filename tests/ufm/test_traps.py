@@ -1,0 +1,114 @@
+"""Known traps are found and proved local by a dense Hessian; none at d = K - 1; other ends are counted apart."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+import ufm
+from tests.cases import autograd_gradient, autograd_hessian
+from ufm import InputError
+from ufm.traps import BEST, DEGENERATE, KINDS, SADDLE, TRAPPED, UNCONVERGED, Cell, End, survey
+
+DECAY = {"lambda_w": 2e-4, "lambda_h": 2e-4, "lambda_b": 1e-3}
+PLANE = ufm.Problem.balanced(6, 2, 2, **DECAY)
+
+
+@pytest.fixture(scope="module")
+def plane():
+    return survey(PLANE, starts=16)
+
+
+def test_six_classes_in_the_plane_trap_about_a_quarter(plane):
+    assert plane.ends[BEST] + plane.ends[TRAPPED] == 16
+    assert 0.1 < plane.trapped < 0.5
+    assert plane.levels == 2
+    assert plane.gap == pytest.approx(8.98e-3, rel=1e-3)
+    assert not plane.contradicts
+
+
+def test_the_trap_is_a_nondegenerate_local_minimiser_by_a_dense_hessian(plane):
+    full = PLANE.expand(plane.worst.point)
+    levels = torch.linalg.eigvalsh(autograd_hessian(PLANE, full))
+    assert autograd_gradient(PLANE, full).norm() < 1e-12
+    assert levels[0].abs() < 1e-12  # the rotation
+    assert levels[1] > 1e-6
+    assert float(PLANE.objective(full)) > float(PLANE.objective(plane.best.point)) + 8e-3
+
+
+def test_every_end_can_be_had_again_from_its_seed(plane):
+    for end in (plane.best, plane.worst):
+        again = ufm.minimize(PLANE, seed=end.seed, tol=1e-12)
+        assert again.value == pytest.approx(end.value, abs=1e-15)
+        assert torch.allclose(again.point.W, end.point.W, atol=1e-12)
+
+
+def test_below_k_minus_1_the_best_is_only_the_best_found(plane):
+    assert plane.best.verdict == "local minimizer"
+    assert not plane.proved
+    assert plane.lower_bound < plane.best.value
+
+
+def test_the_best_is_a_hexagon_and_the_trap_a_pentagon_around_a_class_at_the_origin(plane):
+    assert plane.code_known
+    assert plane.best.distance == pytest.approx(plane.code, abs=1e-8)
+    assert plane.worst.distance == pytest.approx(0, abs=1e-8)
+    assert plane.worst.point.W.norm(dim=1).min() < 1e-8
+
+
+@pytest.mark.parametrize("dim", [5, 6])
+def test_no_trap_from_k_minus_1(dim):
+    cell = survey(replace(PLANE, dim=dim), starts=8)
+    assert cell.ends == {kind: 8 * (kind == BEST) for kind in KINDS}
+    assert cell.proved
+    assert cell.levels == 1
+    assert cell.gap is None
+    assert not cell.contradicts
+
+
+def test_a_trap_or_an_unproved_minimiser_from_k_minus_1_contradicts(plane):
+    assert replace(plane, problem=replace(PLANE, dim=5)).contradicts
+    alone = {kind: 16 * (kind == BEST) for kind in KINDS}
+    assert replace(plane, problem=replace(PLANE, dim=5), ends=alone, worst=None).contradicts
+
+
+def test_descents_that_do_not_converge_are_counted_apart(monkeypatch):
+    monkeypatch.setattr("ufm.traps.minimize", partial(ufm.minimize, max_iterations=3))
+    cell = survey(PLANE, starts=3)
+    assert cell.ends == {kind: 3 * (kind == UNCONVERGED) for kind in KINDS}
+    assert (cell.levels, cell.trapped, cell.worst, cell.proved) == (0, 0.0, None, False)
+    assert cell.best.verdict == "not critical"
+
+
+KIND = {
+    "global, above by rounding": ("global minimizer", True, 1e-6, BEST),
+    "local, at the level": ("local minimizer", True, 0.0, BEST),
+    "local, above": ("local minimizer", True, 1e-6, TRAPPED),
+    "saddle": ("strict saddle", True, 1e-6, SADDLE),
+    "degenerate at the level": ("degenerate", True, 0.0, DEGENERATE),
+    "not converged, above": ("local minimizer", False, 1e-6, UNCONVERGED),
+    "not critical": ("not critical", True, 0.0, UNCONVERGED),
+}
+
+
+@pytest.mark.parametrize(("verdict", "converged", "rise", "kind"), KIND.values(), ids=KIND)
+def test_kinds(plane, verdict, converged, rise, kind):
+    certificate = replace(plane.best.certificate, verdict=verdict)
+    end = replace(plane.best, certificate=certificate, converged=converged)
+    assert end.kind(end.value - rise) == kind
+
+
+@pytest.mark.parametrize("problem", [PLANE, ufm.Problem((1, 2, 2), 2, **DECAY), replace(PLANE, lambda_b=0.0)])
+def test_plain_data_keep_everything(problem):
+    cell = survey(problem, starts=4)
+    text = json.dumps(cell.plain())
+    again = Cell.from_plain(problem, json.loads(text))
+    assert json.dumps(again.plain()) == text
+    assert isinstance(again.best, End)
+
+
+def test_refuses_no_starts():
+    with pytest.raises(InputError, match="starts must be >= 1, got 0"):
+        survey(PLANE, starts=0)
