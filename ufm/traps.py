@@ -64,14 +64,14 @@ class End:
         """
         if not self.converged:
             return UNCONVERGED
-        local = TRAPPED if self.value > level else BEST
         kinds = {
             "global minimizer": BEST,
-            "local minimizer": local,
+            "local minimizer": TRAPPED if self.value > level else BEST,
             "strict saddle": SADDLE,
+            "degenerate": DEGENERATE,
             "not critical": UNCONVERGED,
         }
-        return kinds.get(self.verdict, DEGENERATE)
+        return kinds[self.verdict]
 
     def plain(self) -> dict[str, Any]:
         point = {"W": self.point.W.tolist(), "H": self.point.H.tolist(), "b": self.point.b.tolist()}

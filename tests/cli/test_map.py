@@ -7,6 +7,7 @@ import pytest
 
 import ufm
 from cli.main import main
+from tests.cli.test_console import Terminal
 from ufm.grid import survey
 from ufm.traps import Cell
 
@@ -50,6 +51,13 @@ def test_map_goes_on_and_is_not_replaced_without_force(capsys, tmp_path):
     assert (tmp_path / "mine" / "map.json").read_bytes() == before
     assert main([*ask, "--starts", "3", "--force"]) == 0
     assert load(tmp_path / "mine" / "map.json")["asked"]["starts"] == 3
+
+
+def test_progress_on_a_terminal(monkeypatch, tmp_path):
+    errors = Terminal()
+    monkeypatch.setattr("sys.stderr", errors)
+    assert main([*QUICK, "--runs", str(tmp_path)]) == 0
+    assert "cells of the map" in errors.getvalue()
 
 
 def test_interrupted_map_goes_on(capsys, tmp_path, monkeypatch):

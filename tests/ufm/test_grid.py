@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from ufm import InputError
 from ufm.grid import Grid, explore
@@ -118,6 +119,17 @@ def test_another_question_is_refused(change, message, whole):
     with pytest.raises(InputError, match=message):
         explore(Grid(**GRID.__dict__ | change), whole)
     assert whole.read_bytes() == before
+
+
+def test_one_torch_thread_a_survey_and_the_callers_afterwards(tmp_path, monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr("ufm.grid.survey", lambda *ask: seen.append(torch.get_num_threads()) or survey(*ask))
+    try:
+        torch.set_num_threads(2)
+        explore(Grid(classes=(3,), dims=(2,), lambdas=(2e-3,), starts=1), tmp_path / "map.json")
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_force_begins_anew(whole, tmp_path, monkeypatch):

@@ -82,6 +82,33 @@ def test_descents_that_do_not_converge_are_counted_apart(monkeypatch):
     assert cell.best.verdict == "not critical"
 
 
+PLANTED = {  # seed: verdict, f there, lower bound proved there
+    7: ("local minimizer", 0.3, 0.02),
+    8: ("strict saddle", 0.4, 0.05),
+    9: ("local minimizer", 0.1 + 1e-12, 0.03),
+    10: ("local minimizer", 0.6, 0.0),
+    11: ("local minimizer", 0.1, 0.01),
+    12: ("local minimizer", 0.3, 0.02),
+    13: ("degenerate", 0.7, 0.0),
+}
+
+
+def test_a_cell_sums_up_its_ends(plane, monkeypatch):
+    def planted(problem, seed) -> End:
+        verdict, value, bound = PLANTED[seed]
+        certificate = replace(plane.best.certificate, verdict=verdict, value=value, lower_bound=bound)
+        return replace(plane.best, seed=seed, certificate=certificate)
+
+    monkeypatch.setattr(End, "of", planted)
+    cell = survey(PLANE, starts=7, seed=7)
+    assert cell.ends == {BEST: 2, TRAPPED: 3, SADDLE: 1, DEGENERATE: 1, UNCONVERGED: 0}
+    assert (cell.best.seed, cell.worst.seed) == (9, 10)
+    assert cell.levels == 3
+    assert cell.gap == pytest.approx(0.5)
+    assert cell.trapped == 3 / 7
+    assert cell.lower_bound == 0.05
+
+
 KIND = {
     "global, above by rounding": ("global minimizer", True, 1e-6, BEST),
     "local, at the level": ("local minimizer", True, 0.0, BEST),
