@@ -44,7 +44,7 @@ class Command:
         from ufm.atlas import explore
 
         problem = self.problem.problem()
-        name = self.name or f"atlas-K{problem.num_classes}-d{problem.dim}"
+        name = require_plain_name(self.name or f"atlas-K{problem.num_classes}-d{problem.dim}")
         file = self.runs / name / "atlas.json"
         if self.force:
             file.unlink(missing_ok=True)
