@@ -2,8 +2,9 @@
 
 from .data import DATASETS, Images, load
 from .models import BACKBONES, Classifier, build_model
+from .recipe import Recipe
 from .revalidate import recipe_of, remeasure
-from .train import Recipe, measure, train
+from .train import measure, train
 
 __all__ = [
     "BACKBONES",

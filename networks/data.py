@@ -8,6 +8,17 @@ import torch
 from ufm import InputError
 
 
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which images, and how they are labelled."""
+
+    data: str = "digits"
+    """data set by name"""
+
+    def __post_init__(self):
+        pass
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """images float32 (N, channels, height, width), standardised by the training set; labels int64 (N,)."""

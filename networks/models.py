@@ -2,12 +2,32 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import nn
 
 from ufm import InputError
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """Which network, and its last layer."""
+
+    model: str = "mlp"
+    """model by name"""
+    width: int = 256
+    """units of each hidden layer"""
+    depth: int = 4
+    """hidden layers before the feature layer"""
+    feature_dim: int = 64
+    """d, the width of the feature layer"""
+    bias: bool = True
+    """whether the last layer has a bias"""
+
+    def __post_init__(self):
+        pass
 
 
 class Classifier(nn.Module):

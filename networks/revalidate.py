@@ -9,7 +9,8 @@ from validate import Run
 
 from .checkpoints import load_model
 from .data import load
-from .train import Recipe, measure, model_of
+from .recipe import Recipe
+from .train import measure, model_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ a minute on two cores.
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,62 +21,10 @@ from validate.provenance import provenance
 from .checkpoints import load_training, save_model, save_training
 from .data import Images, load
 from .models import Classifier, build_model
+from .optimizers import build_optimizer, learning_rate
+from .recipe import Recipe
 
 EVALUATION_BATCH = 2048
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a run is asked to do."""
-
-    data: str = "digits"
-    """data set by name"""
-    model: str = "mlp"
-    """model by name"""
-    width: int = 256
-    """units of each hidden layer"""
-    depth: int = 4
-    """hidden layers before the feature layer"""
-    feature_dim: int = 64
-    """d, the width of the feature layer"""
-    bias: bool = True
-    """whether the last layer has a bias"""
-    epochs: int = 400
-    """passes over the training set"""
-    batch_size: int = 280
-    """samples a step, at most (an epoch is cut into batches as equal as can be)"""
-    lr: float = 0.02
-    """learning rate of SGD"""
-    momentum: float = 0.9
-    """momentum of SGD"""
-    weight_decay: float = 5e-3
-    """weight decay on every parameter: lambda in (lambda/2) |parameter|^2 beside the mean loss"""
-    patience: int = 300
-    """epochs between two reductions of the learning rate"""
-    gamma: float = 0.1
-    """the factor of each reduction"""
-    seed: int = 0
-    """fixes the split, the initial weights and the order of the data"""
-    keep: int = 20
-    """write a checkpoint every so many epochs (and after the last)"""
-    device: str = "auto"
-    """cpu, cuda, or auto: cuda where there is one"""
-
-    def __post_init__(self):
-        for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("keep", 1)):
-            value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name} must be >= {least}, got {value}")
-        for name, least in (("lr", 0), ("gamma", 0)):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > least):
-                raise InputError(f"{name} must be a finite number > 0, got {value}")
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"momentum must lie in [0, 1), got {self.momentum}")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay > 0):
-            raise InputError(
-                f"weight_decay must be a finite number > 0 (the theory needs decay), got {self.weight_decay}"
-            )
 
 
 def train(
@@ -100,15 +47,13 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = model_of(recipe, images).to(device)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    optimizer = build_optimizer(recipe, model)
     run, done = _open_run(recipe, Path(path), force, resume)
     if done:
         done = load_training(run.last_checkpoint, model, optimizer)
     rows = [row for row in run.epochs if row["epoch"] <= done]
     for epoch in track(range(done + 1, recipe.epochs + 1)):
-        rate = recipe.lr * recipe.gamma ** ((epoch - 1) // recipe.patience)
+        rate = learning_rate(recipe, epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = _one_epoch(model, optimizer, images, recipe, epoch)
