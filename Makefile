@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check $(shell test
 .DELETE_ON_ERROR:
 
 verify: .venv/ready
-	$(RUN) verify --json $(RUNS)/verify.json
+	$(RUN) verify --rigorous --json $(RUNS)/verify.json
 	$(RUN) train --name first-light --runs $(RUNS) --force
 	$(RUN) validate $(RUNS)/first-light
 	$(RUN) figures $(RUNS)/first-light
