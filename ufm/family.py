@@ -101,8 +101,8 @@ class Family:
         """(size,) the weight decay of each variable."""
         f = self.landscape
         widths = (f.num_classes * self.rank, f.num_classes * self.rank, f.num_classes * f.bias)
-        decays = torch.tensor([f.lambda_w, f.lambda_h, f.lambda_b], dtype=torch.float64)
-        return torch.repeat_interleave(decays, torch.tensor(widths))
+        decays = f.counts.new_tensor([f.lambda_w, f.lambda_h, f.lambda_b])
+        return torch.repeat_interleave(decays, torch.tensor(widths, device=decays.device))
 
     def in_row_space(self, x: torch.Tensor) -> tuple["Family", torch.Tensor]:
         """(the family of the rank of W, the one point x there): its coordinates in the row space of W."""

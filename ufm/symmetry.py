@@ -20,11 +20,18 @@ def group_order(counts: tuple[int, ...]) -> int:
     return math.prod(math.factorial(m) for m in Counter(counts).values())
 
 
-def matchings(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> Iterator[Permutation]:
-    """Every permutation p that keeps the counts with A[p][:, p] = B, by backtracking."""
-    K, tol = len(counts), MATCH * (1 + float(np.abs(B).max()))
-    n = np.array(counts)
-    fits = (np.abs(np.diag(A)[:, None] - np.diag(B)) <= tol) & (n[:, None] == n)
+def matchings(
+    A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], prefix: tuple[int, ...] = ()
+) -> Iterator[Permutation]:
+    """Every permutation p that keeps the counts with A[p][:, p] = B, by backtracking.
+
+    A, B (K, K) or (K, K, m), several matrices at once    prefix  what p must begin with
+    """
+    K, n = len(counts), np.array(counts)
+    A, B = A.reshape(K, K, -1), B.reshape(K, K, -1)
+    tol = MATCH * (1 + np.abs(B).max((0, 1)))
+    ways = range(K)
+    fits = (np.abs(A[ways, ways][:, None] - B[ways, ways]) <= tol).all(2) & (n[:, None] == n)
 
     def extend(p: list[int]) -> Iterator[Permutation]:
         i = len(p)
@@ -34,9 +41,11 @@ def matchings(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> Iterator
         same = fits[:, i].copy()
         same[p] = False
         if p:
-            same &= (np.abs(A[p] - B[:i, i][:, None]) <= tol).all(0) & (np.abs(A[:, p] - B[i, :i]) <= tol).all(1)
-        for k in np.flatnonzero(same):
-            yield from extend([*p, int(k)])
+            same &= (np.abs(A[p] - B[:i, i][:, None]) <= tol).all((0, 2))
+            same &= (np.abs(A[:, p] - B[i, :i]) <= tol).all((1, 2))
+        for k in np.flatnonzero(same) if i >= len(prefix) else prefix[i : i + 1]:
+            if same[k]:
+                yield from extend([*p, int(k)])
 
     yield from extend([])
 
@@ -46,22 +55,23 @@ def same_point(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> bool:
     return next(matchings(A, B, counts), None) is not None
 
 
-def automorphism_count(logits: np.ndarray, counts: tuple[int, ...]) -> int:
-    """How many permutations keep the point: the product of orbit lengths along a chain of stabilisers."""
-    total, K = 1, len(counts)
-    marked = np.array(logits, dtype=float)
-    unit = 1 + float(np.abs(logits).max())
+def transversals(A: np.ndarray, counts: tuple[int, ...]) -> list[list[Permutation]]:
+    """The group of the permutations p that keep A (K, K) or (K, K, m) and the counts, as a chain of stabilisers.
+
+    List k has, for every class to which those that fix the first k classes can move class k, one that does so: each
+    permutation of the group is a product of one from every list, in just one way (Sims 1970).
+    """
+    K = len(counts)
+    chain = []
     for k in range(K):
-        moved = 0
-        for j in range(k, K):
-            image = marked.copy()
-            image[j, j] += (k + 1) * 10 * unit
-            target = marked.copy()
-            target[k, k] += (k + 1) * 10 * unit
-            moved += same_point(image, target, counts)
-        total *= moved
-        marked[k, k] += (k + 1) * 10 * unit
-    return total
+        moves = (next(matchings(A, A, counts, (*range(k), j)), None) for j in range(k, K))
+        chain.append([p for p in moves if p is not None])
+    return chain
+
+
+def automorphism_count(logits: np.ndarray, counts: tuple[int, ...]) -> int:
+    """How many permutations keep the point."""
+    return math.prod(map(len, transversals(logits, counts)))
 
 
 def equal_classes(point_rows: np.ndarray, unit: float) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,115 @@
+"""The search for zeros, its deflation and the last digits, on systems whose zeros are known by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.cases import PROBLEMS
+from ufm.closed_form import global_minimizer
+from ufm.family import Family
+from ufm.levenberg import deflation, find_zeros, gradient_system, polished
+
+BY_HAND = torch.tensor([[1.0, 2.0], [2.0, 1.0], [-1.0, -2.0], [-2.0, -1.0]], dtype=torch.float64)
+
+
+def circle_and_hyperbola(x):
+    """x^2 + y^2 = 5, x y = 2."""
+    a, b = x[:, 0], x[:, 1]
+    F = torch.stack([a * a + b * b - 5, a * b - 2], 1)
+    return F, torch.stack([torch.stack([2 * a, 2 * b], 1), torch.stack([b, a], 1)], 1)
+
+
+def normal(count: int, size: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_every_zero_of_a_system_is_found():
+    ends, norms = find_zeros(circle_and_hyperbola, 3 * normal(60, 2), tol=1e-12, damping=1e-2)
+    assert (norms <= 1e-12).all()
+    distances = (ends[:, None] - BY_HAND).norm(dim=2)
+    assert float(distances.min(1).values.max()) <= 1e-11
+    assert set(distances.argmin(1).tolist()) == {0, 1, 2, 3}
+
+
+def test_a_system_without_zeros_does_not_converge():
+    """x^2 + 1 = 0: the norm that is left is said."""
+
+    def system(x):
+        return x * x + 1, (2 * x)[:, :, None]
+
+    ends, norms = find_zeros(system, normal(5, 1), tol=1e-10, damping=1e-3)
+    assert (norms > 0.99).all()
+    torch.testing.assert_close(norms, ends[:, 0] ** 2 + 1)
+
+
+def test_starts_do_not_depend_on_one_another():
+    start = 3 * normal(7, 2)
+    together, _ = find_zeros(circle_and_hyperbola, start, tol=1e-12, damping=1e-2)
+    for row, end in zip(start, together, strict=True):
+        torch.testing.assert_close(find_zeros(circle_and_hyperbola, row[None], tol=1e-12, damping=1e-2)[0][0], end)
+
+
+@pytest.mark.parametrize(("name", "rank"), [("balanced", 2), ("imbalanced", 2), ("no bias", 1), ("free bias", 1)])
+def test_the_deflation_is_what_autograd_finds(name, rank):
+    family = Family(PROBLEMS[name], rank)
+    x = normal(4, family.size)
+    known = family.logits(normal(3, family.size, seed=1))
+
+    def log_factor(row):
+        squares = (family.logits(row[None]) - known).square().sum((1, 2))
+        return (1 + 1 / squares).log().sum()
+
+    factor, slope = deflation(family, x, known)
+    torch.testing.assert_close(factor.log(), torch.stack([log_factor(row) for row in x]))
+    torch.testing.assert_close(slope, torch.stack([torch.func.grad(log_factor)(row) for row in x]))
+    F, J = gradient_system(family, None, known)(x)
+    torch.testing.assert_close(F, factor[:, None] * family.expand(x).gradient)
+    slope_of_f = torch.func.grad(lambda row: family.values(row[None])[0])
+    deflated = torch.func.jacfwd(lambda row: log_factor(row).exp() * slope_of_f(row))
+    torch.testing.assert_close(J, torch.stack([deflated(row) for row in x]), rtol=1e-10, atol=1e-10)
+
+
+def test_the_system_of_a_subspace_is_a_restriction():
+    family = Family(PROBLEMS["balanced"], 2)
+    basis = torch.linalg.qr(normal(family.size, 5))[0]
+    y = normal(2, 5, seed=1)
+    F, J = gradient_system(family, basis)(y)
+    _, g, H = family.expand(y @ basis.T)
+    torch.testing.assert_close(F, g @ basis)
+    torch.testing.assert_close(J, basis.T @ H @ basis)
+
+
+def test_a_deflated_search_leaves_the_points_already_known():
+    """From the starts that end at one point, deflated there: none returns, and another point is found."""
+    problem = PROBLEMS["d = K"]
+    family = Family(problem, 2)
+    tol = 1e-10 * problem.gradient_scale
+    start = normal(30, family.size)
+    ends, norms = find_zeros(gradient_system(family), start, tol=tol, damping=problem.ridge**2)
+    logits = family.logits(ends)
+    known = logits[(norms <= tol).nonzero()[0]]
+    here = (norms <= tol) & ((logits - known).abs().amax((1, 2)) < 1e-5)
+    assert here.any()
+    system = gradient_system(family, None, known)
+    ends, norms = find_zeros(system, start[here], tol=tol, damping=problem.ridge**2, iterations=300)
+    found = ends[norms <= tol]
+    assert len(found)
+    assert float((family.logits(found) - known).abs().amax((1, 2)).min()) > 1e-2
+    assert float(family.expand(found).gradient.norm(dim=1).max()) <= tol
+
+
+def test_polishing_reaches_the_last_digits():
+    """The minimiser with noise of 1e-5, to the closed form's logits."""
+    problem = PROBLEMS["d = K - 1"]
+    family, exact = Family(problem, 3), global_minimizer(problem)
+    x = family.landscape.pack(exact.W, problem.class_means(exact).H, exact.b)
+    end = polished(family, x + 1e-5 * normal(1, family.size)[0])
+    assert float(family.expand(end[None]).gradient.norm()) <= 1e-13
+    np.testing.assert_allclose(family.logits(end[None]), family.logits(x[None]), rtol=1e-10, atol=1e-10)
+
+
+def test_polishing_returns_its_best_iterate():
+    """From a point from which Newton's method runs away, nothing worse comes back."""
+    family = Family(PROBLEMS["imbalanced"], 2)
+    x = 5 * normal(1, family.size)[0]
+    assert family.expand(polished(family, x)[None]).gradient.norm() <= family.expand(x[None]).gradient.norm()
