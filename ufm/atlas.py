@@ -13,6 +13,7 @@ from .certificates import Certificate, certify
 from .errors import require
 from .euler import EulerSum
 from .exploration import Descent, Exploration
+from .files import require_writable
 from .point import Point
 from .problem import Problem
 from .symmetry import automorphism_count, equal_classes, group_order
@@ -144,6 +145,9 @@ def explore(
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
     for name, value in (("until_quiet", until_quiet), ("jobs", jobs), ("patience", patience)):
         require(value >= 1, f"{name} must be >= 1, got {value}")
+    require(seed >= 0, f"seed must be >= 0, got {seed}")
+    if file is not None:
+        require_writable(file)
     search = Exploration(problem, seed, jobs, None if file is None else Path(file), on_round)
     search.partitions()
     while True:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .family import Family
-from .levenberg import polished
+from .levenberg import settled
 from .problem import Problem
 from .symmetry import same_point
 
@@ -36,13 +36,19 @@ class Catalogue:
         self.problem = problem
         self.entries: list[Entry] = []
 
-    def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int:
-        """The place of a critical point x (size,) of the family: where it was, or at the end when it is new."""
+    def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int | None:
+        """The place of a critical point x (size,) of the family: where it was, or at the end when it is new.
+
+        None where x does not settle at any critical point.
+        """
         place = self.find(family, x)
         if place is not None:
             return place
         family, x = family.in_row_space(x)
-        entry = self.entry(family, polished(family, x), found_by)
+        end = settled(family, x)
+        if end is None:
+            return None
+        entry = self.entry(*family.in_row_space(end), found_by)
         place = self._place(entry.level, entry.logits)
         if place is not None:
             return place

@@ -12,7 +12,7 @@ import torch
 from .family import Family
 from .levenberg import polished
 from .problem import Problem
-from .symmetry import matchings
+from .symmetry import transversals
 
 KICK = 1e-3  # how far from the saddle the flow starts, relative to |x|, or to the natural length where x = 0
 NEAR = 1e-6  # a gradient below this, relative to problem.gradient_scale, ends the flow
@@ -34,7 +34,6 @@ class FlowLines:
     place: int
 
     def run(self) -> tuple[Family, torch.Tensor, torch.Tensor]:
-        torch.set_num_threads(1)
         family = Family(self.problem, min(self.dim, self.rank + 1))
         x = _widened(Family(self.problem, self.rank), self.x, family)
         values, directions = _negative_directions(family, x)
@@ -63,7 +62,7 @@ def _negative_directions(family: Family, x: torch.Tensor) -> tuple[torch.Tensor,
     if not len(values):
         return values, vectors.T
     gaps = values.diff() > 1e-7 * values.abs().max()
-    spaces = torch.cat([torch.zeros(1, dtype=torch.int64), gaps.long().cumsum(0)])
+    spaces = torch.nn.functional.pad(gaps.long().cumsum(0), (1, 0))
     found_values, found = [values], [vectors.T]
     for space in range(int(spaces[-1]) + 1):
         U = vectors[:, spaces == space]
@@ -82,18 +81,15 @@ def symmetrizer(family: Family, x: torch.Tensor) -> torch.Tensor:
     """
     W, scaled, b = family.landscape.split(x)
     (K, r), inverse = W.shape, torch.linalg.pinv(W, rtol=1e-7)
-    logits = family.logits(x[None])[0].numpy()
-    wide, narrow, order = torch.zeros(K * r, K * r, dtype=x.dtype), torch.zeros(K, K, dtype=x.dtype), 0
-    for p in map(list, matchings(logits, logits, family.problem.class_counts)):
-        R = inverse @ W[p]
-        moved = max((W @ R - W[p]).abs().max(), (scaled @ R - scaled[p]).abs().max(), (b - b[p]).abs().max())
-        if float(moved) <= 1e-7 * (1 + float(x.abs().max())):
-            permutation = torch.eye(K, dtype=x.dtype)[p].T.contiguous()
-            wide += torch.kron(permutation, R.T.contiguous())
-            narrow += permutation
-            order += 1
-    blocks = [wide / order, wide / order, narrow / order]
-    return torch.block_diag(*blocks[: 2 + family.problem.bias])
+    grams = torch.stack([W @ W.T, scaled @ W.T, scaled @ scaled.T, b.expand(K, K)], 2).numpy()
+    unit = torch.eye(K, dtype=x.dtype, device=x.device)
+    wide, narrow = torch.eye(K * r, dtype=x.dtype, device=x.device), unit
+    # The mean over a group is the product of the means over the transversals of its chain.
+    for moves in transversals(grams, family.problem.class_counts):
+        back = [unit[list(p)].T.contiguous() for p in moves]
+        turned = [torch.kron(P, (inverse @ P.T @ W).T.contiguous()) for P in back]
+        wide, narrow = wide @ torch.stack(turned).mean(0), narrow @ torch.stack(back).mean(0)
+    return torch.block_diag(*[wide, wide, narrow][: 2 + family.problem.bias])
 
 
 def flow(family: Family, x: torch.Tensor, symmetry: torch.Tensor, away: float, steps: int = 3000) -> torch.Tensor:
@@ -104,8 +100,8 @@ def flow(family: Family, x: torch.Tensor, symmetry: torch.Tensor, away: float, s
     A flow can rest where the gradient is below NEAR once it has moved by `away`; one that does not is NaN.
     """
     begin, x, tol = x, x.clone(), NEAR * family.problem.gradient_scale
-    inverse = torch.full((len(x),), family.problem.ridge, dtype=x.dtype)
-    active, left = torch.arange(len(x)), torch.zeros(len(x), dtype=torch.bool)
+    inverse = x.new_full((len(x),), family.problem.ridge)
+    active, left = torch.arange(len(x), device=x.device), torch.zeros_like(inverse, dtype=torch.bool)
     for _ in range(steps):
         value, gradient, hessian = family.expand(x[active])
         left[active] |= (x[active] - begin[active]).norm(dim=1) > away

@@ -21,6 +21,8 @@ from .family import Family
 from .involutions import Action, Element, action_of, actions, isotypic
 from .symmetry import Permutation, automorphism_count, group_order, matchings
 
+FLAT = 1e-8  # a singular value of G~ this close to sqrt(lW lH), relatively, is equal to it
+
 Coordinates = dict[Element, int]  # how many coordinates of the features carry each character
 
 
@@ -57,6 +59,7 @@ class Term:
     index     negative eigenvalues of f restricted to the fixed subspace of its own coordinates
     unstable  by character: how many negative eigenvalues one more coordinate of that character adds
     regular   whether the restricted Hessian has no zero eigenvalue
+    flat      the characters of which one more coordinate adds zero eigenvalues other than those of the orbit
     weight    how many copies of the point the action keeps this way
     """
 
@@ -64,6 +67,7 @@ class Term:
     index: int
     unstable: Coordinates
     regular: bool
+    flat: frozenset[Element]
     weight: float
 
 
@@ -129,8 +133,9 @@ def _term(family: Family, x: torch.Tensor, generators: tuple[Permutation, ...], 
     return Term(
         ranks=Counter(characters),
         index=int((values < -small).sum()),
-        unstable={c: int((s > ridge * (1 + 1e-9)).sum()) for c, s in sizes.items()},
+        unstable={c: int((s > ridge * (1 + FLAT)).sum()) for c, s in sizes.items()},
         regular=bool((values.abs() > small).all()),
+        flat=frozenset(c for c, s in sizes.items() if (abs(s / ridge - 1) <= FLAT).sum() != characters.count(c)),
         weight=weight,
     )
 
@@ -145,7 +150,7 @@ def split_coordinates(
     if family.rank == 0:
         return [], x
     W, scaled, b = family.landscape.split(x)
-    mixed, reflections = torch.zeros(family.rank, family.rank, dtype=x.dtype), []
+    mixed, reflections = x.new_zeros(family.rank, family.rank), []
     for i, p in enumerate(generators):
         R = torch.linalg.lstsq(W, W[list(p)]).solution
         reflections.append(R)
@@ -167,7 +172,7 @@ def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, 
     for block in range(2):
         for j, c in enumerate(characters):
             for vector in parts.get(c, np.zeros((K, 0))).T:
-                column = torch.zeros(f.size, dtype=torch.float64)
+                column = f.counts.new_zeros(f.size)
                 column[block * K * r : (block + 1) * K * r].view(K, r)[:, j] = torch.from_numpy(vector.copy())
                 columns.append(column)
     if f.bias:
@@ -175,10 +180,10 @@ def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, 
         if f.lambda_b == 0:
             trivial = np.linalg.svd(trivial - trivial.mean(0))[0][:, : trivial.shape[1] - 1]
         for vector in trivial.T:
-            column = torch.zeros(f.size, dtype=torch.float64)
+            column = f.counts.new_zeros(f.size)
             column[2 * K * r :] = torch.from_numpy(vector.copy())
             columns.append(column)
-    return torch.stack(columns, 1) if columns else torch.zeros(f.size, 0, dtype=torch.float64)
+    return torch.stack(columns, 1) if columns else f.counts.new_zeros(f.size, 0)
 
 
 def euler_sum(action: Action, coordinates: Coordinates, found: list[Term]) -> EulerSum:
@@ -192,7 +197,8 @@ def euler_sum(action: Action, coordinates: Coordinates, found: list[Term]) -> Eu
             chi *= stiefel_characteristic(term.ranks[c], D)
             index += (D - term.ranks[c]) * term.unstable.get(c, 0)
         count += term.weight
-        regular &= term.regular or chi == 0
+        flat = any(coordinates.get(c, 0) > term.ranks[c] for c in term.flat)
+        regular &= chi == 0 or (term.regular and not flat)
         value += (-1) ** index * chi * term.weight
     return EulerSum(
         action, coordinates, round(value) if regular and abs(value - round(value)) < 1e-6 else None, round(count)

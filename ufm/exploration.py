@@ -8,6 +8,7 @@ It goes rank by rank, since a rank-r point of the problem with d = r is one for 
   4. `by_descents`: the gradient flow from every saddle; where it rests at an unknown point, that is entered too.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import joblib
 import torch
 
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Entry
 from .connections import FlowLines
 from .critical import origin
 from .errors import InputError, require
@@ -25,10 +26,20 @@ from .family import Family
 from .files import read_json, write_json
 from .involutions import isotypic
 from .problem import Problem
-from .search import Round, partition_basis
+from .search import CONVERGED, Round, partition_basis
 from .symmetry import partitions
 
 BATCH = 200  # random starts a round
+
+
+def _on_one_thread(task: Any) -> Any:
+    """task.run(), with sums added up in one order wherever it runs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return task.run()
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ class Descent:
 class Exploration:
     """What was found so far and how far each part got; all of it is in `file` after every round.
 
-    starts, quiet  by rank: random starts so far, and how many of the last ones in a row found nothing new
+    starts, quiet  by rank: random starts that converged, and how many of the last ones in a row found nothing new
+    barren         by rank: how many rounds of random starts in a row found nothing new
     rounds         by part of the search: how many rounds it had (each has its own random numbers)
     descents       from each point of the catalogue, by place, that has had its turn
     """
@@ -61,13 +73,14 @@ class Exploration:
     rounds: dict[str, int] = field(default_factory=dict)
     starts: dict[int, int] = field(default_factory=dict)
     quiet: dict[int, int] = field(default_factory=dict)
+    barren: dict[int, int] = field(default_factory=dict)
     descents: dict[int, list[Descent]] = field(default_factory=dict)
 
     def __post_init__(self):
         self.catalogue = Catalogue(self.problem)
         nothing, zero = Family(self.problem, 0), origin(self.problem)
         self.catalogue.add(nothing, nothing.landscape.pack(zero.W[:, :0], zero.H[:, :0], zero.b), "origin")
-        self.starts, self.quiet = dict.fromkeys(self.ranks, 0), dict.fromkeys(self.ranks, 0)
+        self.starts, self.quiet, self.barren = (dict.fromkeys(self.ranks, 0) for _ in range(3))
         if self.file is not None and self.file.is_file():
             self._restore(read_json(self.file))
 
@@ -91,8 +104,12 @@ class Exploration:
         self._next_seed("partitions")
 
     def at_random(self, until_quiet: int) -> None:
-        """Rounds of random starts at every rank where fewer than `until_quiet` in a row found nothing new."""
-        while loud := [rank for rank in self.ranks if self.quiet[rank] < until_quiet]:
+        """Rounds of random starts at every rank where fewer than `until_quiet` in a row found nothing new.
+
+        Where hardly any converge, rounds of four times as many starts are enough.
+        """
+        enough = 4 * math.ceil(until_quiet / BATCH)
+        while loud := [r for r in self.ranks if self.quiet[r] < until_quiet and self.barren[r] < enough]:
             seeds = [self._next_seed(f"rank {rank}") for rank in loud]
             tasks = [
                 Round(self.problem, rank, BATCH, seed, "random start") for rank, seed in zip(loud, seeds, strict=True)
@@ -129,7 +146,7 @@ class Exploration:
         if not tasks:
             return 0
         new, parallel = 0, joblib.Parallel(n_jobs=min(self.jobs, len(tasks)), return_as="generator")
-        results = parallel(joblib.delayed(type(task).run)(task) for task in tasks)
+        results = parallel(joblib.delayed(_on_one_thread)(task) for task in tasks)
         for task, result in zip(tasks, results, strict=True):
             new += take(task, result)
             if self.file is not None:
@@ -143,6 +160,7 @@ class Exploration:
         if task.basis is None:
             self.starts[task.rank] += len(ends)
             self.quiet[task.rank] = len(ends) - 1 - new[-1] if new else self.quiet[task.rank] + len(ends)
+            self.barren[task.rank] = 0 if new else self.barren[task.rank] + 1
         return len(new)
 
     def _take_lines(self, task: FlowLines, found: tuple[Family, torch.Tensor, torch.Tensor]) -> int:
@@ -176,6 +194,7 @@ class Exploration:
             "rounds": self.rounds,
             "starts": self.starts,
             "quiet": self.quiet,
+            "barren": self.barren,
             "points": [{"rank": e.family.rank, "found_by": e.found_by, "x": e.x} for e in entries],
             "descents": {i: [[line.eigenvalue, line.end] for line in lines] for i, lines in self.descents.items()},
         }
@@ -185,18 +204,24 @@ class Exploration:
         try:
             same = stored["problem"] == self.problem.settings() and stored["seed"] == self.seed
             require(same, f"{self.file} is about another problem or seed; name another file or remove it")
-            entries = []
-            for point in stored["points"]:
-                family, x = Family(self.problem, point["rank"]), torch.tensor(point["x"], dtype=torch.float64)
-                require(x.shape == (family.size,), f"{self.file} is damaged (a point of the wrong size); remove it")
-                entries.append(self.catalogue.entry(family, x, point["found_by"]))
-            self.catalogue.entries = entries
-            self.rounds = dict(stored["rounds"])
-            self.starts |= {int(rank): n for rank, n in stored["starts"].items()}
-            self.quiet |= {int(rank): n for rank, n in stored["quiet"].items()}
+            self.catalogue.entries = [self._restored(point) for point in stored["points"]]
+            self.rounds = {part: int(n) for part, n in stored["rounds"].items()}
+            for name in ("starts", "quiet", "barren"):
+                setattr(self, name, {rank: int(stored[name][str(rank)]) for rank in self.ranks})
+            places = range(len(self.catalogue.entries))
             for i, lines in stored["descents"].items():
-                self.descents[int(i)] = [Descent(int(i), value, end) for value, end in lines]
+                self.descents[places.index(int(i))] = [
+                    Descent(int(i), float(value), None if end is None else places.index(end)) for value, end in lines
+                ]
         except InputError:
             raise
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise InputError(f"{self.file} is damaged ({error!r}); remove it") from error
+
+    def _restored(self, point: dict[str, Any]) -> Entry:
+        family = Family(self.problem, range(self.ranks.stop).index(point["rank"]))
+        x = torch.tensor(point["x"], dtype=torch.float64, device="cpu")
+        require(x.shape == (family.size,), f"{self.file} is damaged (a point of the wrong size); remove it")
+        critical = float(family.expand(x[None]).gradient.norm()) <= 100 * CONVERGED
+        require(critical, f"{self.file} is damaged (a point that is not critical); remove it")
+        return self.catalogue.entry(family, x, point["found_by"])

@@ -1,7 +1,7 @@
 """One round of the search for critical points: random starts in a family, or in a subspace that a symmetry fixes.
 
-A start draws W and gives it nearly optimal features and bias (f is convex in them): from there most descents of
-|gradient|^2 end at a critical point of full rank, and all of them are found about equally often.
+A start draws W, H~ and b, and moves H~ and b towards the optimal ones for W (f is convex in them): from there most
+descents of |gradient|^2 end at a critical point of full rank.
 """
 
 import math
@@ -14,7 +14,7 @@ from .family import Family
 from .levenberg import find_zeros, gradient_system
 from .problem import Problem
 
-CONVERGED = 1e-10  # |gradient| over problem.gradient_scale where a start counts as converged
+CONVERGED = 1e-13  # |gradient| where a start counts as converged
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +34,11 @@ class Round:
 
     def run(self) -> torch.Tensor:
         """(B, size): the starts of all passes that converged, in order; B <= starts * passes."""
-        torch.set_num_threads(1)
         family = Family(self.problem, self.rank)
-        tol = CONVERGED * self.problem.gradient_scale
+        tol = CONVERGED
         begin = self._begin(family)
         y = begin if self.basis is None else begin @ self.basis
-        found, known = [], torch.zeros(0, self.problem.num_classes, self.problem.num_classes, dtype=torch.float64)
+        found, known = [], family.logits(begin[:0])
         for _ in range(self.passes):
             system = gradient_system(family, self.basis, known)
             ends, norms = find_zeros(system, y, tol=tol, damping=self.problem.ridge**2)
@@ -49,29 +48,34 @@ class Round:
         return torch.cat(found)
 
     def _begin(self, family: Family) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+        generator = torch.Generator("cpu").manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         K, r, f = self.problem.num_classes, self.rank, family.landscape
         scale = math.sqrt(2 * math.log(K) / (self.problem.lambda_w * K * max(r, 1)))
-        scale = scale * (0.1 + 1.4 * torch.rand(self.starts, 1, generator=generator, dtype=torch.float64))
-        x = scale * torch.randn(self.starts, f.size, generator=generator, dtype=torch.float64)
+        numbers = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
+        scale = scale * (0.1 + 1.4 * torch.rand(self.starts, 1, **numbers))
+        x = scale * torch.randn(self.starts, f.size, **numbers)
+        x[:, K * r :] *= torch.rand(self.starts, 1, **numbers)
         x = x if self.basis is None else (x @ self.basis) @ self.basis.T
         return _with_fitting_features(family, x)
 
 
-def _with_fitting_features(family: Family, x: torch.Tensor, steps: int = 6) -> torch.Tensor:
-    """x with H and b replaced by nearly optimal ones for W: damped Newton steps of a convex problem."""
-    part = slice(family.problem.num_classes * family.rank, None)
-    for _ in range(steps):
-        value, gradient, hessian = family.expand(x)
-        block = hessian[:, part, part]
-        block.diagonal(dim1=1, dim2=2).add_(1e-12)
-        step = -torch.linalg.solve(block, gradient[:, part, None])[..., 0]
-        length = torch.ones(len(x), 1, dtype=x.dtype)
-        for _ in range(6):
-            trial = torch.cat([x[:, : part.start], x[:, part] + length * step], 1)
-            length = torch.where((family.values(trial) > value)[:, None], length / 3, length)
-        x = torch.cat([x[:, : part.start], x[:, part] + length * step], 1)
-    return x
+def _with_fitting_features(family: Family, x: torch.Tensor) -> torch.Tensor:
+    """x with H and b nearer the optimal ones for W: a damped Newton step of a convex problem, the bias moving <= 10.
+
+    Several steps would lose the variety of the starts: points of classes that all differ are then hardly found.
+    """
+    value, gradient, hessian = family.expand(x)
+    cut, K = family.problem.num_classes * family.rank, family.problem.num_classes
+    block = hessian[:, cut:, cut:]
+    block.diagonal(dim1=1, dim2=2).add_(1e-2 * family.problem.ridge)
+    step = torch.nn.functional.pad(-torch.linalg.solve(block, gradient[:, cut:, None])[..., 0], (cut, 0))
+    length = x.new_ones(len(x), 1)
+    if family.problem.bias:
+        length = (10 / step[:, -K:].abs().amax(1, keepdim=True)).clamp_max(1)
+    for _ in range(6):
+        worse = family.values(x + length * step) > value
+        length = torch.where(worse[:, None], length / 3, length)
+    return x + length * step
 
 
 def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
@@ -85,9 +89,8 @@ def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
 
 def partition_basis(family: Family, blocks: tuple[tuple[int, ...], ...]) -> torch.Tensor:
     """(size, m) orthonormal: the points whose classes are equal within each block."""
-    K = family.problem.num_classes
-    same = torch.zeros(K, len(blocks), dtype=torch.float64)
+    same = family.landscape.roots.new_zeros(family.problem.num_classes, len(blocks))
     for j, block in enumerate(blocks):
         same[list(block), j] = len(block) ** -0.5
-    wide = torch.kron(same, torch.eye(family.rank, dtype=torch.float64))
+    wide = torch.kron(same, torch.eye(family.rank, dtype=same.dtype, device=same.device))
     return torch.block_diag(wide, wide, same) if family.problem.bias else torch.block_diag(wide, wide)
