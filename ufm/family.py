@@ -80,7 +80,8 @@ class Family:
         (B, K, r), roots = W.shape, self.landscape.roots
         T = A @ W[:, None] / roots[:, :, None]
         unit = torch.eye(r, dtype=W.dtype, device=W.device)
-        WW = torch.einsum("zkij,zka,zkc->ziajc", A, U, U).reshape(B, K * r, K * r)
+        WW = A.flatten(2).mT @ (U[..., None] * U[..., None, :]).flatten(2)
+        WW = WW.view(B, K, K, r, r).transpose(2, 3).reshape(B, K * r, K * r)
         WH = torch.einsum("zka,zkic->ziakc", U, T) + torch.einsum("zki,ac->ziakc", G, unit)
         WH = WH.reshape(B, K * r, K * r)
         HH = W.new_zeros(B, K, r, K, r)

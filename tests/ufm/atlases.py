@@ -29,9 +29,12 @@ ATLASES = {
 }
 
 
+CONNECTED = ("K = 3", "K = 3, wide", "K = 4", "K = 4, free bias", "K = 5, d = 1")
+
+
 @cache
-def atlas(name: str, connect: bool = False) -> Atlas:
-    return explore(ATLASES[name], until_quiet=200, connect=connect)
+def atlas(name: str) -> Atlas:
+    return explore(ATLASES[name], until_quiet=200, connect=name in CONNECTED)
 
 
 def catalogue(atlas: Atlas) -> Catalogue:

@@ -5,25 +5,24 @@ import pytest
 import scipy.integrate
 import torch
 
-from tests.ufm.atlases import ATLASES, atlas, catalogue, naive_gradient
-from ufm.atlas import explore
+from tests.ufm.atlases import ATLASES, CONNECTED, atlas, catalogue, naive_gradient
 from ufm.connections import FlowLines, flow, symmetrizer
 from ufm.family import Family
 from ufm.symmetry import matchings
 
 
-@pytest.mark.parametrize("name", ["K = 3", "K = 4", "K = 4, free bias", "in pairs"])
+@pytest.mark.parametrize("name", ["K = 3", "K = 3, wide", "K = 4", "K = 4, free bias"])
 def test_every_saddle_leads_down_to_the_minimiser(name):
     """Theory: at d >= K - 1 every critical point that is not global is a strict saddle."""
-    found = atlas(name, connect=True)
+    found = atlas(name)
     assert found.minimizers == {0}
     assert found.leads_down == set(range(len(found.points)))
     assert {line.start for line in found.descents} == set(range(1, len(found.points)))
 
 
-@pytest.mark.parametrize("name", ["K = 3", "K = 4", "K = 4, no bias", "K = 3, wide"])
+@pytest.mark.parametrize("name", CONNECTED)
 def test_descents_end_lower(name):
-    found = atlas(name, connect=True)
+    found = atlas(name)
     for line in found.descents:
         assert line.eigenvalue < 0
         if line.end is not None:
@@ -32,7 +31,7 @@ def test_descents_end_lower(name):
 
 
 def test_below_k_minus_1_dimensions_some_points_lead_to_other_minimisers():
-    found = explore(ATLASES["K = 5, d = 1"], until_quiet=200, connect=True)
+    found = atlas("K = 5, d = 1")
     local = {i for i, p in enumerate(found.points) if p.index == 0}
     assert local
     assert found.minimizers == found.leads_down == set()

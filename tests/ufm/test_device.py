@@ -14,6 +14,7 @@ import torch
 import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import Point, Problem
+from ufm.atlas import explore
 from ufm.bias import with_optimal_bias
 from ufm.certificates import descent_direction
 from ufm.critical import narrow_solution, origin
@@ -101,6 +102,16 @@ OPERATIONS = {
     "predicted_rate": lambda at: predicted_rate(ufm.spectrum(PROBLEM, at["minimizer"])),
 }
 
+
+def explored() -> list:
+    """Of the atlas of three classes, what does not depend on the choice of a representative."""
+    found = explore(
+        Problem.balanced(3, 2, 2, lambda_w=5e-3, lambda_h=5e-3, lambda_b=1e-2), until_quiet=20, connect=True
+    )
+    facts = [(p.level, p.copies, p.index, p.singular_values, p.logits, invariants(p.point)) for p in found.points]
+    return [facts, found.starts, [(s.name, s.value) for s in found.sums], [line.end for line in found.descents]]
+
+
 # Without a Point to take the device from: on the CPU, whatever the default device is.
 ON_THE_CPU = {
     "minimize from a seed": lambda: solved(ufm.minimize(PROBLEM, seed=3, tol=1e-13)),
@@ -111,6 +122,7 @@ ON_THE_CPU = {
     "narrow_solution": lambda: solved(narrow_solution(PROBLEM, 2)),
     "spectrum": lambda: ufm.spectrum(PROBLEM).expanded(),
     "labels": lambda: PROBLEM.labels,
+    "explore": explored,
     "verify": lambda: [
         (v.claim, v.status) for v in ufm.verify(Problem.balanced(3, 2, 4, lambda_w=5e-3, lambda_h=5e-3))
     ],
