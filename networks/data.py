@@ -1,7 +1,7 @@
 """Data sets of labelled images, by name. Each is one tensor of images and one of labels, train and test."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -21,21 +21,38 @@ class DataRecipe:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """images float32 (N, channels, height, width), standardised by the training set; labels int64 (N,)."""
+    """images uint8 (N, channels, height, width), labels int64 (N,); mean, std float32 (channels, 1, 1) of training."""
 
     train_images: torch.Tensor
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
     num_classes: int
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def to(self, device: torch.device | str) -> "Images":
-        moved = [t.to(device) for t in (self.train_images, self.train_labels, self.test_images, self.test_labels)]
-        return Images(*moved, self.num_classes)
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Images(**{name: v.to(device) if isinstance(v, torch.Tensor) else v for name, v in moved.items()})
+
+    def normalized(self, images: torch.Tensor) -> torch.Tensor:
+        """A batch of these images as a network takes it: float32, each channel standardised by the training set."""
+        return (images.float() - self.mean) / self.std
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         return tuple(self.train_images.shape[1:])
+
+
+def channel_statistics(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(mean, std) of uint8 images, float32 (channels, 1, 1) each, from exact histograms; a flat channel has std 1."""
+    levels = torch.arange(256, dtype=torch.float64)
+    counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)]).double()
+    total = counts.sum(1, keepdim=True)
+    mean = (counts @ levels)[:, None] / total
+    variance = (counts * (levels - mean) ** 2).sum(1, keepdim=True) / (total - 1)
+    std = torch.where(variance > 0, variance.sqrt(), 1.0)
+    return mean.float()[..., None], std.float()[..., None]
 
 
 def digits(seed: int, per_class: int = 140) -> Images:
@@ -47,14 +64,12 @@ def digits(seed: int, per_class: int = 140) -> Images:
     from sklearn.datasets import load_digits
 
     raw = load_digits()
-    images = torch.from_numpy(raw.images).float()[:, None] / 16
+    images = torch.from_numpy(raw.images).to(torch.uint8)[:, None]
     labels = torch.from_numpy(raw.target).long()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     train = torch.cat([order[labels[order] == k][:per_class] for k in range(10)])
     test = order[~torch.isin(order, train)]
-    mean, std = images[train].mean(), images[train].std()
-    images = (images - mean) / std
-    return Images(images[train], labels[train], images[test], labels[test], 10)
+    return Images(images[train], labels[train], images[test], labels[test], 10, *channel_statistics(images[train]))
 
 
 DATASETS: dict[str, Callable[[int], Images]] = {"digits": digits}

@@ -78,15 +78,16 @@ def model_of(recipe: Recipe, images: Images) -> Classifier:
     )
 
 
-def batches(images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-    """The data in order, in batches for evaluation."""
-    return zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
+def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    """The images of a data set in order, in batches for evaluation."""
+    for batch, answers in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+        yield data.normalized(batch), answers
 
 
 def measure(model: Classifier, images: Images) -> tuple[Point, dict[str, float]]:
     """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64."""
-    point, labels = collect(model, batches(images.train_images, images.train_labels), head=model.head)
-    test_point, test_labels = collect(model, batches(images.test_images, images.test_labels), head=model.head)
+    point, labels = collect(model, batches(images, images.train_images, images.train_labels), head=model.head)
+    test_point, test_labels = collect(model, batches(images, images.test_images, images.test_labels), head=model.head)
     point = dataclasses.replace(point, labels=labels)
     layer = last_layer(point)
     test = {"test_accuracy": float((test_point.logits.argmax(1) == test_labels).double().mean())}
@@ -101,7 +102,9 @@ def _one_epoch(model, optimizer, images: Images, recipe: Recipe, epoch: int) -> 
     order = torch.randperm(len(images.train_labels), generator=generator).to(images.train_labels.device)
     total = torch.zeros((), dtype=torch.float64, device=order.device)
     for batch in order.tensor_split(math.ceil(len(order) / recipe.batch_size)):
-        loss = functional.cross_entropy(model(images.train_images[batch]), images.train_labels[batch])
+        loss = functional.cross_entropy(
+            model(images.normalized(images.train_images[batch])), images.train_labels[batch]
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
