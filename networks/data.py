@@ -1,11 +1,16 @@
-"""Data sets of labelled images, by name. Each is one tensor of images and one of labels, train and test."""
+"""The labelled images of a run: what the recipe asks of a data set, resident as uint8 tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import torch
 
 from ufm import InputError
+from ufm.errors import require
+
+from .datasets import DATASETS, Labelled, Place, resized
+from .sampling import class_sizes, parse_profile, permuted, random_stream, subset, with_noise
 
 
 @dataclass(frozen=True)
@@ -13,10 +18,30 @@ class DataRecipe:
     """Which images, and how they are labelled."""
 
     data: str = "digits"
-    """data set by name"""
+    """data set by name: digits (nothing to download), mnist, mnist32 (3 x 32 x 32), fashion-mnist, cifar10, cifar100,
+    or folder: any images, as DATA_DIR/train/CLASS/FILE and DATA_DIR/test/CLASS/FILE"""
+    data_dir: str = "~/data"
+    """the folder of data sets, in torchvision's layout; what is missing is downloaded there"""
+    image_size: int | None = None
+    """resize images to this many pixels (shorter side, then the centre); by default they stay as they are"""
+    per_class: int | None = None
+    """training samples of each class, drawn by the seed; by default all"""
+    imbalance: str | None = None
+    """step:R (half of the classes have R times as many samples) or exp:R (falling geometrically to R times)"""
+    label_noise: float = 0.0
+    """share of the training labels that are moved to another class at random"""
+    random_labels: bool = False
+    """deal the training labels out at random (class counts stay)"""
 
     def __post_init__(self):
-        pass
+        for name in ("image_size", "per_class"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name} must be >= 1, got {value}")
+        require(0 <= self.label_noise <= 1, f"label_noise must lie in [0, 1], got {self.label_noise}")
+        clash = self.random_labels and self.label_noise
+        require(not clash, "random_labels leaves nothing for label_noise to disturb; give one of them")
+        if self.imbalance is not None:
+            parse_profile(self.imbalance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +69,42 @@ class Images:
         return tuple(self.train_images.shape[1:])
 
 
+def load(recipe: DataRecipe | str, seed: int = 0, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> Images:
+    """The images that a recipe asks for (or the whole data set of that name); track wraps slow reading.
+
+    The seed decides which samples are kept and which labels change, whatever else it decides elsewhere. The test set
+    is never touched. InputError for an unknown name (listing what there is) and for what cannot be had.
+    """
+    recipe = DataRecipe(recipe) if isinstance(recipe, str) else recipe
+    if recipe.data not in DATASETS:
+        raise InputError(f"unknown data set {recipe.data!r}; choose one of: {', '.join(sorted(DATASETS))}")
+    place = Place(Path(recipe.data_dir).expanduser(), recipe.image_size, seed, track)
+    source = DATASETS[recipe.data](place)
+    kept = _kept(recipe, source, seed)
+    train, test = source.train_images[kept], source.test_images
+    if recipe.image_size is not None:
+        train, test = resized(train, recipe.image_size), resized(test, recipe.image_size)
+    labels = _relabelled(recipe, source.train_labels[kept], source.num_classes, seed)
+    return Images(train, labels, test, source.test_labels, source.num_classes, *channel_statistics(train))
+
+
+def _kept(recipe: DataRecipe, source: Labelled, seed: int) -> torch.Tensor | slice:
+    """Which training samples; an imbalance profile without per_class starts from the smallest class."""
+    if recipe.per_class is None and recipe.imbalance is None:
+        return slice(None)
+    smallest = int(torch.bincount(source.train_labels, minlength=source.num_classes).min())
+    sizes = class_sizes(recipe.imbalance, recipe.per_class or smallest, source.num_classes)
+    return subset(source.train_labels, sizes, random_stream(seed, "subset"))
+
+
+def _relabelled(recipe: DataRecipe, labels: torch.Tensor, num_classes: int, seed: int) -> torch.Tensor:
+    if recipe.random_labels:
+        return permuted(labels, random_stream(seed, "random labels"))
+    if recipe.label_noise:
+        return with_noise(labels, recipe.label_noise, num_classes, random_stream(seed, "label noise"))
+    return labels
+
+
 def channel_statistics(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(mean, std) of uint8 images, float32 (channels, 1, 1) each, from exact histograms; a flat channel has std 1."""
     levels = torch.arange(256, dtype=torch.float64)
@@ -53,30 +114,3 @@ def channel_statistics(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     variance = (counts * (levels - mean) ** 2).sum(1, keepdim=True) / (total - 1)
     std = torch.where(variance > 0, variance.sqrt(), 1.0)
     return mean.float()[..., None], std.float()[..., None]
-
-
-def digits(seed: int, per_class: int = 140) -> Images:
-    """scikit-learn's digits: 1,797 real 8 x 8 scans of handwritten digits, shipped with the library.
-
-    The seed chooses `per_class` training images of each class (so the classes are exactly balanced, as
-    the theory's closed form asks); the rest is the test set.
-    """
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
-    images = torch.from_numpy(raw.images).to(torch.uint8)[:, None]
-    labels = torch.from_numpy(raw.target).long()
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    train = torch.cat([order[labels[order] == k][:per_class] for k in range(10)])
-    test = order[~torch.isin(order, train)]
-    return Images(images[train], labels[train], images[test], labels[test], 10, *channel_statistics(images[train]))
-
-
-DATASETS: dict[str, Callable[[int], Images]] = {"digits": digits}
-
-
-def load(name: str, seed: int = 0) -> Images:
-    """The data set of that name; InputError lists the names there are."""
-    if name not in DATASETS:
-        raise InputError(f"unknown data set {name!r}; choose one of: {', '.join(sorted(DATASETS))}")
-    return DATASETS[name](seed)

@@ -36,7 +36,7 @@ def recipe_of(run: Run) -> Recipe:
 def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[Remeasured]:
     """Every checkpoint of the run measured on its data; track wraps the epochs, to show progress."""
     recipe = recipe_of(run)
-    images = load(recipe.data, recipe.seed)
+    images = load(recipe, recipe.seed)
     model = model_of(recipe, images)
     recorded = {int(row["epoch"]): row for row in run.epochs}
     checkpoints = run.checkpoints

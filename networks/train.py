@@ -43,7 +43,7 @@ def train(
     being finite (the run keeps its last good checkpoint).
     """
     device = _device(recipe.device)
-    images = load(recipe.data, recipe.seed).to(device)
+    images = load(recipe, recipe.seed).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = model_of(recipe, images).to(device)

@@ -1,10 +1,16 @@
-"""Digits: real images, balanced, split without overlap, the same every time."""
+"""Data sets: real images, split without overlap, the same every time, from files and from folders."""
+
+import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
 import networks
+from networks.data import channel_statistics
 from ufm import InputError
+
+HOUSE = Path(__file__).parents[2]
 
 
 def test_digits_are_balanced_and_split_without_overlap():
@@ -47,5 +53,115 @@ def test_labels_belong_to_their_images():
 
 
 def test_unknown_data_set_lists_the_known():
-    with pytest.raises(InputError, match="unknown data set 'mnits'; choose one of: digits"):
+    with pytest.raises(InputError, match="unknown data set 'mnits'; choose one of: cifar10, cifar100, digits, "):
         networks.load("mnits")
+
+
+def test_images_are_standardised_channel_by_channel():
+    images = torch.randint(0, 256, (50, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images[:, 1] //= 4
+    images[:, 2] = 7
+    mean, std = channel_statistics(images)
+    torch.testing.assert_close(mean.flatten(), images.float().mean((0, 2, 3)))
+    torch.testing.assert_close(std[:2, 0, 0], images.float().std((0, 2, 3))[:2])
+    assert float(std[2]) == 1
+
+
+def test_a_smaller_image():
+    images = networks.load(networks.DataRecipe(image_size=4))
+    assert images.image_shape == (1, 4, 4)
+    assert images.test_images.shape[1:] == (1, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def mnist_folder():
+    folder = HOUSE.parent / "shared" / "data"
+    if not (folder / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        pytest.skip(f"no MNIST in {folder}")
+    return str(folder)
+
+
+def test_mnist_from_its_files(mnist_folder, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", lambda self: pytest.fail("asked the network"))
+    images = networks.load(networks.DataRecipe("mnist", mnist_folder))
+    assert images.image_shape == (1, 28, 28)
+    assert torch.bincount(images.train_labels)[:3].tolist() == [5923, 6742, 5958]
+    assert len(images.test_labels) == 10_000
+    assert float(images.mean) / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert float(images.std) / 255 == pytest.approx(0.3081, abs=1e-4)
+
+
+def test_mnist_as_the_paper_has_it(mnist_folder):
+    """The route of arXiv 2105.02375's code: PIL to colour, to 32 x 32."""
+    from torchvision import datasets, transforms
+
+    recipe = networks.DataRecipe("mnist32", mnist_folder, per_class=3)
+    images = networks.load(recipe)
+    assert images.train_images.shape == (30, 3, 32, 32)
+    theirs = transforms.Compose([transforms.Grayscale(3), transforms.Resize(32), transforms.PILToTensor()])
+    test = datasets.MNIST(mnist_folder, train=False, transform=theirs)
+    for i in range(20):
+        gap = images.test_images[i].int() - test[i][0].int()
+        assert gap.abs().max() <= 1
+        assert images.test_labels[i] == test[i][1]
+
+
+def test_what_cannot_be_downloaded_says_where_to_put_it(tmp_path, monkeypatch):
+    def refuse(self):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", refuse)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.download", refuse)
+    for name, inside in (
+        ("mnist", "MNIST/raw"),
+        ("fashion-mnist", "FashionMNIST/raw"),
+        ("cifar100", "cifar-100-python"),
+    ):
+        with pytest.raises(InputError, match=rf"{tmp_path}/{inside} and cannot be downloaded \(no network\)"):
+            networks.load(networks.DataRecipe(name, str(tmp_path)))
+
+
+def write_folder(path, size=(6, 5), classes=("cat", "dog"), count=3):
+    """PNGs whose red channel is the class and whose green is the number of the image."""
+    from PIL import Image
+
+    for part in ("train", "test"):
+        for k, name in enumerate(classes):
+            (path / part / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", size, (k, i, 9)).save(path / part / name / f"{i}.png")
+    return networks.DataRecipe("folder", str(path))
+
+
+def test_a_folder_of_images(tmp_path):
+    seen = []
+    images = networks.load(write_folder(tmp_path), track=lambda items: seen.extend(items) or items)
+    assert images.train_images.shape == (6, 3, 5, 6)
+    assert images.num_classes == 2
+    assert torch.equal(images.train_images[:, 0, 0, 0].long(), images.train_labels)
+    assert images.test_images[:, 1, 0, 0].tolist() == [0, 1, 2, 0, 1, 2]
+    assert seen == [*range(6)] * 2
+
+
+def test_images_of_different_sizes_need_one_size(tmp_path):
+    from PIL import Image
+
+    recipe = write_folder(tmp_path)
+    Image.new("RGB", (9, 7)).save(tmp_path / "train" / "dog" / "large.png")
+    with pytest.raises(InputError, match=r"large.png is 7 x 9, images before it are 5 x 6; .*--image-size"):
+        networks.load(recipe)
+    images = networks.load(dataclasses.replace(recipe, image_size=4))
+    assert images.train_images.shape == (7, 3, 4, 4)
+
+
+def test_folders_that_hold_no_data_set_are_refused(tmp_path):
+    recipe = networks.DataRecipe("folder", str(tmp_path))
+    with pytest.raises(InputError, match=r"no images in .*train .*DATA_DIR/train/CLASS/FILE"):
+        networks.load(recipe)
+    write_folder(tmp_path)
+    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "fish")
+    with pytest.raises(InputError, match="hold different classes"):
+        networks.load(recipe)
+    (tmp_path / "train" / "cat" / "0.png").write_text("not an image")
+    with pytest.raises(InputError, match=r"0\.png cannot be read as an image"):
+        networks.load(recipe)
