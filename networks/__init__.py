@@ -2,22 +2,26 @@
 
 from .data import DataRecipe, Images, load
 from .datasets import DATASETS
-from .models import BACKBONES, Classifier, build_model
+from .heads import HEADS, simplex_frame
+from .models import Classifier, ModelRecipe, build_model, model_names
 from .recipe import Recipe
 from .revalidate import recipe_of, remeasure
 from .train import measure, train
 
 __all__ = [
-    "BACKBONES",
     "DATASETS",
+    "HEADS",
     "Classifier",
     "DataRecipe",
     "Images",
+    "ModelRecipe",
     "Recipe",
     "build_model",
     "load",
     "measure",
+    "model_names",
     "recipe_of",
     "remeasure",
+    "simplex_frame",
     "train",
 ]

@@ -1,14 +1,19 @@
 """Classifiers by name: a backbone that makes features, and a Linear head that the theory is about."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from ufm import InputError
+from ufm.errors import require
+
+from .backbones import BACKBONES, Setting
+from .heads import HEADS
+
+Stem = Literal["imagenet", "cifar"]
+Head = Literal["linear", "etf", "normalized"]
 
 
 @dataclass(frozen=True)
@@ -16,18 +21,30 @@ class ModelRecipe:
     """Which network, and its last layer."""
 
     model: str = "mlp"
-    """model by name"""
-    width: int = 256
-    """units of each hidden layer"""
-    depth: int = 4
-    """hidden layers before the feature layer"""
-    feature_dim: int = 64
-    """d, the width of the feature layer"""
+    """mlp, or any classifier of torchvision by name: resnet18, resnet50, vgg11_bn, vit_b_16, ..."""
+    width: int | None = None
+    """units of each hidden layer of an mlp (256 if not given), channels of a resnet's first stage (64)"""
+    depth: int | None = None
+    """hidden layers of an mlp before its feature layer (4 if not given)"""
+    stem: Stem | None = None
+    """how a resnet begins: imagenet (7 x 7 with stride 2, pooling; if not given) or cifar (3 x 3: small images)"""
+    head: Head = "linear"
+    """the last layer: linear (learned), etf (a random simplex frame, fixed; b learned), normalized (cosines)"""
+    feature_dim: int | None = None
+    """d, the width of the feature layer; the model's own if not given (an mlp 64, resnet18 512)"""
     bias: bool = True
     """whether the last layer has a bias"""
+    temperature: float = 0.1
+    """of the normalized head: its logits are cosines divided by it"""
 
     def __post_init__(self):
-        pass
+        for name, least in (("width", 1), ("depth", 0), ("feature_dim", 1)):
+            value = getattr(self, name)
+            require(value is None or value >= least, f"{name} must be >= {least}, got {value}")
+        for name, choices in (("stem", (None, *get_args(Stem))), ("head", get_args(Head))):
+            value, listed = getattr(self, name), ", ".join(filter(None, choices))
+            require(value in choices, f"unknown {name} {value!r}; choose one of: {listed}")
+        require(0 < self.temperature < float("inf"), f"temperature must be > 0 and finite, got {self.temperature}")
 
 
 class Classifier(nn.Module):
@@ -42,33 +59,48 @@ class Classifier(nn.Module):
         return self.head(self.backbone(images))
 
 
-def mlp(image_shape: tuple[int, ...], feature_dim: int, width: int, depth: int) -> nn.Module:
-    """`depth` hidden layers of `width` and one of `feature_dim`, each Linear, BatchNorm, ReLU."""
-    sizes = [math.prod(image_shape), *[width] * depth, feature_dim]
-    layers: list[nn.Module] = [nn.Flatten()]
-    for wide, narrow in pairwise(sizes):
-        layers += [nn.Linear(wide, narrow, bias=False), nn.BatchNorm1d(narrow), nn.ReLU()]
-    return nn.Sequential(*layers)
+class Colour(nn.Module):
+    """Grey images (N, 1, height, width) with their level in each of three channels."""
 
-
-BACKBONES: dict[str, Callable[..., nn.Module]] = {"mlp": mlp}
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.expand(-1, 3, -1, -1)
 
 
 def build_model(
-    name: str,
-    num_classes: int,
-    *,
-    image_shape: tuple[int, ...] = (1, 8, 8),
-    feature_dim: int = 64,
-    width: int = 256,
-    depth: int = 2,
-    bias: bool = True,
+    name: str, num_classes: int, *, image_shape: tuple[int, int, int] | None = None, **settings
 ) -> Classifier:
-    """A fresh classifier, initialised from torch's global generator; InputError for an unknown name."""
-    if name not in BACKBONES:
-        raise InputError(f"unknown model {name!r}; choose one of: {', '.join(sorted(BACKBONES))}")
-    for setting, value, least in (("feature_dim", feature_dim, 1), ("width", width, 1), ("depth", depth, 0)):
-        if value < least:
-            raise InputError(f"{setting} must be >= {least}, got {value}")
-    backbone = BACKBONES[name](image_shape, feature_dim=feature_dim, width=width, depth=depth)
-    return Classifier(backbone, nn.Linear(feature_dim, num_classes, bias=bias))
+    """A fresh classifier, initialised from torch's global generator.
+
+    settings are those of ModelRecipe: width, depth, stem, head, feature_dim, bias, temperature. image_shape
+    (channels, height, width) is that of digits for an mlp and 3 x 224 x 224 for others unless given; grey
+    images are repeated over the three channels that others take. InputError for a name that is not there,
+    a setting that the model does not have, images it cannot take, or a frame that does not fit.
+    """
+    return model_of(ModelRecipe(name, **settings), num_classes, image_shape)
+
+
+def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int, int] | None = None) -> Classifier:
+    """The recipe's model, freshly initialised; see `build_model`."""
+    family = _family(recipe.model)
+    channels, *sides = image_shape = image_shape or family.image_shape
+    for setting in get_args(Setting):
+        taken = getattr(recipe, setting) is None or setting in family.settings
+        require(taken, f"{recipe.model} has no {setting} to set; leave it out")
+    grey = family.colour and channels == 1
+    require(not family.colour or channels in (1, 3), f"{recipe.model} takes 1 or 3 channels, images have {channels}")
+    backbone, dim = family.build(recipe, (3, *sides) if grey else image_shape)
+    finish, head = HEADS[recipe.head](dim, num_classes, recipe.bias, recipe.temperature)
+    parts = [*([Colour()] if grey else []), backbone, *([] if isinstance(finish, nn.Identity) else [finish])]
+    return Classifier(backbone if len(parts) == 1 else nn.Sequential(*parts), head)
+
+
+def model_names() -> list[str]:
+    """Every name that `build_model` takes."""
+    return sorted({name for family in BACKBONES for name in family.names()})
+
+
+def _family(name: str):
+    for family in BACKBONES:
+        if name in family.names():
+            return family
+    raise InputError(f"unknown model {name!r}; choose one of: {', '.join(model_names())}")

@@ -9,8 +9,9 @@ from validate import Run
 
 from .checkpoints import load_model
 from .data import load
+from .models import model_of
 from .recipe import Recipe
-from .train import measure, model_of
+from .train import measure
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) 
     """Every checkpoint of the run measured on its data; track wraps the epochs, to show progress."""
     recipe = recipe_of(run)
     images = load(recipe, recipe.seed)
-    model = model_of(recipe, images)
+    model = model_of(recipe, images.num_classes, images.image_shape)
     recorded = {int(row["epoch"]): row for row in run.epochs}
     checkpoints = run.checkpoints
     if not checkpoints:

@@ -20,7 +20,7 @@ from validate.provenance import provenance
 
 from .checkpoints import load_training, save_model, save_training
 from .data import Images, load
-from .models import Classifier, build_model
+from .models import Classifier, model_of
 from .optimizers import build_optimizer, learning_rate
 from .recipe import Recipe
 
@@ -46,7 +46,7 @@ def train(
     images = load(recipe, recipe.seed).to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = model_of(recipe, images).to(device)
+        model = model_of(recipe, images.num_classes, images.image_shape).to(device)
     optimizer = build_optimizer(recipe, model)
     run, done = _open_run(recipe, Path(path), force, resume)
     if done:
@@ -63,19 +63,6 @@ def train(
         rows.append({"epoch": epoch, "lr": rate, "train_loss": loss} | row)
         _record(run, model, optimizer, point, images, rows, last=epoch == recipe.epochs, keep=recipe.keep)
     return run
-
-
-def model_of(recipe: Recipe, images: Images) -> Classifier:
-    """The recipe's model, freshly initialised."""
-    return build_model(
-        recipe.model,
-        images.num_classes,
-        image_shape=images.image_shape,
-        feature_dim=recipe.feature_dim,
-        width=recipe.width,
-        depth=recipe.depth,
-        bias=recipe.bias,
-    )
 
 
 def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:

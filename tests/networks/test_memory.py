@@ -1,0 +1,48 @@
+"""What a network takes: counted exactly where that can be done by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+import networks
+from networks.memory import footprint, training_memory
+
+
+def test_a_perceptron_by_hand():
+    """Linear and ReLU: the input, the hidden layer once, and what cross entropy keeps are saved."""
+    model, N = nn.Sequential(nn.Linear(30, 50), nn.ReLU(), nn.Linear(50, 4)), 20
+    parameters = 31 * 50 + 51 * 4
+    saved = 4 * (N * 30 + N * 50 + N * 4)
+    # Cross entropy also keeps its targets (int64) and the sum of weights.
+    assert training_memory(model, torch.randn(N, 30)) == pytest.approx(12 * parameters + saved + 8 * N, abs=16)
+
+
+def test_memory_grows_with_the_batch_and_is_left_as_it_was():
+    model = networks.build_model("resnet18", 10, width=4, stem="cifar").train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    small, large = (training_memory(model, torch.zeros(N, 3, 16, 16)) for N in (4, 8))
+    again = training_memory(model, torch.zeros(4, 3, 16, 16))
+    assert small == again < large < 2 * small
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_fixed_frame_with_d_equal_k_takes_less():
+    """ResNet18: 20.70 % fewer parameters, each with a gradient and a momentum."""
+    images = torch.zeros(2, 3, 32, 32)
+    learned = networks.build_model("resnet18", 10)
+    fixed = networks.build_model("resnet18", 10, head="etf", feature_dim=10)
+    parameters = [sum(p.numel() for p in model.parameters()) for model in (learned, fixed)]
+    assert 1 - parameters[1] / parameters[0] == pytest.approx(0.2070, abs=5e-5)
+    spared = training_memory(learned, images) - training_memory(fixed, images)
+    assert spared >= 12 * (parameters[0] - parameters[1])
+
+
+def test_footprint():
+    images = networks.load("digits")
+    found = footprint(networks.build_model("mlp", 10, head="etf", width=8, depth=1, feature_dim=9), images, 100)
+    assert found["parameters"] == 64 * 8 + 16 + 8 * 9 + 18 + 90 + 10
+    assert found["learned_parameters"] == found["parameters"] - 90
+    assert found["training_memory_bytes"] > 12 * found["learned_parameters"]
