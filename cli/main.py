@@ -27,15 +27,28 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (to the end of the program)
     try:
         status = _answer(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # What is left in the buffer goes nowhere, quietly, when the interpreter flushes it at its end.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _to_nowhere()
         return 141
+    except KeyboardInterrupt:
+        print("ufm: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        _to_nowhere()
+        where = f" {error.filename}" if error.filename else ""
+        return _refuse(f"cannot read or write{where}: {error.strerror or error}; check the path and its permissions")
+
+
+def _to_nowhere() -> None:
+    """Send what is left in the buffer of standard output nowhere, when the interpreter flushes it at its end."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _answer(arguments: list[str]) -> int:
@@ -67,9 +80,10 @@ def _run(name: str, arguments: list[str]) -> int:
         return command.run()
     except InputError as error:
         return _refuse(str(error))
-    except KeyboardInterrupt:
-        print("ufm: interrupted", file=sys.stderr)
-        return 130
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        return _refuse("there is not enough memory for the sizes asked; take smaller ones")
 
 
 def _parse(name: str, arguments: list[str]):

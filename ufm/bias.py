@@ -40,7 +40,10 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
         for row, e in zip(hessian, identity, strict=True):
             row += weights @ curvature(e.expand_as(start))
         hessian += hessian.diagonal().mean()
-        step = torch.linalg.solve(hessian, gradient)
+        step, singular = torch.linalg.solve_ex(hessian, gradient)
+        if singular:
+            hessian.diagonal().mul_(1 + eps * f.num_classes)
+            step = torch.linalg.solve(hessian, gradient)
         decrement = float(step @ gradient)
         measure, bound, slope = (size, 0.9 * norm, 0.0) if decrement < 1e-10 else (value, value(b), 1e-4 * decrement)
         lengths = (0.5**i for i in range(50))

@@ -16,7 +16,7 @@ from .problem import Problem
 from .rates import gradient_descent
 from .rigorous import Proof, prove
 from .solver import Solution, minimize, random_point, require_memory
-from .spectra import Spectrum, row_space, spectrum
+from .spectra import Spectrum, row_space, spectrum, split_spectrum
 
 
 class Evidence:
@@ -99,7 +99,9 @@ class Evidence:
         """The exact spectrum at the minimiser, the origin and the saddles."""
         points = {"minimiser": self.minimizer, "origin": self.origin}
         points |= {f"rank {rank}": point for rank, point in self.saddles.items()}
-        return {name: (point, spectrum(self.problem, point)) for name, point in points.items()}
+        found = {name: (point, spectrum(self.problem, point)) for name, point in points.items()}
+        blocks = split_spectrum(self.problem, self.minimizer)
+        return found | ({"minimiser, blocks": (self.minimizer, blocks)} if blocks else {})
 
     @cached_property
     def proofs(self) -> dict[str, Proof]:

@@ -63,7 +63,7 @@ def trust_region_newton(
 
 def _agreement(jet: Jet, trial: Jet, decrease: float) -> float:
     """Actual over predicted decrease; judged by gradients where f's rounding hides the decrease."""
-    noise = 64 * torch.finfo(jet.value.dtype).eps * abs(float(jet.value))
+    noise = 64 * torch.finfo(jet.value.dtype).eps * max(1.0, abs(float(jet.value)))
     if decrease > noise:
         return float(jet.value - trial.value) / decrease
     return 1.0 if float(trial.gradient.norm()) < float(jet.gradient.norm()) else 0.0

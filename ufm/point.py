@@ -53,11 +53,16 @@ class Point:
             bad = int((~torch.isfinite(tensor)).sum())
             require(bad == 0, f"{name} has {bad} entries that are not finite (NaN or infinity); a Point needs numbers")
         if self.labels is not None:
+            labels = torch.as_tensor(self.labels)
+            whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
             require(
-                self.labels.shape == (self.H.shape[0],) and not self.labels.is_floating_point(),
-                f"labels must be {self.H.shape[0]} integers, one for each row of H; got {self.labels.dtype} "
-                f"of shape {tuple(self.labels.shape)}",
+                labels.shape == (self.H.shape[0],) and whole,
+                f"labels must be {self.H.shape[0]} integers, one for each row of H; got {labels.dtype} "
+                f"of shape {tuple(labels.shape)}",
             )
+            outside = bool((labels < 0).any() | (labels >= num_classes).any()) if len(labels) else False
+            require(not outside, f"labels must lie in 0 .. {num_classes - 1} to fit W with K = {num_classes} rows")
+            object.__setattr__(self, "labels", labels.long())
 
     @property
     def num_classes(self) -> int:

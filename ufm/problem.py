@@ -12,6 +12,9 @@ from .landscape import Landscape
 from .losses import CrossEntropy, Loss
 from .point import Point
 
+MOST_CLASSES = 10_000_000  # class counts are kept one by one
+LARGEST_DECAY = 1e15  # where squares of decays and of points are still far from overflow
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -57,6 +60,11 @@ class Problem:
             _number(self.lambda_b) and self.lambda_b >= 0,
             f"lambda_b must be a finite number >= 0, got {self.lambda_b!r}",
         )
+        for name in ("lambda_w", "lambda_h", "lambda_b"):
+            value = getattr(self, name)
+            require(value <= LARGEST_DECAY, f"{name} must be at most {LARGEST_DECAY:g}, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        object.__setattr__(self, "dim", int(self.dim))
 
     @classmethod
     def balanced(cls, num_classes: int, per_class: int, dim: int, **settings) -> "Problem":
@@ -65,6 +73,7 @@ class Problem:
             _whole(num_classes) and num_classes >= 2,
             f"need K >= 2 classes, got num_classes = {num_classes!r}",
         )
+        require(num_classes <= MOST_CLASSES, f"K must be at most {MOST_CLASSES:,}, got {num_classes:,}")
         return cls(class_counts=(per_class,) * num_classes, dim=dim, **settings)
 
     @property

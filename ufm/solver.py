@@ -38,6 +38,7 @@ class Solution:
 
 def random_point(problem: Problem, seed: int = 0) -> Point:
     """A float64 Point on the CPU, of full size, with independent N(0, 1/d) entries in W, H and b."""
+    require(0 <= seed < 2**63, f"seed must lie in 0 .. 2^63 - 1, got {seed}")
     generator = torch.Generator(device="cpu").manual_seed(seed)
     K, N, d = problem.num_classes, problem.num_samples, problem.dim
 

@@ -113,7 +113,7 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
     if point is None:
         return _symmetric(problem, minimizer_levels(problem))
     point = point.double()
-    if relative_gradient(problem, point) > CRITICAL:
+    if relative_gradient(problem, point) > CRITICAL or not is_collapsed(problem, point):
         f, x = problem.landscape_at(point)
         return _ends(problem, [Operator(f.jet(x).hvp, f.size, x.device)], [], k)
     means = problem.class_means(point)
@@ -128,8 +128,11 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
 def block_spectrum(problem: Problem, means: Point) -> Spectrum | None:
     """The complete spectrum at a collapsed critical point; None where the reduced Hessian is too large."""
     levels = symmetric_levels(problem, means)
-    if levels is not None:
-        return _symmetric(problem, levels)
+    return split_spectrum(problem, means) if levels is None else _symmetric(problem, levels)
+
+
+def split_spectrum(problem: Problem, means: Point) -> Spectrum | None:
+    """The same from the three blocks alone, whatever symmetry the point has."""
     split = Split.at(problem, means)
     if split.reduced.size > DENSE:
         return None
@@ -157,7 +160,9 @@ def _ends(problem: Problem, operators: list[Operator], known: list[torch.Tensor]
 def _sorted(problem: Problem, values: torch.Tensor, counts: torch.Tensor, zero: float, method: str) -> Spectrum:
     values, counts = values[counts > 0], counts[counts > 0]
     order = values.argsort()
-    tolerance = zero * float(values.abs().max())
+    largest, decays = float(values.abs().max()), (problem.lambda_w, problem.lambda_h, problem.lambda_b or math.inf)
+    # A decay that is small beside the largest eigenvalue is an eigenvalue all the same, down to rounding.
+    tolerance = max(min(zero * largest, 0.01 * min(decays)), 1e-15 * largest)
     return Spectrum(values[order], counts[order], tolerance, problem.num_variables, method)
 
 
@@ -221,6 +226,19 @@ def relative_gradient(problem: Problem, point: Point) -> float:
     """|grad f| / problem.gradient_scale."""
     f, x = problem.landscape_at(point)
     return float(f.jet(x).gradient.norm()) / problem.gradient_scale
+
+
+def is_collapsed(problem: Problem, point: Point) -> bool:
+    """Whether the features of a class are one feature, to 1e-5 of the natural |H| = sqrt(2 log K / lH).
+
+    All are at a critical point; where lH is small beside lW the gradient's norm alone would not tell.
+    """
+    means = problem.class_means(point)
+    if len(means.H) == len(point.H) and point.labels is None:
+        return True
+    labels = problem.labels if point.labels is None else point.labels
+    spread = float((point.H - means.H[labels.to(means.H.device)]).norm())
+    return spread <= 1e-5 * math.sqrt(2 * math.log(problem.num_classes) / problem.lambda_h)
 
 
 def row_space(problem: Problem, W: torch.Tensor) -> tuple[torch.Tensor, int]:

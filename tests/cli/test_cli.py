@@ -53,6 +53,17 @@ def test_verify_takes_class_counts_and_no_bias(capsys):
     assert "not covered" in text
 
 
+def test_files_that_cannot_be_used_are_named(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise PermissionError(13, "Permission denied", "runs/x/epochs.csv")
+
+    monkeypatch.setattr("ufm.verify", fail)
+    assert main(["verify", *SMALL]) == 2
+    assert capsys.readouterr().err == (
+        "ufm: cannot read or write runs/x/epochs.csv: Permission denied; check the path and its permissions\n"
+    )
+
+
 def test_verify_exits_1_when_a_claim_fails(capsys, monkeypatch):
     wrong = replace(ufm.THEOREMS[0], check=lambda problem, evidence: Finding(1.0, 0.5, "planted"))
     monkeypatch.setattr("ufm.verification.THEOREMS", (wrong,))
@@ -143,6 +154,9 @@ BAD = {
     "unknown topic": (["derive", "--only", "etf", "scales"], "unknown topic 'scales'; choose from: scale, threshold"),
     "unknown format": (["derive", "--format", "html"], "--format"),
     "no starts": (["verify", "--starts", "0"], "starts must be >= 1, got 0"),
+    "huge K": (["verify", "-K", "1000000000"], "K must be at most 10,000,000"),
+    "huge lambda": (["verify", "--lambda-b", "1e300"], "lambda_b must be at most 1e+15"),
+    "huge seed": (["verify", "--seed", "99999999999999999999"], "seed must lie in"),
     "d beyond memory": (["verify", "-d", "1000000000"], "GiB"),
     "n beyond memory": (["solve", "-n", "100000000000"], "GiB"),
     "name with a slash": (["train", "--name", "../x", "--runs", "{tmp}"], "plain name without slashes"),

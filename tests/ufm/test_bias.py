@@ -8,6 +8,7 @@ import torch
 from tests.cases import DECAY, naive_objective, random_point
 from ufm import Point, Problem
 from ufm.bias import with_optimal_bias
+from ufm.certificates import lower_bound
 
 
 @pytest.mark.parametrize("lambda_b", [0.0, 1e-8, 1e-2, 1.0])
@@ -19,6 +20,17 @@ def test_gradient_in_b_vanishes(counts, scale, lambda_b):
     found = with_optimal_bias(problem, Point(point.W, point.H, point.b + 5))
     assert float(problem.gradient(found).b.norm()) < 1e-14
     assert torch.equal(found.W, point.W)
+
+
+@pytest.mark.parametrize("seed", range(30, 40))
+def test_saturated_logits_are_no_obstacle(seed):
+    """With W and H of size 10 and nothing to decay b, the curvature underflows in some directions."""
+    problem = Problem.balanced(3, 3, 4, **DECAY, lambda_b=0.0)
+    point = random_point(problem, seed=seed, scale=10.0)
+    start = Point(point.W, point.H, torch.zeros_like(point.b))
+    found = with_optimal_bias(problem, start)
+    assert float(problem.objective(found)) <= float(problem.objective(start))
+    assert np.isfinite(lower_bound(problem, point)[1])
 
 
 def test_value_is_scipys():

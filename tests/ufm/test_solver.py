@@ -50,6 +50,19 @@ def test_same_level_as_scipy(name):
     assert ufm.minimize(problem).value == pytest.approx(peer.fun, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", [3, 34, 77])
+def test_a_small_minimum_hides_no_progress(seed):
+    """f* is 4e-3 here, and the rounding of f that of the logits: 1e-16, not 1e-18."""
+    problem = Problem.balanced(2, 1, 2, lambda_w=1.2e-4, lambda_h=2.3e-4, lambda_b=1.0)
+    assert ufm.minimize(problem, seed=seed).converged
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_refuses_a_seed(seed):
+    with pytest.raises(InputError, match="seed must lie in"):
+        ufm.minimize(PROBLEMS["balanced"], seed=seed)
+
+
 def test_goes_on_from_a_start():
     problem = PROBLEMS["balanced"]
     first = ufm.minimize(problem, seed=3, tol=1e-4)

@@ -59,6 +59,27 @@ def test_ends_at_points_that_are_not_critical(name, collapsed):
     torch.testing.assert_close(levels.values[count:], dense[-(len(levels.values) - count) :], rtol=0, atol=1e-9)
 
 
+def test_a_decay_is_an_eigenvalue_however_small_it_is():
+    """lH = 1e-10 beside lW = 1: features that nothing else holds have eigenvalue lH, not 0."""
+    problem = Problem((3, 1, 2), 2, lambda_w=1.0, lambda_h=1e-10, lambda_b=1e-2)
+    point = ufm.minimize(problem, tol=1e-13).point
+    levels = ufm.spectrum(problem, point)
+    assert levels.nullity == orbit_dimension(problem, row_space(problem, point.W)[1])
+
+
+def test_features_that_differ_within_a_class_are_no_critical_point():
+    """Their weight decay hardly shows in the gradient, and the blocks say nothing about them."""
+    problem = Problem.balanced(4, 3, 6, lambda_w=5e-3, lambda_h=1e-9, lambda_b=1e-2)
+    noise = random_point(problem, scale=1.0)
+    H = problem.expand(noise).H
+    H = H - problem.expand(problem.class_means(noise)).H
+    point = ufm.Point(torch.zeros_like(noise.W), H, torch.zeros_like(noise.b))
+    levels = ufm.spectrum(problem, point, k=2)
+    dense = torch.linalg.eigvalsh(autograd_hessian(problem, point))
+    assert not levels.complete
+    assert levels.max == pytest.approx(float(dense[-1]), rel=1e-9)
+
+
 def test_a_point_moved_off_the_minimiser_is_not_given_its_spectrum():
     problem = PROBLEMS["balanced"]
     minimizer = ufm.global_minimizer(problem)

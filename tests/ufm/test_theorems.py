@@ -10,6 +10,7 @@ from tests.cases import DECAY, PROBLEMS, orthogonal, random_point
 from ufm import THEOREMS, Problem
 from ufm.certificates import descent_direction
 from ufm.evidence import Evidence
+from ufm.losses import CrossEntropy
 from ufm.theorems import worst_of
 from ufm.verification import judge
 
@@ -57,11 +58,11 @@ def wrong_spectrum(evidence: Evidence) -> Evidence:
 
 
 def wrong_multiplicity(evidence: Evidence) -> Evidence:
-    point, levels = evidence.spectra["minimiser"]
+    point, levels = evidence.spectra["minimiser, blocks"]
     multiplicities = levels.multiplicities.clone()
     multiplicities[levels.values.abs() <= levels.tolerance] += 1
     changed = replace(levels, multiplicities=multiplicities)
-    return spoiled(evidence, spectra=evidence.spectra | {"minimiser": (point, changed)})
+    return spoiled(evidence, spectra=evidence.spectra | {"minimiser, blocks": (point, changed)})
 
 
 def stuck_at_a_saddle(evidence: Evidence) -> Evidence:
@@ -166,6 +167,32 @@ def test_curvature_that_is_not_the_second_form_is_caught(name, sound, monkeypatc
 
     monkeypatch.setattr("ufm.theorems.descent_direction", wrong)
     assert judge(BY_NAME[name], PROBLEM, sound).status == "fails"
+
+
+class Bent(CrossEntropy):
+    """Cross-entropy with a wrong curvature."""
+
+    def expand(self, logits, labels):
+        values, slopes, curvature = super().expand(logits, labels)
+        return values, slopes, lambda change: 3 * curvature(change) + 0.1 * change
+
+
+def test_a_wrong_curvature_is_seen_in_the_nullity():
+    """The orbit's dimension is not put in: too steep a Hessian has fewer zeros than the orbit has dimensions."""
+    problem = Problem.balanced(10, 5, 12, **DECAY, loss=Bent())
+    assert judge(BY_NAME["nondegeneracy"], problem, Evidence(problem, starts=1)).status == "fails"
+
+
+NARROW_ESCAPES = {
+    "just below the threshold": Problem.balanced(4, 3, 6, lambda_w=0.14425, lambda_h=0.14425, lambda_b=1e-2),
+    "hardly any decay of the bias": Problem.balanced(4, 3, 6, **DECAY, lambda_b=1e-10),
+    "a nearly perfect fit": Problem.balanced(2, 1, 2, lambda_w=1.2e-4, lambda_h=2.3e-4, lambda_b=1.0),
+}
+
+
+@pytest.mark.parametrize("problem", NARROW_ESCAPES.values(), ids=NARROW_ESCAPES)
+def test_true_theorems_hold_at_awkward_parameters(problem):
+    assert [verdict for verdict in ufm.verify(problem, seed=34, starts=1) if verdict.status == "fails"] == []
 
 
 @pytest.mark.parametrize("name", ["landscape, d > K", "landscape, d >= K - 1"])
