@@ -21,6 +21,8 @@ def find_zeros(
 
     system   x (B, m) -> F (B, m), its Jacobian (B, m, m)
     damping  mu in (J^T J + mu I) s = -J^T F at the start
+
+    Steps longer than 1 + |x| are not taken: they end where the loss is saturated, and its gradient constant.
     """
     x, (F, J) = x.clone(), system(x)
     norms = F.norm(dim=1)
@@ -34,7 +36,7 @@ def find_zeros(
         trial_F, trial_J = system(x[active] + step)
         old, new = norms[active].square(), trial_F.square().sum(1)
         ratio = (old - new) / decrease.clamp_min(1e-300)
-        good = (ratio > 1e-4) & torch.isfinite(new)
+        good = (ratio > 1e-4) & torch.isfinite(new) & (step.norm(dim=1) <= 1 + x[active].norm(dim=1))
         easier = mu[active] * (1 - (2 * ratio - 1) ** 3).clamp(0.1, 2)
         mu[active] = torch.where(good, easier, mu[active] * growth[active]).clamp_min(1e-30)
         growth[active] = torch.where(good, 2.0, 2 * growth[active])
