@@ -12,14 +12,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import numpy as np
 import torch
 
 from .catalogue import Catalogue
 from .family import Family
-from .involutions import Action, Element, action_of, actions, isotypic
-from .symmetry import Permutation, automorphism_count, group_order, matchings
+from .involutions import Action, Element, Orbit, action_of, actions, isotypic
+from .symmetry import Permutation, group_order, matchings, transversals
 
 FLAT = 1e-8  # a singular value of G~ this close to sqrt(lW lH), relatively, is equal to it
 
@@ -85,28 +86,58 @@ def terms(family: Family, x: torch.Tensor, action: Action) -> list[Term]:
     """Every way, up to the point's own symmetries, in which copies of the critical point x (size,) keep the action."""
     counts = family.problem.class_counts
     logits = family.logits(x[None])[0].numpy()
-    size = automorphism_count(logits, counts)
-    if size == group_order(counts):
-        return [_term(family, x, action.generators, action, 1.0)]
+    chain = transversals(logits, counts)
+    size, orbits = prod(map(len, chain)), _orbits(chain)
+    if group_order(orbits) == size:
+        found = Counter(dict(_kinds_within(orbits, action)))
+    else:
+        found = Counter(_kinds(list(matchings(logits, logits, counts)), action, counts))
     weight = action.centraliser / size
-    found = Counter(_kinds(list(matchings(logits, logits, counts)), action, counts))
     return [_term(family, x, generators, action, weight * times) for generators, times in found.items()]
 
 
-def _kinds(symmetries: list[Permutation], action: Action, counts: tuple[int, ...]) -> Iterator[tuple[Permutation, ...]]:
-    """The tuples of symmetries that act as `action` does; those alike are given as one and the same, repeatedly.
+def _orbits(chain: list[list[Permutation]]) -> tuple[int, ...]:
+    """By class: the least class of its orbit under the group of a chain of transversals."""
+    least = list(range(len(chain)))
+    for moves in chain:
+        for p in moves:
+            for k, image in enumerate(p):
+                low, high = sorted((least[k], least[image]))
+                least = [low if label == high else label for label in least]
+    return tuple(least)
 
-    Where all permutations within the orbits of the symmetries are symmetries, tuples are alike when they act
-    alike on every orbit.
+
+def _kinds_within(orbits: tuple[int, ...], action: Action) -> Iterator[tuple[tuple[Permutation, ...], int]]:
+    """(one tuple of symmetries of each kind that acts as `action` does, how many there are of that kind).
+
+    For a point of which every permutation within `orbits` is a symmetry: a kind says which orbits of the action lie
+    in which of the point's.
     """
-    orbits = tuple(min(p[k] for p in symmetries) for k in range(len(counts)))
-    young = group_order(orbits) == len(symmetries)
+    counts, sizes = dict(zip(orbits, action.counts, strict=True)), Counter(orbits)
+
+    def hand_out(left: tuple[Orbit, ...], room: Counter, given: tuple[Orbit, ...]) -> Iterator[tuple[Orbit, ...]]:
+        if not left:
+            yield given
+            return
+        (stabiliser, n), *rest = left
+        points = 2**action.m // len(stabiliser)
+        for label in sizes:
+            ordered = not given or given[-1][0] != stabiliser or counts[given[-1][1]] != n or given[-1][1] <= label
+            if counts[label] == n and room[label] >= points and ordered:
+                yield from hand_out(tuple(rest), room - Counter({label: points}), (*given, (stabiliser, label)))
+
+    for given in hand_out(action.orbits, sizes, ()):
+        within = Action(action.m, given, orbits)
+        yield within.generators, group_order(orbits) // within.centraliser
+
+
+def _kinds(symmetries: list[Permutation], action: Action, counts: tuple[int, ...]) -> Iterator[tuple[Permutation, ...]]:
+    """The tuples of symmetries that act as `action` does."""
     involutions = [p for p in symmetries if all(p[p[k]] == k for k in range(len(p)))]
     candidates = [[p for p in involutions if _like(p, g, counts)] for g in action.generators]
-    alike: dict[Action, tuple[Permutation, ...]] = {}
     for generators in product(*candidates):
         if _commute(generators) and action_of(generators, counts) == action:
-            yield alike.setdefault(action_of(generators, orbits), generators) if young else generators
+            yield generators
 
 
 def _like(p: Permutation, q: Permutation, counts: tuple[int, ...]) -> bool:
