@@ -53,13 +53,13 @@ class Command:
             return {"metrics": metrics}
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
         comparison = compare(point, **decays, bias=self.bias)
-        _show_comparison(comparison)
+        _show_comparison(comparison, given=self.lambda_h is not None)
         return {"metrics": metrics, "comparison": comparison.plain()}
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
         from ufm.files import write_json
-        from validate import Run, compare_run
+        from validate import Run, compare_run, not_covered
 
         run = Run.open(self.target)
         found = remeasure(run, track=track("checkpoints"))
@@ -68,23 +68,27 @@ class Command:
         show(f"checkpoints of {run.path}, measured again", columns, rows)
         worst = max(item.deviation for item in found)
         agrees = worst <= AGREE
-        comparison = compare_run(run)
-        _show_comparison(comparison)
+        reason = not_covered(run)
+        comparison = None if reason else compare_run(run)
+        if comparison:
+            _show_comparison(comparison, given=run.config.get("lambda_h") is not None)
+        else:
+            say(f"theory: not covered ({reason})")
         say(
             f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
             f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
         )
         result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
-        result |= {"checkpoints": [asdict(item) for item in found], "comparison": comparison.plain()}
+        result |= {"checkpoints": [asdict(item) for item in found], "comparison": comparison and comparison.plain()}
         write_json(run.analysis, result)
         return result
 
 
-def _show_comparison(comparison: "Comparison") -> None:
+def _show_comparison(comparison: "Comparison", *, given: bool) -> None:
     problem, certificate = comparison.problem, comparison.certificate
     show(
-        f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, implied "
-        f"lambda_h = {problem.lambda_h:.4g}",
+        f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, "
+        f"{'' if given else 'implied '}lambda_h = {problem.lambda_h:.4g}",
         ("quantity", "theory", "network", "network/theory - 1"),
         [(row.meaning, row.theory, row.network, _relative(row.theory, row.network)) for row in comparison.rows],
     )

@@ -10,7 +10,7 @@ import jinja2
 
 from ufm import InputError
 from ufm.files import read_json, write_text
-from validate import Comparison, Run
+from validate import Comparison, Run, not_covered
 from validate.provenance import provenance
 
 from .drawing import Drawing, house_style
@@ -43,6 +43,8 @@ def write_report(
         problem=_in_words(theorems["problem"]),
         comparison=material.comparison,
         network_problem=_in_words(material.comparison and material.comparison.problem.settings()),
+        balance_implies=run.config.get("lambda_h") is None,
+        not_covered=not_covered(run) or "the run has recorded no point yet",
         rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
         figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings if d],
         made_by=_made_by(run),

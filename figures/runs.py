@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ufm
 from ufm import InputError
-from validate import Comparison, Run, compare_run
+from validate import Comparison, Run, compare_run, not_covered
 
 from .collapse import metrics_figure, predictions_figure
 from .drawing import Drawing
@@ -29,7 +29,7 @@ class Material:
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        return compare_run(self.run) if self.run.last_point.is_file() else None
+        return compare_run(self.run) if self.run.last_point.is_file() and not not_covered(self.run) else None
 
 
 def _spectrum(material: Material) -> Drawing | None:

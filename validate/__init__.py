@@ -1,7 +1,7 @@
 """Metrics and analyses of a Point, whether it came from a network or from the theory."""
 
 from .collect import collect
-from .compare import Comparison, compare, compare_run
+from .compare import Comparison, compare, compare_run, not_covered
 from .layer import LastLayer, last_layer
 from .metrics import NeuralCollapse, neural_collapse
 from .record import Run
@@ -16,4 +16,5 @@ __all__ = [
     "compare_run",
     "last_layer",
     "neural_collapse",
+    "not_covered",
 ]

@@ -123,14 +123,32 @@ def compare(
     )
 
 
+def not_covered(run: Run) -> str | None:
+    """Why a run minimised another objective than the one that `compare_run` compares with; None if it did not."""
+    recipe = run.config.get("recipe", {})
+    if recipe.get("loss", "cross-entropy") != "cross-entropy":
+        return f"the run was trained with the loss {recipe['loss']}, and the comparison is with cross-entropy's model"
+    if recipe.get("optimizer") == "adamw":
+        return "adamw's weight decay is decoupled: it is the gradient of no penalty, as the comparison needs"
+    return None
+
+
 def compare_run(run: Run) -> Comparison:
-    """The comparison of a run's last recorded point, with the weight decay that it was trained with."""
+    """The comparison of a run's last recorded point, with the decays that it was trained with.
+
+    The feature decay lambda_h is the run's where it has one (config.json's lambda_h) and implied by balance elsewhere.
+    Raises InputError where the run has no point, or `not_covered` says why there is nothing to compare.
+    """
     recipe = run.config.get("recipe", {})
     if "weight_decay" not in recipe:
         raise InputError(f"{run.path}/config.json names no weight_decay; train again with --force")
     if not run.last_point.is_file():
         raise InputError(f"the run {run.path} has recorded no point yet; go on with ufm train --resume")
-    return compare(Point.load(run.last_point), lambda_w=recipe["weight_decay"], bias=recipe.get("bias", True))
+    reason = not_covered(run)
+    if reason:
+        raise InputError(reason)
+    decays = {"lambda_w": recipe["weight_decay"], "lambda_h": run.config.get("lambda_h")}
+    return compare(Point.load(run.last_point), **decays, bias=recipe.get("bias", True))
 
 
 def _full(point: Point, labels: torch.Tensor) -> Point:
