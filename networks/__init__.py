@@ -4,13 +4,15 @@ from .data import DataRecipe, Images, load
 from .datasets import DATASETS
 from .heads import HEADS, simplex_frame
 from .models import Classifier, ModelRecipe, build_model, model_names
-from .recipe import Recipe
-from .revalidate import recipe_of, remeasure
+from .presets import PRESETS, preset
+from .recipe import Recipe, recipe_of
+from .revalidate import remeasure
 from .train import measure, train
 
 __all__ = [
     "DATASETS",
     "HEADS",
+    "PRESETS",
     "Classifier",
     "DataRecipe",
     "Images",
@@ -20,6 +22,7 @@ __all__ = [
     "load",
     "measure",
     "model_names",
+    "preset",
     "recipe_of",
     "remeasure",
     "simplex_frame",

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from ufm import InputError
 from ufm.errors import require
+from validate import Run
 
+from .augmentation import AUGMENTATIONS
 from .data import DataRecipe
 from .models import ModelRecipe
 from .optimizers import OptimizerRecipe
@@ -21,10 +24,22 @@ class RunRecipe:
     """write a checkpoint every so many epochs (and after the last)"""
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one"""
+    augment: str = "none"
+    """of the training images: none or crop-flip"""
+    amp: bool = False
+    """train in bfloat16 where autocast allows it (metrics are those of the float32 model)"""
+    channels_last: bool = False
+    """lay images and convolutions out with the channels last"""
+    compile: bool = False
+    """compile the training pass by torch.compile"""
+    tensorboard: bool = False
+    """also write every epoch's row to RUN/tensorboard"""
 
     def __post_init__(self):
         for name in ("epochs", "keep"):
             require(getattr(self, name) >= 1, f"{name} must be >= 1, got {getattr(self, name)}")
+        known = ", ".join(AUGMENTATIONS)
+        require(self.augment in AUGMENTATIONS, f"unknown augmentation {self.augment!r}; choose one of: {known}")
 
 
 @dataclass(frozen=True)
@@ -34,3 +49,11 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
     def __post_init__(self):
         for part in Recipe.__bases__:
             part.__post_init__(self)
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run was made with; InputError when config.json has none."""
+    try:
+        return Recipe(**run.config["recipe"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error

@@ -10,7 +10,7 @@ from validate import Run
 from .checkpoints import load_model
 from .data import load
 from .models import model_of
-from .recipe import Recipe
+from .recipe import recipe_of
 from .train import measure
 
 
@@ -24,14 +24,6 @@ class Remeasured:
     epoch: int
     metrics: dict[str, float]
     deviation: float
-
-
-def recipe_of(run: Run) -> Recipe:
-    """The recipe that a run was made with; InputError when config.json has none."""
-    try:
-        return Recipe(**run.config["recipe"])
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error
 
 
 def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[Remeasured]:

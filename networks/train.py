@@ -6,23 +6,29 @@ a minute on two cores.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from torch.nn import functional
 
 from ufm import InputError, Point
 from validate import Run, collect, last_layer, neural_collapse
-from validate.metrics import class_statistics
-from validate.provenance import provenance
 
-from .checkpoints import load_training, save_model, save_training
+from .batches import epoch_batches, require_batches
+from .board import board, no_board, require_tensorboard
+from .checkpoints import load_training
 from .data import Images, load
+from .distributed import ALONE, Ranks, processes
+from .draws import epoch_seed, seeded
 from .models import Classifier, model_of
-from .optimizers import build_optimizer, learning_rate
+from .objective import FeaturesAndLogits, Objective
+from .optimizers import OPTIMIZERS, build_optimizer
 from .recipe import Recipe
+from .recording import open_run, record
+from .schedules import learning_rate
+from .statistics import refresh_statistics
 
 EVALUATION_BATCH = 2048
 
@@ -38,30 +44,42 @@ def train(
     """Train by the recipe, recording into the run directory `path`; returns the Run.
 
     track wraps the sequence of epochs, to show progress. resume goes on after the last epoch on disk, to
-    the same numbers as an uninterrupted run (the order of the data depends on seed and epoch alone).
-    Raises InputError for a bad recipe, an existing run without force or resume, or a loss that stops
+    the same numbers as an uninterrupted run (all random numbers depend on seed and epoch alone). Under
+    torchrun every process calls it and process 0 alone writes; see `networks.distributed`.
+    Raises InputError for a bad recipe, an existing run without force or resume, or numbers that stop
     being finite (the run keeps its last good checkpoint).
     """
-    device = _device(recipe.device)
+    if recipe.tensorboard:
+        require_tensorboard()
+    ranks, device = processes(recipe.device)
     images = load(recipe, recipe.seed).to(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+    with seeded(recipe.seed, device):
+        model = ranks.prepare(model_of(recipe, images.num_classes, images.image_shape).to(device))
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(recipe, model)
-    run, done = _open_run(recipe, Path(path), force, resume)
+    objective = Objective(recipe, model, _as_run(model, recipe, ranks))
+    require_batches(recipe, images, ranks)
+    run, done = _open_run(recipe, images, Path(path), ranks, device, force=force, resume=resume)
     if done:
         done = load_training(run.last_checkpoint, model, optimizer)
-    rows = [row for row in run.epochs if row["epoch"] <= done]
-    for epoch in track(range(done + 1, recipe.epochs + 1)):
-        rate = learning_rate(recipe, epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = _one_epoch(model, optimizer, images, recipe, epoch)
-        if not math.isfinite(loss):
-            raise InputError(f"the loss became {loss} in epoch {epoch}; lower --lr (the run keeps {epoch - 1} epochs)")
-        point, row = measure(model, images)
-        rows.append({"epoch": epoch, "lr": rate, "train_loss": loss} | row)
-        _record(run, model, optimizer, point, images, rows, last=epoch == recipe.epochs, keep=recipe.keep)
+    rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]
+    with board(run, done) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
+        for epoch in track(range(done + 1, recipe.epochs + 1)):
+            rate = learning_rate(recipe, epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = _one_epoch(objective, optimizer, images, ranks, epoch)
+            if not math.isfinite(loss):
+                raise InputError(f"the loss became {loss} in epoch {epoch}; {_mend(epoch)}")
+            try:
+                point, row = measure(model, images, ranks)
+            except InputError as error:
+                raise InputError(f"epoch {epoch} cannot be measured: {error}; {_mend(epoch)}") from error
+            if ranks.rank == 0:
+                rows.append({"epoch": epoch, "lr": rate, "train_loss": loss} | row)
+                record(run, model, optimizer, point, rows, recipe)
+                write(rows[-1])
     return run
 
 
@@ -71,72 +89,58 @@ def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterabl
         yield data.normalized(batch), answers
 
 
-def measure(model: Classifier, images: Images) -> tuple[Point, dict[str, float]]:
-    """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64."""
-    point, labels = collect(model, batches(images, images.train_images, images.train_labels), head=model.head)
-    test_point, test_labels = collect(model, batches(images, images.test_images, images.test_labels), head=model.head)
-    point = dataclasses.replace(point, labels=labels)
-    layer = last_layer(point)
-    test = {"test_accuracy": float((test_point.logits.argmax(1) == test_labels).double().mean())}
-    row = dataclasses.asdict(layer) | test | dataclasses.asdict(neural_collapse(point))
+def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
+    """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
+
+    Each process runs its share of the data through the model; all of them return the same.
+    """
+    train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
+    test_batches = batches(images, ranks.share(images.test_images), ranks.share(images.test_labels))
+    point, _ = collect(model, train_batches, head=model.head)
+    test_point, test_labels = collect(model, test_batches, head=model.head)
+    features = ranks.gather(point.H, len(images.train_labels))
+    point = dataclasses.replace(point, H=features, labels=images.train_labels)
+    right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())
+    row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
+    row |= dataclasses.asdict(neural_collapse(point))
     return point, {name: float(value) for name, value in row.items()}
 
 
-def _one_epoch(model, optimizer, images: Images, recipe: Recipe, epoch: int) -> float:
-    """One pass of SGD over a permutation given by seed and epoch; the mean training loss."""
+def _one_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, epoch: int) -> float:
+    """One pass over the training set; the mean training loss. Nothing waits for the device but the last line."""
+    recipe, model = objective.recipe, objective.model
+    method, device = OPTIMIZERS[recipe.optimizer], images.train_labels.device
+    total = torch.zeros((), dtype=torch.float64, device=device)
     model.train()
-    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-    order = torch.randperm(len(images.train_labels), generator=generator).to(images.train_labels.device)
-    total = torch.zeros((), dtype=torch.float64, device=order.device)
-    for batch in order.tensor_split(math.ceil(len(order) / recipe.batch_size)):
-        loss = functional.cross_entropy(
-            model(images.normalized(images.train_images[batch])), images.train_labels[batch]
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.detach() * len(batch)
-    return float(total / len(order))
+    with seeded(epoch_seed(recipe.seed, epoch) * ranks.world + ranks.rank, device):
+        for batch in epoch_batches(recipe, images, ranks, epoch):
+            loss = method.step(optimizer, model, functools.partial(objective, batch), ranks.mean)
+            total += loss * len(batch.labels)
+        if not method.tracks:
+            refresh_statistics(model, (batch.images for batch in epoch_batches(recipe, images, ranks, epoch)))
+    ranks.agree(model)
+    return float(ranks.sum(total) / len(images.train_labels))
 
 
-def _record(run: Run, model, optimizer, point: Point, images: Images, rows, *, last: bool, keep: int) -> None:
-    """Write one epoch down. The training state comes last: what it promises is on disk."""
-    epoch = int(rows[-1]["epoch"])
-    means = class_statistics(point).means.to(point.H.dtype)
-    Point(point.W, means, point.b).save(run.point(epoch))
-    if last or epoch % keep == 0:
-        point.save(run.last_point)
-        save_model(run.checkpoint(epoch), model)
-    run.write_epochs(rows)
-    save_training(run.last_checkpoint, model, optimizer, epoch)
+def _as_run(model: Classifier, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:
+    """The model as the training pass runs it: distributed, and compiled if asked for."""
+    wrapped = ranks.wrap(FeaturesAndLogits(model))
+    return torch.compile(wrapped) if recipe.compile else wrapped
 
 
-def _open_run(recipe: Recipe, path: Path, force: bool, resume: bool) -> tuple[Run, bool]:
-    """(the run, whether there is training to go on from)."""
-    if not resume:
-        return Run.create(path, {"recipe": dataclasses.asdict(recipe)} | provenance(), force), False
-    run = Run.open(path)
-    asked, made = dataclasses.asdict(recipe), run.config.get("recipe", {})
-    changed = [name for name in asked if name not in ("epochs", "device") and asked[name] != made.get(name)]
-    if changed:
-        name = changed[0]
-        raise InputError(
-            f"{path} was made with {name} = {made.get(name)}, not {asked[name]}; resume with the same recipe"
-        )
-    done = int(run.epochs[-1]["epoch"]) if run.epochs else 0
-    if recipe.epochs < done:
-        raise InputError(f"{path} has {done} epochs already; --epochs {recipe.epochs} asks for fewer")
-    if done and not run.last_checkpoint.is_file():
-        raise InputError(f"{path} has {done} epochs but no training state to go on from; train again with --force")
-    run.write_config({"recipe": dataclasses.asdict(recipe)} | provenance())
-    return run, done > 0
+def _open_run(recipe: Recipe, images: Images, path: Path, ranks: Ranks, device, *, force: bool, resume: bool):
+    """(run, epochs done) on every process; process 0 alone looks and writes, and the others stop when it has to."""
+    problem, run, done = None, Run(path), -1
+    if ranks.rank == 0:
+        try:
+            run, done = open_run(recipe, images, path, force=force, resume=resume)
+        except InputError as error:
+            problem = error
+    done = ranks.first(done, device)
+    if done < 0:
+        raise problem or InputError("process 0 could not open the run and says why")
+    return run, done
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"device must be cpu, cuda or auto, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device here; use --device cpu")
-    return torch.device(name)
+def _mend(epoch: int) -> str:
+    return f"lower --lr (the run keeps {epoch - 1} epochs)"

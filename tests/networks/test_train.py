@@ -2,15 +2,25 @@
 
 import csv
 import dataclasses
+import functools
 import math
+import os
+import random
+import subprocess
+import sys
+import time
+import types
 
+import numpy as np
 import pytest
 import torch
 
 import networks
+from cli.main import main
+from networks.checkpoints import save_training
 from networks.revalidate import remeasure
 from ufm import InputError, Point
-from validate import neural_collapse
+from validate import Run, compare_run, neural_collapse
 
 
 def rows_of(run):
@@ -21,7 +31,7 @@ def test_a_run_has_everything_on_disk(trained, small_recipe):
     assert [row["epoch"] for row in trained.epochs] == [1, 2, 3, 4, 5, 6]
     assert list(trained.checkpoints) == [2, 4, 6]
     assert all(trained.point(epoch).is_file() for epoch in range(1, 7))
-    assert trained.config["recipe"] == dataclasses.asdict(small_recipe)
+    assert networks.recipe_of(trained) == small_recipe
     assert "torch" in trained.config["versions"]
     assert sorted(p.name for p in trained.path.iterdir()) == ["checkpoints", "config.json", "epochs.csv", "points"]
 
@@ -64,10 +74,9 @@ def test_killed_between_two_writes_resumes_to_the_same_numbers(small_recipe, tra
     def die(path, model, optimizer, epoch):
         if epoch == 4:
             raise KeyboardInterrupt
-        save(path, model, optimizer, epoch)
+        save_training(path, model, optimizer, epoch)
 
-    save = networks.train.__globals__["save_training"]
-    monkeypatch.setitem(networks.train.__globals__, "save_training", die)
+    monkeypatch.setattr("networks.recording.save_training", die)
     with pytest.raises(KeyboardInterrupt):
         networks.train(small_recipe, tmp_path / "run")
     monkeypatch.undo()
@@ -180,3 +189,149 @@ def test_no_pickle_is_written(trained):
     assert kinds == {".json", ".csv", ".safetensors"}
     with (trained.path / "epochs.csv").open() as file:
         assert len({len(row) for row in csv.reader(file)}) == 1
+
+
+class Noisy(torch.nn.Sequential):
+    """A backbone that draws from all generators there are while it trains."""
+
+    def forward(self, x):
+        if self.training:
+            x = x + 0.1 * random.random() + 0.1 * float(np.random.rand())
+        return super().forward(x)
+
+
+def noisy(image_shape, feature_dim, width, depth):
+    dropout = torch.nn.Dropout(0.2)
+    return Noisy(torch.nn.Flatten(), torch.nn.Linear(64, width), torch.nn.ReLU(), dropout, torch.nn.Linear(width, 16))
+
+
+@pytest.mark.parametrize("augment", ["none", "crop-flip"])
+def test_random_layers_and_augmentation_resume_to_the_same_numbers(augment, small_recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(networks.BACKBONES, "noisy", noisy)
+    recipe = dataclasses.replace(small_recipe, model="noisy", augment=augment, epochs=3)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    whole = networks.train(recipe, tmp_path / "whole")
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    assert states[0].equal(after[0])
+    assert states[1:] == after[1:]
+    torch.rand(3), random.random(), np.random.rand()
+    networks.train(dataclasses.replace(recipe, epochs=1), tmp_path / "cut")
+    resumed = networks.train(recipe, tmp_path / "cut", resume=True)
+    assert (resumed.path / "epochs.csv").read_bytes() == (whole.path / "epochs.csv").read_bytes()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_killed_in_an_epoch_resumes_to_the_same_bytes(optimizer, tmp_path):
+    flags = ["--optimizer", optimizer, "--width", "16", "--depth", "1", "--batch-size", "350", "--device", "cpu"]
+    flags += ["--runs", str(tmp_path), "--epochs", "40", "--keep", "7", "--augment", "crop-flip", "--max-iter", "4"]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-m", "cli", "train", *flags, "--name", "killed"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        state, deadline = tmp_path / "killed" / "checkpoints" / "last.safetensors", time.monotonic() + 120
+        while not state.is_file() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.kill()
+    assert 1 <= len(Run.open(tmp_path / "killed").epochs) < 40
+    assert main(["train", *flags, "--name", "killed", "--resume"]) == 0
+    assert main(["train", *flags, "--name", "whole"]) == 0
+    killed, whole = ((tmp_path / name / "epochs.csv").read_bytes() for name in ("killed", "whole"))
+    assert killed == whole
+
+
+def test_cosine_needs_its_number_of_epochs(small_recipe, tmp_path):
+    recipe = dataclasses.replace(small_recipe, schedule="cosine", epochs=1)
+    networks.train(recipe, tmp_path / "run")
+    with pytest.raises(InputError, match="made with epochs = 1, not 2"):
+        networks.train(dataclasses.replace(recipe, epochs=2), tmp_path / "run", resume=True)
+
+
+def test_feature_decay_is_recorded_as_lambda_h_and_compared_with(small_recipe, tmp_path):
+    recipe = dataclasses.replace(small_recipe, feature_decay=0.7, epochs=2)
+    run = networks.train(recipe, tmp_path / "run")
+    assert run.config["lambda_h"] == pytest.approx(0.7 / 1400, rel=1e-12)
+    assert compare_run(run).problem.lambda_h == pytest.approx(0.7 / 1400, rel=1e-12)
+    resumed = networks.train(dataclasses.replace(recipe, epochs=3), run.path, resume=True)
+    assert resumed.config["lambda_h"] == run.config["lambda_h"]
+    free = networks.train(dataclasses.replace(recipe, feature_decay=0.0), tmp_path / "free")
+    assert "lambda_h" not in free.config
+    assert run.epochs[1]["norm_h"] < free.epochs[1]["norm_h"]
+
+
+NOT_COMPARED = {"loss": ("mse", "trained with the loss mse"), "optimizer": ("adamw", "decoupled")}
+
+
+@pytest.mark.parametrize("setting", NOT_COMPARED)
+def test_another_objective_is_measured_but_not_compared(setting, small_recipe, tmp_path, capsys):
+    value, reason = NOT_COMPARED[setting]
+    run = networks.train(dataclasses.replace(small_recipe, epochs=2, **{setting: value}), tmp_path / "run")
+    with pytest.raises(InputError, match=reason):
+        compare_run(run)
+    assert main(["validate", str(run.path)]) == 0
+    assert "1 checkpoints measure what training recorded" in capsys.readouterr().out
+    assert main(["report", str(run.path)]) == 0
+    assert reason in (run.path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"amp": True}, {"channels_last": True}, {"optimizer": "lbfgs", "amp": True}])
+def test_faster_ways_train_alike(changes, trained, small_recipe, tmp_path):
+    run = networks.train(dataclasses.replace(small_recipe, epochs=3, **changes), tmp_path / "run")
+    assert run.epochs[-1]["loss"] < run.epochs[0]["loss"]
+    assert max(item.deviation for item in remeasure(run)) < 1e-5
+    if changes == {"channels_last": True}:
+        assert rows_of(run) == rows_of(trained)[:3]
+
+
+def test_the_compiled_pass_is_the_same_function(trained, small_recipe, tmp_path, monkeypatch):
+    """Captured by dynamo and run as captured; what a code generator makes of it is torch's affair."""
+    captured = []
+
+    def backend(graph, inputs):
+        captured.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    run = networks.train(dataclasses.replace(small_recipe, epochs=2, compile=True), tmp_path / "run")
+    assert captured
+    for row, expected in zip(rows_of(run), rows_of(trained), strict=False):
+        assert row == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+def test_tensorboard_gets_every_number(small_recipe, tmp_path, monkeypatch):
+    written = {}
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            written["folder"], written["purge_step"] = folder, purge_step
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def add_scalar(self, name, value, epoch):
+            written[name, epoch] = value
+
+        def flush(self):
+            pass
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    run = networks.train(dataclasses.replace(small_recipe, epochs=2, tensorboard=True), tmp_path / "run")
+    assert written.pop("folder") == str(run.path / "tensorboard")
+    assert written.pop("purge_step") == 1
+    expected = {(n, int(row["epoch"])): v for row in run.epochs for n, v in row.items() if n != "epoch"}
+    assert written == pytest.approx(expected, nan_ok=True)
+
+
+def test_without_tensorboard_one_line_says_what_to_install(small_recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="pip install tensorboard"):
+        networks.train(dataclasses.replace(small_recipe, tensorboard=True), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_overflow_after_the_last_batch_are_refused(small_recipe, tmp_path):
+    """The loss of the only batch was finite, what the step made of the weights is not."""
+    recipe = dataclasses.replace(small_recipe, batch_size=1400, lr=1e38, weight_decay=1e30)
+    with pytest.raises(InputError, match=r"epoch 1 cannot be measured: .* not finite .*lower --lr .*keeps 0 epochs"):
+        networks.train(recipe, tmp_path / "run")

@@ -1,0 +1,40 @@
+"""The rows of a run for TensorBoard, where the package is there."""
+
+from contextlib import contextmanager
+
+from ufm import InputError
+from validate import Run
+
+
+def require_tensorboard() -> None:
+    """Raise InputError unless torch can write for TensorBoard."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise InputError("--tensorboard needs a package that is not here: pip install tensorboard") from error
+
+
+@contextmanager
+def board(run: Run, done: int):
+    """Yield a function that writes a row of epochs.csv to RUN/tensorboard; epochs after `done` are overwritten."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(run.path / "tensorboard"), purge_step=done + 1) as writer:
+
+        def write(row: dict[str, float]) -> None:
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, int(row["epoch"]))
+            writer.flush()
+
+        yield write
+
+
+@contextmanager
+def no_board():
+    """Yield a function that does nothing."""
+    yield _ignore
+
+
+def _ignore(row: dict[str, float]) -> None:
+    pass

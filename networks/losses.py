@@ -1,0 +1,65 @@
+"""Losses of the logits by name, each the mean over a batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from ufm.errors import require
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """What the training minimises, weight decay apart."""
+
+    loss: str = "cross-entropy"
+    """cross-entropy, mse (on one-hot labels, 1/2 |z - e_y|^2), label-smoothing or focal"""
+    smoothing: float = 0.1
+    """of label-smoothing: the part of the label spread evenly over all classes"""
+    focusing: float = 2.0
+    """of focal: the power of (1 - p_y)"""
+
+    def __post_init__(self):
+        require(self.loss in LOSSES, f"unknown loss {self.loss!r}; choose one of: {', '.join(LOSSES)}")
+        require(0 <= self.smoothing < 1, f"smoothing must lie in [0, 1), got {self.smoothing}")
+        require(0 <= self.focusing < float("inf"), f"focusing must be a finite number >= 0, got {self.focusing}")
+
+
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+    """mean -log softmax(z)_y."""
+    return functional.cross_entropy(logits, labels)
+
+
+def mean_square(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+    """mean 1/2 |z - e_y|^2, that is |Z - Y|_F^2 / (2 N) as in Zhou et al. 2022 (arXiv 2203.01238).
+
+    torch's MSELoss, which the code released with Zhu et al. 2021 calls, is 2/K times this.
+    """
+    return (logits - functional.one_hot(labels, logits.shape[1]).to(logits)).square().sum(1).mean() / 2
+
+
+def smoothed(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+    """Cross-entropy against (1 - s) e_y + s 1/K, s the smoothing (Szegedy et al. 2016, arXiv 1512.00567)."""
+    return functional.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
+
+
+def focal(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+    """mean (1 - p_y)^g (-log p_y), p = softmax(z), g the focusing (Lin et al. 2017, arXiv 1708.02002).
+
+    1 - p_y is taken as the sum of the others and kept above the dtype's smallest normal number, so that the
+    gradient stays finite where p_y rounds to 1, for g < 1 too.
+    """
+    logs = functional.log_softmax(logits, dim=1)
+    own = labels[:, None]
+    others = logs.exp().scatter(1, own, 0.0).sum(1).clamp_min(torch.finfo(logs.dtype).tiny)
+    return -(others**recipe.focusing * logs.gather(1, own).squeeze(1)).mean()
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor, LossRecipe], torch.Tensor]
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": cross_entropy,
+    "mse": mean_square,
+    "label-smoothing": smoothed,
+    "focal": focal,
+}

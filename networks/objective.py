@@ -1,0 +1,54 @@
+"""The function that training minimises, as a function of the model's parameters on one batch."""
+
+import torch
+from torch import nn
+
+from .batches import Batch
+from .losses import LOSSES
+from .optimizers import OPTIMIZERS, decayed
+from .recipe import Recipe
+
+
+class FeaturesAndLogits(nn.Module):
+    """A classifier that returns (features (N, d), logits (N, K)): one module to be compiled or distributed."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.model.backbone(images)
+        return features, self.model.head(features)
+
+
+class Objective:
+    """mean loss(z_i, y_i) + (c/2) mean |h_i|^2, and + (lambda/2) sum |p|^2 where the optimiser knows no decay.
+
+    c is recipe.feature_decay, lambda recipe.weight_decay. The means over all N training samples make it the
+    unconstrained feature model's objective with lambda_h = c / N. `run` is the model as it is run (compiled,
+    distributed), `model` the one that holds the parameters.
+    """
+
+    def __init__(self, recipe: Recipe, model: nn.Module, run: nn.Module):
+        self.recipe, self.model, self.run = recipe, model, run
+        self.loss = LOSSES[recipe.loss]
+        self.penalised = [] if OPTIMIZERS[recipe.optimizer].decays else decayed(recipe, model)
+
+    def __call__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(the value, differentiable; the mean loss alone, detached), 0-d.
+
+        The batch's weight scales the means, not the weight decay: the mean over processes is then the value on the
+        whole batch.
+        """
+        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=self.recipe.amp):
+            features, logits = self.run(batch.images)
+        if self.recipe.amp:
+            features, logits = features.float(), logits.float()
+        loss = self.loss(logits, batch.labels, self.recipe)
+        value = loss
+        if self.recipe.feature_decay:
+            value = value + self.recipe.feature_decay / 2 * features.square().sum(1).mean()
+        value = value * batch.weight
+        if self.penalised:
+            value = value + self.recipe.weight_decay / 2 * sum(p.square().sum() for p in self.penalised)
+        return value, loss.detach()
