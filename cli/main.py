@@ -6,6 +6,7 @@ nobody reads the output any more.
 """
 
 import contextlib
+import functools
 import importlib
 import io
 import os
@@ -87,7 +88,10 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _parse(name: str, arguments: list[str]):
-    """The command as a dataclass; None when its help was asked for and printed."""
+    """The command as a dataclass; None when its help was asked for and printed.
+
+    A command may have `defaults()`: the instance whose values the flags that were not given take, or None.
+    """
     import tyro
 
     from ufm.errors import InputError
@@ -97,7 +101,10 @@ def _parse(name: str, arguments: list[str]):
     try:
         with contextlib.redirect_stderr(complaints):
             config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-            return tyro.cli(command, args=arguments, prog=f"ufm {name}", config=config)
+            parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
+            parsed = parse()
+            defaults = parsed.defaults() if hasattr(parsed, "defaults") else None
+            return parsed if defaults is None else parse(default=defaults)
     except SystemExit as stop:
         if stop.code in (0, None):
             return None

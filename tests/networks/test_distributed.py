@@ -1,0 +1,110 @@
+"""Two processes on the CPU train to the numbers of one."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import networks
+from cli.main import main
+from networks.batches import require_batches
+from networks.distributed import ALONE, Ranks
+from tests.networks.plain_network import plain
+from ufm import InputError
+from validate import Run
+
+HOUSE = Path(__file__).parent.parent.parent
+SMALL = ["--width", "24", "--feature-dim", "12", "--epochs", "2", "--device", "cpu"]
+PLAIN = [*SMALL, "--model", "plain"]
+RECIPES = {
+    "sgd": [*PLAIN, "--augment", "crop-flip", "--feature-decay", "0.01", "--batch-size", "93"],
+    "lbfgs": [*PLAIN, "--optimizer", "lbfgs", "--lr", "0.1", "--max-iter", "2", "--batch-size", "1400"],
+    "adam": [*PLAIN, "--optimizer", "adam"],
+    "adam-cut": [*PLAIN, "--optimizer", "adam", "--epochs", "1"],
+    "norm": [*SMALL, "--depth", "1"],
+}
+
+
+def torchrun(*words):
+    """(exit status, standard output, standard error); two processes that wait for each other for ever are ended."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    with subprocess.Popen(
+        [*start, "-m", "tests.networks.plain_network", *words],
+        cwd=HOUSE,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOUSE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            text, errors = process.communicate(timeout=120)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        return process.returncode, text, errors
+
+
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory):
+    """(the folder of runs made by two processes, what they printed); the last command cannot be carried out."""
+    runs = tmp_path_factory.mktemp("runs")
+    words = []
+    for name, flags in RECIPES.items():
+        words += ["ufm", "train", *flags, "--runs", str(runs), "--name", name]
+    words += ["ufm", "train", *RECIPES["adam"], "--runs", str(runs), "--name", "adam-cut", "--resume"]
+    words += ["ufm", "train", *RECIPES["adam"], "--runs", str(runs), "--name", "adam"]
+    return runs, torchrun(*words)
+
+
+@pytest.mark.parametrize("name", ["sgd", "lbfgs", "adam"])
+def test_two_processes_train_to_the_numbers_of_one(name, of_two, tmp_path, monkeypatch):
+    """L-BFGS takes few iterations here: a line search makes much of a difference in rounding, soon."""
+    monkeypatch.setitem(networks.BACKBONES, "plain", plain)
+    assert main(["train", *RECIPES[name], "--runs", str(tmp_path), "--name", name]) == 0
+    one, two = Run.open(tmp_path / name).epochs, Run.open(of_two[0] / name).epochs
+    assert one[1]["loss"] < one[0]["loss"]
+    for expected, row in zip(one, two, strict=True):
+        assert row == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_two_processes_resume_to_the_same_bytes(of_two):
+    whole, cut = ((of_two[0] / name / "epochs.csv").read_bytes() for name in ("adam", "adam-cut"))
+    assert cut == whole
+
+
+def test_batch_statistics_by_share_are_recorded_as_measured(of_two):
+    """A network with normalisation is another one then, and its checkpoints measure what was recorded."""
+    assert main(["validate", str(of_two[0] / "norm")]) == 0
+
+
+def test_one_process_prints_and_a_refusal_is_everybodys(of_two):
+    runs, (status, text, errors) = of_two
+    for name in RECIPES:
+        assert text.count(f"run: {runs / name}\n") == 1 + (name == "adam-cut")
+    assert status != 0
+    assert errors.count("exists; resume it with --resume") == 1
+
+
+def test_batches_smaller_than_the_processes_are_refused():
+    with pytest.raises(InputError, match="batches of 2 samples are too small for 3 processes"):
+        require_batches(networks.Recipe(batch_size=2), networks.load("digits"), Ranks(0, 3))
+
+
+@pytest.mark.parametrize("total", [2, 7, 9])
+def test_shares_are_a_partition(total):
+    rows = torch.arange(total)
+    assert torch.cat([Ranks(rank, 3).share(rows) for rank in range(3)]).tolist() == list(range(total))
+
+
+def test_alone_everything_is_itself():
+    rows = torch.arange(4.0)
+    assert ALONE.share(rows).equal(rows)
+    assert ALONE.gather(rows, 4) is rows
+    assert ALONE.mean(rows) is rows
+    assert ALONE.first(5, rows.device) == 5
