@@ -3,6 +3,8 @@
 Each process takes its share of every batch of the single-process run, and gradients are averaged over the whole
 batch: a model without batch normalisation trains to the same numbers up to rounding. BatchNorm layers become
 SyncBatchNorm on CUDA, which keeps that true; on the CPU, where torch has no such layer, they normalise by share.
+Random layers draw for each process, so a run with dropout depends on the number of processes. Every process reads the
+data set, and a run is resumed from a folder that all of them see.
 """
 
 import atexit

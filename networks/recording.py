@@ -30,8 +30,12 @@ def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume:
     done = int(run.epochs[-1]["epoch"]) if run.epochs else 0
     if recipe.epochs < done:
         raise InputError(f"{path} has {done} epochs already; --epochs {recipe.epochs} asks for fewer")
+    if done == 1 and not run.last_checkpoint.is_file():  # ended between the first row and its training state
+        done = 0
     if done and not run.last_checkpoint.is_file():
         raise InputError(f"{path} has {done} epochs but no training state to go on from; train again with --force")
+    for leftover in run.path.glob("*/.*.safetensors.*"):  # of a process that was killed while it wrote
+        leftover.unlink()
     run.write_config(config)
     return run, done
 

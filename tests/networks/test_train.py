@@ -68,11 +68,12 @@ def test_resumed_is_uninterrupted(trained, small_recipe, tmp_path):
     assert Point.load(resumed.last_point).H.equal(Point.load(trained.last_point).H)
 
 
-def test_killed_between_two_writes_resumes_to_the_same_numbers(small_recipe, trained, tmp_path, monkeypatch):
-    """The process dies after epoch 4's row was written and before its training state was."""
+@pytest.mark.parametrize("last", [1, 4])
+def test_killed_between_two_writes_resumes_to_the_same_numbers(last, small_recipe, trained, tmp_path, monkeypatch):
+    """The process dies after an epoch's row was written and before its training state was."""
 
     def die(path, model, optimizer, epoch):
-        if epoch == 4:
+        if epoch == last:
             raise KeyboardInterrupt
         save_training(path, model, optimizer, epoch)
 
@@ -80,8 +81,11 @@ def test_killed_between_two_writes_resumes_to_the_same_numbers(small_recipe, tra
     with pytest.raises(KeyboardInterrupt):
         networks.train(small_recipe, tmp_path / "run")
     monkeypatch.undo()
+    half = tmp_path / "run" / "points" / ".epoch_0009.safetensors.x1y2"
+    half.write_bytes(b"half")
     resumed = networks.train(small_recipe, tmp_path / "run", resume=True)
     assert rows_of(resumed) == rows_of(trained)
+    assert not half.exists()
 
 
 def test_resume_needs_the_same_recipe(run_copy, small_recipe):
