@@ -8,12 +8,16 @@ import sys
 from torch import nn
 
 from cli.main import main
-from networks import BACKBONES
+from networks import models
+from networks.backbones import Family
 
 
-def plain(image_shape, feature_dim, width, depth):
-    size = image_shape[0] * image_shape[1] * image_shape[2]
-    return nn.Sequential(nn.Flatten(), nn.Linear(size, width), nn.Tanh(), nn.Linear(width, feature_dim), nn.Tanh())
+def plain(recipe, image_shape):
+    size, width, dim = image_shape[0] * image_shape[1] * image_shape[2], recipe.width, recipe.feature_dim
+    return nn.Sequential(nn.Flatten(), nn.Linear(size, width), nn.Tanh(), nn.Linear(width, dim), nn.Tanh()), dim
+
+
+PLAIN = Family(lambda: ("plain",), ("width", "depth"), False, (1, 8, 8), plain)
 
 
 def run(words):
@@ -24,5 +28,5 @@ def run(words):
 
 
 if __name__ == "__main__":
-    BACKBONES["plain"] = plain
+    models.BACKBONES = (PLAIN, *models.BACKBONES)
     sys.exit(run(sys.argv[1:]))

@@ -12,9 +12,10 @@ import torch
 
 import networks
 from cli.main import main
+from networks.backbones import BACKBONES
 from networks.batches import require_batches
 from networks.distributed import ALONE, Ranks
-from tests.networks.plain_network import plain
+from tests.networks.plain_network import PLAIN as FAMILY
 from ufm import InputError
 from validate import Run
 
@@ -65,7 +66,7 @@ def of_two(tmp_path_factory):
 @pytest.mark.parametrize("name", ["sgd", "lbfgs", "adam"])
 def test_two_processes_train_to_the_numbers_of_one(name, of_two, tmp_path, monkeypatch):
     """L-BFGS takes few iterations here: a line search makes much of a difference in rounding, soon."""
-    monkeypatch.setitem(networks.BACKBONES, "plain", plain)
+    monkeypatch.setattr("networks.models.BACKBONES", (FAMILY, *BACKBONES))
     assert main(["train", *RECIPES[name], "--runs", str(tmp_path), "--name", name]) == 0
     one, two = Run.open(tmp_path / name).epochs, Run.open(of_two[0] / name).epochs
     assert one[1]["loss"] < one[0]["loss"]

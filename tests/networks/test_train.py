@@ -17,6 +17,7 @@ import torch
 
 import networks
 from cli.main import main
+from networks.backbones import BACKBONES, Family
 from networks.checkpoints import save_training
 from networks.revalidate import remeasure
 from ufm import InputError, Point
@@ -204,14 +205,15 @@ class Noisy(torch.nn.Sequential):
         return super().forward(x)
 
 
-def noisy(image_shape, feature_dim, width, depth):
-    dropout = torch.nn.Dropout(0.2)
-    return Noisy(torch.nn.Flatten(), torch.nn.Linear(64, width), torch.nn.ReLU(), dropout, torch.nn.Linear(width, 16))
+def noisy(recipe, image_shape):
+    first, dropout, last = torch.nn.Linear(64, 32), torch.nn.Dropout(0.2), torch.nn.Linear(32, 16)
+    return Noisy(torch.nn.Flatten(), first, torch.nn.ReLU(), dropout, last), 16
 
 
 @pytest.mark.parametrize("augment", ["none", "crop-flip"])
 def test_random_layers_and_augmentation_resume_to_the_same_numbers(augment, small_recipe, tmp_path, monkeypatch):
-    monkeypatch.setitem(networks.BACKBONES, "noisy", noisy)
+    family = Family(lambda: ("noisy",), ("width", "depth"), False, (1, 8, 8), noisy)
+    monkeypatch.setattr("networks.models.BACKBONES", (family, *BACKBONES))
     recipe = dataclasses.replace(small_recipe, model="noisy", augment=augment, epochs=3)
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     whole = networks.train(recipe, tmp_path / "whole")
