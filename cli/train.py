@@ -55,6 +55,9 @@ class Command:
         stride = max(1, len(epochs) // 8)
         chosen = [row for row in epochs[:-1] if row["epoch"] % stride == 1 or stride == 1] + epochs[-1:]
         show(f"run {run.path}", SHOWN, [[int(row["epoch"]), *(row[name] for name in SHOWN[1:])] for row in chosen])
+        takes = run.config["model"]
+        memory = takes["training_memory_bytes"] / 2**20
+        say(f"{self.recipe.model}: {takes['parameters']:,} parameters, {memory:,.0f} MiB to train in these batches")
         say(f"run: {run.path}")
         write_result(self.json, "train", {"run": str(run.path), "last_epoch": epochs[-1]})
         return 0

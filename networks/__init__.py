@@ -3,6 +3,7 @@
 from .data import DataRecipe, Images, load
 from .datasets import DATASETS
 from .heads import HEADS, simplex_frame
+from .memory import training_memory
 from .models import Classifier, ModelRecipe, build_model, model_names
 from .presets import PRESETS, preset
 from .recipe import Recipe, recipe_of
@@ -27,4 +28,5 @@ __all__ = [
     "remeasure",
     "simplex_frame",
     "train",
+    "training_memory",
 ]

@@ -60,7 +60,11 @@ def linear(dim: int, num_classes: int, bias: bool, temperature: float) -> tuple[
 
 
 def etf(dim: int, num_classes: int, bias: bool, temperature: float) -> tuple[nn.Module, nn.Linear]:
-    """W is a `simplex_frame`, drawn from torch's global generator and frozen; b is learned."""
+    """W is a `simplex_frame`, drawn from torch's global generator and frozen; b is learned.
+
+    Features behind a ReLU are >= 0, so for d close to K they meet a rotated frame only up to a shift that all
+    classes share; b takes that up.
+    """
     frame = simplex_frame(num_classes, dim)
     head = nn.Linear(dim, num_classes, bias=bias)
     head.weight = nn.Parameter(frame.to(head.weight.dtype), requires_grad=False)

@@ -22,6 +22,7 @@ from .checkpoints import load_training
 from .data import Images, load
 from .distributed import ALONE, Ranks, processes
 from .draws import epoch_seed, seeded
+from .memory import footprint
 from .models import Classifier, model_of
 from .objective import FeaturesAndLogits, Objective
 from .optimizers import OPTIMIZERS, build_optimizer
@@ -57,10 +58,13 @@ def train(
         model = ranks.prepare(model_of(recipe, images.num_classes, images.image_shape).to(device))
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    takes = footprint(model, images, recipe.batch_size)
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks))
     require_batches(recipe, images, ranks)
     run, done = _open_run(recipe, images, Path(path), ranks, device, force=force, resume=resume)
+    if ranks.rank == 0:
+        run.write_config(run.config | {"model": takes})
     if done:
         done = load_training(run.last_checkpoint, model, optimizer)
     rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]

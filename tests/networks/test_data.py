@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -104,6 +105,24 @@ def test_mnist_as_the_paper_has_it(mnist_folder):
         gap = images.test_images[i].int() - test[i][0].int()
         assert gap.abs().max() <= 1
         assert images.test_labels[i] == test[i][1]
+
+
+def test_coloured_bytes_are_read_channels_first(tmp_path, monkeypatch):
+    """A stand-in of torchvision's class: its files cannot be made here without their published md5."""
+
+    class Cifar:
+        classes = ("a", "b", "c")
+
+        def __init__(self, root, train, download):
+            self.data = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) + (0 if train else 100)
+            self.targets = [2, 0]
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Cifar)
+    images = networks.load(networks.DataRecipe("cifar10", str(tmp_path)))
+    assert (images.image_shape, images.num_classes) == ((3, 4, 5), 3)
+    assert images.train_images[1, 2, 3, 4] == 60 + 3 * (5 * 3 + 4) + 2
+    assert images.test_images[0, 1, 2, 3] == 100 + 3 * (5 * 2 + 3) + 1
+    assert images.train_labels.tolist() == [2, 0]
 
 
 def test_what_cannot_be_downloaded_says_where_to_put_it(tmp_path, monkeypatch):

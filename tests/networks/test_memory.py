@@ -46,3 +46,10 @@ def test_footprint():
     assert found["parameters"] == 64 * 8 + 16 + 8 * 9 + 18 + 90 + 10
     assert found["learned_parameters"] == found["parameters"] - 90
     assert found["training_memory_bytes"] > 12 * found["learned_parameters"]
+
+
+def test_a_run_records_what_its_network_takes(trained):
+    assert trained.config["model"]["parameters"] == sum(
+        p.numel() for p in networks.build_model("mlp", 10, width=32, depth=1, feature_dim=16).parameters()
+    )
+    assert trained.config["model"]["training_memory_bytes"] > 0

@@ -7,7 +7,7 @@ from torchvision import models
 import networks
 import validate
 from networks.resnets import RESNETS, resnet
-from networks.zoo import zoo
+from networks.zoo import _last_layer, zoo
 from ufm import InputError
 
 
@@ -115,6 +115,23 @@ def test_the_zoo(name, shape):
     point, _ = validate.collect(model, [(x, torch.arange(4))])
     torch.testing.assert_close(point.H, model.backbone(x))
     torch.testing.assert_close(point.logits, logits)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["alexnet", "efficientnet_v2_s", "inception_v3", "maxvit_t", "mobilenet_v2", "swin_t", "swin_v2_t", "vgg11_bn"],
+)
+def test_the_zoo_is_cut_where_it_ends(name):
+    """Shapes alone: on the meta device networks cost nothing."""
+    with torch.device("meta"):
+        model = networks.build_model(name, 10)
+        assert model(torch.empty(2, 3, 224, 224)).shape == (2, 10)
+
+
+def test_a_network_that_goes_on_after_its_linear_layers_is_not_cut():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU())
+    assert _last_layer(network, torch.zeros(1, 4)) is None
+    assert _last_layer(network[:2], torch.zeros(1, 4)) == "1"
 
 
 def test_the_cut_network_gives_what_entered_its_last_layer():
