@@ -56,9 +56,9 @@ def train(
     images = load(recipe, recipe.seed).to(device)
     with seeded(recipe.seed, device):
         model = ranks.prepare(model_of(recipe, images.num_classes, images.image_shape).to(device))
+        takes = footprint(model, images, recipe.batch_size)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    takes = footprint(model, images, recipe.batch_size)
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks))
     require_batches(recipe, images, ranks)
