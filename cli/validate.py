@@ -10,6 +10,7 @@ from .console import say, show, track
 from .options import JsonFile, write_result
 
 if TYPE_CHECKING:
+    from ufm import Point
     from validate import Comparison
 
 AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
@@ -43,21 +44,21 @@ class Command:
 
     def _point(self) -> dict[str, Any]:
         from ufm import Point
-        from validate import compare, neural_collapse
+        from validate import compare
 
         point = Point.load(self.target)
-        metrics = asdict(neural_collapse(point))
-        show(str(self.target), ("metric", "value"), metrics.items())
+        metrics = _show_metrics(str(self.target), point)
         if self.lambda_w is None:
             say("theory: not covered (pass --lambda-w, the weight decay that W was trained with)")
-            return {"metrics": metrics}
+            return metrics
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
         comparison = compare(point, **decays, bias=self.bias)
         _show_comparison(comparison, given=self.lambda_h is not None)
-        return {"metrics": metrics, "comparison": comparison.plain()}
+        return metrics | {"comparison": comparison.plain(), "neighbourhood": _show_neighbourhood(comparison)}
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
+        from ufm import Point
         from ufm.files import write_json
         from validate import Run, compare_run, not_covered
 
@@ -68,20 +69,54 @@ class Command:
         show(f"checkpoints of {run.path}, measured again", columns, rows)
         worst = max(item.deviation for item in found)
         agrees = worst <= AGREE
+        metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point))
         reason = not_covered(run)
         comparison = None if reason else compare_run(run)
         if comparison:
             _show_comparison(comparison, given=run.config.get("lambda_h") is not None)
         else:
             say(f"theory: not covered ({reason})")
+        neighbourhood = _show_neighbourhood(comparison) if comparison else None
         say(
             f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
             f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
         )
         result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
         result |= {"checkpoints": [asdict(item) for item in found], "comparison": comparison and comparison.plain()}
+        result |= metrics | {"neighbourhood": neighbourhood}
         write_json(run.analysis, result)
         return result
+
+
+def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
+    """Print every metric of a point; they and the errors of those that were sampled, as plain data."""
+    from validate import Estimate, generalized_collapse, neural_collapse
+    from validate.generalized import CLASSES
+
+    metrics = asdict(neural_collapse(point))
+    if point.dim < point.num_classes - 1 and point.num_classes <= CLASSES:
+        metrics |= asdict(generalized_collapse(point))
+    sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
+    show(title, ("metric", "value"), [(name, str(v) if name in sampled else v) for name, v in metrics.items()])
+    return {"metrics": metrics, "sampled": sampled}
+
+
+def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
+    """Say which kind of critical point the network's last layer is near; None where that takes too long."""
+    from ufm import InputError
+    from validate import locate
+
+    try:
+        found = locate(comparison)
+    except InputError as error:
+        say(f"the critical point nearby: not covered ({error})")
+        return None
+    say(
+        f"a descent from the network's class means ends in a {found.kind}, {found.distance:.3g} of its norm away "
+        f"(modulo rotations), {found.fall:.3g} lower in f; the lowest Hessian eigenvalue is {found.lowest:.3g} at the "
+        f"network's class means and {found.lowest_at_end:.1e} there"
+    )
+    return found.plain()
 
 
 def _show_comparison(comparison: "Comparison", *, given: bool) -> None:

@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from ufm import Point
 
-from .metrics import resolve_labels
+from .blocks import blocks
+from .statistics import resolve_labels
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,25 @@ def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:
     labels = resolve_labels(point, labels)
     point = point.double()
     H = point.H if len(labels) == len(point.H) else point.H[labels]
-    logits, (N, K) = H @ point.W.T + point.b, (len(labels), point.num_classes)
-    own = logits.gather(1, labels[:, None]).squeeze(1)
-    others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    parts = [_of_batch(point, H[part], labels[part]) for part in blocks(len(labels), max(point.num_classes, point.dim))]
+    loss, right, margins, least = zip(*parts, strict=True)
+    N = len(labels)
     return LastLayer(
-        loss=float(functional.cross_entropy(logits, labels)),
-        accuracy=float((logits.argmax(1) == labels).double().mean()),
-        mean_margin=float((own - (logits.sum(1) - own) / (K - 1)).mean()),
-        least_margin=float((own - others).min()),
+        loss=sum(loss) / N,
+        accuracy=sum(right) / N,
+        mean_margin=sum(margins) / N,
+        least_margin=min(least),
         norm_w=float(point.W.norm()),
         norm_h=float((H - H.mean(0)).norm()) / N**0.5,
     )
+
+
+def _of_batch(point: Point, H: torch.Tensor, labels: torch.Tensor) -> tuple[float, int, float, float]:
+    """(sum of losses, number right, sum of margins, least margin)."""
+    logits, K = torch.addmm(point.b, H, point.W.T), point.num_classes
+    loss = float(functional.cross_entropy(logits, labels, reduction="sum"))
+    right = int((logits.argmax(1) == labels).sum())
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    margins = float((own - (logits.sum(1) - own) / (K - 1)).sum())
+    others = logits.scatter_(1, labels[:, None], -torch.inf).amax(1)
+    return loss, right, margins, float((own - others).min())

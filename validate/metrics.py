@@ -1,32 +1,77 @@
-"""Neural collapse of a Point: NC1 to NC4, exact in float64 through K x K Gram matrices."""
+"""Neural collapse of a Point, of batches, or of what a stream left: every metric of the literature, in float64."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from ufm import InputError, Point
+from ufm import Point
+from ufm.errors import require
+
+from .between import Between
+from .pairs import Angles, angles, class_distance_normalized_variance
+from .simplex import distance_to_simplex, scaled_distance
+from .statistics import (
+    Batches,
+    ClassStatistics,
+    batch_statistics,
+    class_statistics,
+    point_statistics,
+    resolve_labels,
+)
+from .within import Classifier
+
+__all__ = [
+    "ROWS",
+    "NeuralCollapse",
+    "batch_neural_collapse",
+    "class_statistics",
+    "collapse",
+    "neural_collapse",
+    "resolve_labels",
+]
+
+ROWS = 4096  # classes that are compared with all others; of more classes, so many are drawn
 
 
 @dataclass(frozen=True)
 class NeuralCollapse:
-    """How far a Point is from neural collapse; every nc is 0 at a perfectly collapsed one.
+    """How far features and classifier are from neural collapse.
 
-    With class means h_k, the mean of all samples h_G, centred means Hbar = [h_k - h_G], and
-    Pi = I - 11^T/K:
+    With class means h_k, the mean of all samples h_G, centred means Hbar = [h_k - h_G], Sigma_k the mean over the
+    samples of class k of (h - h_k)(h - h_k)^T, Sigma_W that over all samples, Sigma_B the mean over the classes of
+    (h_k - h_G)(h_k - h_G)^T, and Pi = I - 11^T/K:
 
-    nc1  tr(Sigma_W Sigma_B^+)/K, Sigma_W = mean over samples of (h - h_k)(h - h_k)^T,
-         Sigma_B = mean over classes of (h_k - h_G)(h_k - h_G)^T   (within-class variability)
-    nc2  | W W^T/|W W^T|_F - Pi/sqrt(K-1) |_F                      (classifier against the simplex ETF)
-    nc3  | W Hbar/|W Hbar|_F - Pi/sqrt(K-1) |_F                    (self-duality)
-    nc4  | b + W h_G |_2                                           (collapse of the bias)
-    nearest_center_disagreement  the fraction of samples whose largest logit is not of the class with the
-         nearest mean: the fourth property of Papyan, Han and Donoho (PNAS 2020)
+    nc1  tr(Sigma_W Sigma_B^+)/K                                   (within-class variability) [1]
+    nc2  | W W^T/|W W^T|_F - Pi/sqrt(K-1) |_F                      (classifier against the simplex ETF) [1]
+    nc3  | W Hbar/|W Hbar|_F - Pi/sqrt(K-1) |_F                    (self-duality) [1]
+    nc4  | b + W h_G |_2                                           (collapse of the bias) [1]
+    nearest_center_disagreement  the fraction of samples whose largest logit, bias included, is not of the class with
+         the nearest mean: NC4 of [2]. NaN where single samples were not seen
     rank       numerical rank of the centred means, at most min(K - 1, d)
-    condition  largest over smallest kept eigenvalue of their Gram matrix
+    condition  largest over smallest kept eigenvalue of their Gram matrix: nc1 may be uncertain by 1e-16 times this,
+         relative, and where it is near 1e13 a direction more or less counts as one
+    nc1_quotient      tr Sigma_W/tr Sigma_B [3]
+    nc1_worst_class   the largest tr Sigma_k/tr Sigma_B over the classes
+    cdnv              mean over pairs of (tr Sigma_j + tr Sigma_k)/(2 |h_j - h_k|^2) [4]
+    nc2_means         | Hbar^T Hbar/|Hbar^T Hbar|_F - Pi/sqrt(K-1) |_F
+    equinorm_w, equinorm_means             standard deviation over mean of the norms of the rows of W, of Hbar [2]
+    equiangularity_w, equiangularity_means standard deviation over pairs of their cosines [2]
+    simplex_angles_w, simplex_angles_means mean over pairs of |cos + 1/(K-1)|: maximal equiangularity [2]
+    coherence_w, coherence_means           largest |cos + 1/(K-1)| over pairs
+    self_duality      | W/|W|_F - Hbar/|Hbar|_F |_F: NC3 of [2]
+    effective_rank    exp of the entropy of the singular values of Hbar, scaled to sum 1 [5]
 
-    Source of nc1 to nc4: Zhu et al. 2021 (arXiv 2105.02375), section on experiments. Where a
-    denominator vanishes (all means equal, or W = 0) the metric is NaN, or inf for nc1 > 0.
+    All but rank, condition and effective_rank are 0 at perfect collapse, to a simplex ETF. Deviations are computed
+    from features less their class means, so nc1 is exact deep into collapse, and never negative. Where a denominator
+    vanishes (all means equal, or W = 0) a metric is NaN, or inf where its numerator does not vanish; the metrics of a
+    classifier that was not given are NaN. Where there are more than ROWS classes, those over pairs and the
+    nearest-centre disagreement are an `Estimate` with its error, and nc2, nc3, nc2_means come from traces.
+
+    [1] Zhu et al. 2021 (arXiv 2105.02375), section on experiments. [2] Papyan, Han and Donoho, PNAS 2020, figures 2
+    to 7. [3] Tirer and Bruna, ICML 2022, and Hui, Belkin and Nakkiran 2022 (arXiv 2202.08384). [4] Galanti, Gyorgy and
+    Hutter, ICLR 2022. [5] Roy and Vetterli, EUSIPCO 2007. What [1] and [2] have in common is scaled as in [1].
     """
 
     nc1: float
@@ -36,115 +81,129 @@ class NeuralCollapse:
     nearest_center_disagreement: float
     rank: int
     condition: float
+    nc1_quotient: float
+    nc1_worst_class: float
+    cdnv: float
+    nc2_means: float
+    equinorm_w: float
+    equinorm_means: float
+    equiangularity_w: float
+    equiangularity_means: float
+    simplex_angles_w: float
+    simplex_angles_means: float
+    coherence_w: float
+    coherence_means: float
+    self_duality: float
+    effective_rank: float
 
 
-@dataclass(frozen=True)
-class ClassStatistics:
-    """First-order statistics of labelled features, float64.
+def neural_collapse(
+    point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS, absent: str = "error"
+) -> NeuralCollapse:
+    """Every metric of a point (theory's or a network's).
 
-    counts (K,), means (K, d), global_mean (d,), centred (K, d) = means - global_mean,
-    deviations (N, d) of the features from their class mean; None for a collapsed point.
+    labels  (N,) int, one for each row of H; None: those of the point, or one row a class. A collapsed point (H of K
+            rows) may be given the N labels of the samples that it stands for.
+    rows    up to so many classes everything is exact; of more, so many are compared with all others, and the metrics
+            over pairs are an `Estimate`. rows=K is exact at any K, in time K^2 d and still without K x K
+    absent  "error" raises InputError for a class without samples; "drop" measures the classes that have some
+
+    Time O(N d min(K, d) + min(K, rows) (K + N) d), memory O(K d + min(K, d)^2) beside the point.
     """
-
-    counts: torch.Tensor
-    means: torch.Tensor
-    global_mean: torch.Tensor
-    centred: torch.Tensor
-    deviations: torch.Tensor | None
+    return collapse(point_statistics(point, labels), point.W, point.b, rows=rows, absent=absent)
 
 
-def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Tensor:
-    """The (N,) int64 labels that go with a point; InputError when they do not fit it."""
-    labels = point.labels if labels is None else torch.as_tensor(labels)
-    if labels is None:
-        if point.H.shape[0] != point.num_classes:
-            raise InputError(f"H has {point.H.shape[0]} rows, one a sample: pass the labels of the samples")
-        labels = torch.arange(point.num_classes)
-    labels = labels.to(point.H.device)
-    if labels.ndim != 1 or labels.is_floating_point():
-        raise InputError(f"labels must be a vector of integers, got {labels.dtype} of shape {tuple(labels.shape)}")
-    if not len(labels) or int(labels.min()) < 0 or int(labels.max()) >= point.num_classes:
-        raise InputError(f"labels must lie in 0 .. {point.num_classes - 1} to fit W with K = {point.num_classes} rows")
-    if len(labels) != point.H.shape[0] and point.H.shape[0] != point.num_classes:
-        raise InputError(f"{len(labels)} labels for {point.H.shape[0]} rows of H; pass one for each row")
-    return labels.long()
+def batch_neural_collapse(
+    batches: Batches, W: torch.Tensor, b: torch.Tensor | None = None, *, rows: int = ROWS, absent: str = "error"
+) -> NeuralCollapse:
+    """Every metric of batches (features (m, d), labels (m,)) that can be iterated over twice, and W (K, d), b (K,).
 
-
-def class_statistics(point: Point, labels: torch.Tensor | None = None) -> ClassStatistics:
-    """The class statistics of a point. InputError names a class without samples."""
-    labels = resolve_labels(point, labels)
-    K, H = point.num_classes, point.H.double()
-    counts = torch.bincount(labels, minlength=K)
-    empty = (counts == 0).nonzero().flatten().tolist()
-    if empty:
-        raise InputError(f"no sample of class {empty[0]} ({len(empty)} of {K} classes are empty): metrics need all")
-    weights = counts.to(H)
-    if len(labels) != H.shape[0]:  # a collapsed point that stands for all these samples
-        means, deviations = H, None
-    else:
-        means = H.new_zeros(K, H.shape[1]).index_add_(0, labels, H) / weights[:, None]
-        deviations = H - means[labels]
-    global_mean = weights @ means / weights.sum()
-    return ClassStatistics(counts, means, global_mean, means - global_mean, deviations)
-
-
-def neural_collapse(point: Point, labels: torch.Tensor | None = None) -> NeuralCollapse:
-    """NC1 to NC4 of a point (theory's or a network's).
-
-    labels (N,) int, one for each row of H; None: those of the point, or one row a class. A collapsed
-    point (H of K rows) may be given the N labels of the samples that it stands for.
+    The same numbers as `neural_collapse`, in memory O(K d + min(K, d)^2): class means first, then their deviations.
     """
-    labels = resolve_labels(point, labels)
-    statistics = class_statistics(point, labels)
-    W, b = point.W.double(), point.b.double()
-    nc1, rank, condition = _within_over_between(statistics)
+    statistics = batch_statistics(batches, len(W), device=W.device)
+    return collapse(statistics, W, b, rows=rows, absent=absent)
+
+
+def collapse(
+    statistics: ClassStatistics,
+    W: torch.Tensor | None = None,
+    b: torch.Tensor | None = None,
+    *,
+    rows: int = ROWS,
+    absent: str = "error",
+) -> NeuralCollapse:
+    """Every metric of class statistics and, if given, of a classifier W (K, d), b (K,; None for 0)."""
+    require(absent in ("error", "drop"), f'absent must be "error" or "drop", got {absent!r}')
+    require(rows >= 2, f"rows must be >= 2 classes, got {rows}")
+    if absent == "error":
+        statistics.require_present()
+    statistics, classes = statistics.present()
+    K = len(classes)
+    require(K >= 2, f"collapse is of at least 2 classes, got {K}")
+    classifier = None if W is None else _classifier(W, b, classes, statistics.means)
+    between = Between.of(statistics)
+    seen = statistics.within.look(between, classifier, statistics.num_samples, rows)
+    numbers = _of_means(statistics, between, rows) | _of_classifier(classifier, statistics, rows)
     return NeuralCollapse(
-        nc1=nc1,
-        nc2=_distance_to_simplex(W @ W.T),
-        nc3=_distance_to_simplex(W @ statistics.centred.T),
-        nc4=float((b + W @ statistics.global_mean).norm()),
-        nearest_center_disagreement=_disagreement(point.double(), statistics),
-        rank=rank,
-        condition=condition,
+        nc1=_ratio(float(seen.pulled.sum()) / statistics.num_samples, between, statistics),
+        nearest_center_disagreement=seen.disagreement,
+        rank=between.rank,
+        condition=between.condition,
+        effective_rank=between.effective_rank,
+        **numbers,
     )
 
 
-def _within_over_between(statistics: ClassStatistics) -> tuple[float, int, float]:
-    """(tr(Sigma_W Sigma_B^+)/K, rank of Sigma_B, condition number of the Gram matrix).
-
-    The rows of `centred`, weighted by the counts, sum to zero: Q, a basis of the complement of the
-    counts, takes that null vector out exactly. With B = Q^T centred and the Gram matrix B B^T = U e U^T,
-        tr(Sigma_W Sigma_B^+)/K = |e^-1 U^T B deviations^T|_F^2 / N.
-    """
-    K, d = statistics.centred.shape
-    weights = statistics.counts.to(statistics.centred)
-    Q = torch.linalg.qr((weights / weights.norm())[:, None], mode="complete")[0][:, 1:]
-    B = Q.T @ statistics.centred
-    sizes, U = torch.linalg.eigh(B @ B.T)
-    keep = sizes > max(K, d) * torch.finfo(sizes.dtype).eps * sizes[-1]
-    keep &= torch.arange(len(sizes), device=keep.device) >= len(sizes) - d
-    sizes, U = sizes[keep], U[:, keep]
-    deviations = statistics.deviations
-    spread = 0.0 if deviations is None else float(deviations.square().sum())
-    if not len(sizes):
-        return (math.inf if spread else math.nan), 0, math.nan
-    rank, condition = len(sizes), float(sizes[-1] / sizes[0])
-    if not spread:
-        return 0.0, rank, condition
-    pulled = ((U / sizes).T @ B) @ deviations.T
-    return float(pulled.square().sum()) / len(deviations), rank, condition
+def _classifier(W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, means: torch.Tensor) -> Classifier:
+    b = W.new_zeros(len(W)) if b is None else b
+    W, b = (part if len(classes) == len(W) else part[classes] for part in (W.detach(), b.detach()))
+    return Classifier(W.to(means), b.to(means))
 
 
-def _distance_to_simplex(gram: torch.Tensor) -> float:
-    """|gram/|gram| - Pi/sqrt(K-1)|_F; NaN for a zero matrix."""
-    K = gram.shape[0]
-    target = (torch.eye(K).to(gram) - 1 / K) / math.sqrt(K - 1)
-    return float((gram / gram.norm() - target).norm())
+def _ratio(nc1: float, between: Between, statistics: ClassStatistics) -> float:
+    """nc1; where all means are equal, inf if features spread and NaN if they do not."""
+    if between.rank:
+        return nc1
+    return math.inf if float(statistics.spreads.sum()) else math.nan
 
 
-def _disagreement(point: Point, statistics: ClassStatistics) -> float:
-    chosen = point.logits.argmax(1)
-    # |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2, about the global mean for accuracy.
-    features = point.H - statistics.global_mean
-    scores = features @ statistics.centred.T - statistics.centred.square().sum(1) / 2
-    return float((chosen != scores.argmax(1)).double().mean())
+def _of_means(statistics: ClassStatistics, between: Between, rows: int) -> Mapping[str, float]:
+    centred, K = statistics.centred, len(statistics.counts)
+    variances = statistics.spreads / statistics.counts
+    size = centred.square().sum() / K
+    turns = angles(centred, rows)
+    return {
+        "nc1_quotient": float(statistics.spreads.sum() / statistics.num_samples / size),
+        "nc1_worst_class": float(variances.max() / size),
+        "cdnv": class_distance_normalized_variance(centred, variances, rows),
+        "nc2_means": distance_to_simplex(centred, centred, rows),
+        "equinorm_means": _variation(centred),
+        "equiangularity_means": turns.spread,
+        "simplex_angles_means": turns.departure,
+        "coherence_means": turns.coherence,
+    }
+
+
+def _of_classifier(classifier: Classifier | None, statistics: ClassStatistics, rows: int) -> Mapping[str, float]:
+    names = ("nc2", "nc3", "nc4", "equinorm_w", "self_duality", "equiangularity_w", "simplex_angles_w", "coherence_w")
+    if classifier is None:
+        return dict.fromkeys(names, math.nan)
+    (W, b), centred = classifier, statistics.centred
+    turns: Angles = angles(W, rows)
+    values = (
+        distance_to_simplex(W, W, rows),
+        distance_to_simplex(W, centred, rows),
+        float((b + W @ statistics.global_mean).norm()),
+        _variation(W),
+        scaled_distance(W, centred),
+        turns.spread,
+        turns.departure,
+        turns.coherence,
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def _variation(X: torch.Tensor) -> float:
+    """Standard deviation over mean of the norms of the rows."""
+    norms = X.norm(dim=1)
+    return float(norms.std(correction=0) / norms.mean())

@@ -1,0 +1,84 @@
+"""How the class means spread about the global mean: Sigma_B, its rank and its pseudo-inverse, without K x K or d x d
+when the other is smaller.
+
+With M (K, d) the centred means, Sigma_B = M^T M/K. The rows of M, weighted by the class counts, sum to zero: the
+Householder reflection that takes the counts to the first axis takes that null vector out of M exactly, and leaves
+B (K - 1, d) with B^T B = M^T M.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .statistics import ClassStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """M = coordinates basis^T, and the pseudo-inverse of M^T M.
+
+    basis        (d, r)   r = min(K - 1, d), orthogonal columns
+    coordinates  (K, r)
+    sizes        (r,)     eigenvalues of M^T M, ascending, 0 where they are below max(K, d) eps of the largest
+    scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
+    """
+
+    basis: torch.Tensor
+    coordinates: torch.Tensor
+    sizes: torch.Tensor
+    scale: torch.Tensor
+
+    @classmethod
+    def of(cls, statistics: ClassStatistics) -> "Between":
+        M = statistics.centred
+        K, d = M.shape
+        if d < K - 1:
+            sizes, basis = torch.linalg.eigh(M.T @ M)
+            sizes = _kept(sizes, K)
+            return cls(basis, M @ basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
+        reflect = _Reflection(statistics.counts.to(M))
+        B = reflect(M)[1:]
+        sizes, U = torch.linalg.eigh(B @ B.T)
+        sizes = _kept(sizes, max(K, d))
+        lifted = reflect(torch.cat([U.new_zeros(1, K - 1), U]))
+        return cls(B.T @ U, lifted, sizes, torch.where(sizes > 0, 1 / sizes, 0))
+
+    @property
+    def rank(self) -> int:
+        """The numerical rank of M."""
+        return int((self.sizes > 0).sum())
+
+    @property
+    def condition(self) -> float:
+        """The largest over the smallest eigenvalue above the cutoff; NaN when all means are equal."""
+        kept = self.sizes[self.sizes > 0]
+        return float(kept[-1] / kept[0]) if len(kept) else torch.nan
+
+    @property
+    def effective_rank(self) -> float:
+        """exp of the entropy of the singular values of M, scaled to sum 1; NaN when all means are equal.
+
+        Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+        """
+        weights = self.sizes[self.sizes > 0].sqrt()
+        weights = weights / weights.sum()
+        return float(torch.exp(-(weights * weights.log()).sum())) if len(weights) else torch.nan
+
+
+def _kept(sizes: torch.Tensor, longest: int) -> torch.Tensor:
+    """The eigenvalues above rounding level, the others 0."""
+    if not len(sizes):
+        return sizes
+    return torch.where(sizes > longest * torch.finfo(sizes.dtype).eps * sizes[-1], sizes, 0)
+
+
+class _Reflection:
+    """The Householder reflection that takes positive weights (K,) to a multiple of the first axis."""
+
+    def __init__(self, weights: torch.Tensor):
+        self.normal = weights / weights.norm()
+        self.normal[0] += 1
+        self.normal /= self.normal.norm()
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows - 2 * torch.outer(self.normal, self.normal @ rows)

@@ -1,0 +1,12 @@
+"""Long arrays in pieces that stay in a processor's cache."""
+
+from collections.abc import Iterator
+
+ELEMENTS = 2**18  # of a block: 2 MB in float64
+LEAST = 128  # rows of a block, for matrix products to be worth their traffic
+
+
+def blocks(length: int, width: int) -> Iterator[slice]:
+    """Slices that cover range(length) in order, of about ELEMENTS entries with rows of `width`, or of LEAST rows."""
+    step = max(LEAST, ELEMENTS // max(1, width))
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -1,0 +1,56 @@
+"""validate.lightning.CollapseCallback: neural collapse logged after every validation epoch of a Lightning Trainer.
+
+Needs lightning (`pip install ufm[loops]`); nothing else of this package imports it.
+"""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import nn
+
+from ufm.errors import require
+
+from .collect import IGNORED
+from .streaming import NeuralCollapseMetric
+
+
+class CollapseCallback(pl.Callback):
+    """Trainer(callbacks=[CollapseCallback(head="model.fc")]) logs nc1, nc2, ... of the validation data.
+
+    head     the name, within the LightningModule, of the Linear layer whose inputs are the features
+    labels   what takes the labels out of a batch; the second entry by default
+    prefix   of the logged names
+    absent   as for `validate.neural_collapse`
+
+    Features are taken from validation_step's own forward pass, streamed in one pass and reduced over ranks. `rows`
+    holds one record an epoch, for pandas.DataFrame. To watch the training set, pass its loader, unshuffled, to
+    Trainer.fit as val_dataloaders.
+    """
+
+    def __init__(self, head: str, labels=lambda batch: batch[1], prefix: str = "", absent: str = "error"):
+        self.head, self.labels, self.prefix, self.absent = head, labels, prefix, absent
+        self.rows: list[dict[str, float]] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        layer: nn.Linear = module.get_submodule(self.head)
+        metric = NeuralCollapseMetric(layer.out_features, head=layer, absent=self.absent)
+        self.metric, self.seen = metric.to(module.device), []
+        self.hook = layer.register_forward_pre_hook(lambda _, inputs: self.seen.append(inputs[0].detach()))
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch: Any, batch_idx: int, dataloader_idx: int = 0):
+        require(bool(self.seen), f"validation_step did not run through {self.head!r}; name another head")
+        labels = self.labels(batch)
+        kept = labels != IGNORED
+        self.metric.update(self.seen[-1][kept], labels[kept])
+        self.seen.clear()
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.hook.remove()
+        if trainer.sanity_checking:
+            return
+        found = {self.prefix + name: float(value) for name, value in self.metric.compute().items()}
+        self.rows.append({"epoch": trainer.current_epoch} | found)
+        module.log_dict(found, rank_zero_only=False, sync_dist=False)
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        self.hook.remove()

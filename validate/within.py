@@ -1,0 +1,122 @@
+"""Deviations of features from their class means, as a d x d scatter or as batches to pass over once more."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from ufm.errors import require
+
+from .blocks import blocks
+from .estimate import Estimate
+
+if TYPE_CHECKING:
+    from .between import Between
+
+
+class Classifier(NamedTuple):
+    """W (K, d) and b (K,), float64."""
+
+    W: torch.Tensor
+    b: torch.Tensor
+
+
+class Seen(NamedTuple):
+    """pulled   sum of |((M^T M)^+)^(1/2) (h - h_k)|^2: over each class (K,), or over all samples (1,)
+    disagreement  the fraction of samples whose largest logit is not the class of the nearest mean; NaN if not seen
+    disagreements (K,) their number in each class; None if not all were seen
+    """
+
+    pulled: torch.Tensor
+    disagreement: float
+    disagreements: torch.Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """The sum over all samples of (h - h_k)(h - h_k)^T, (d, d)."""
+
+    matrix: torch.Tensor
+
+    def restricted(self, classes: torch.Tensor) -> "Scatter":
+        return self
+
+    def look(self, between: "Between", classifier: Classifier | None, num_samples: int, rows: int) -> Seen:
+        """The trace with the pseudo-inverse, 0 where rounding makes it negative; single samples are not seen."""
+        P = between.basis * between.scale
+        return Seen((P * (self.matrix @ P)).sum().clamp_min(0)[None], torch.nan, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Batches (features (m, d), labels (m,)) with the class means (K, d) to take from them.
+
+    weights  (K,) how many samples a row of each class stands for; None: one
+    classes  (K',) the classes that are measured, where some are absent; None: all
+    """
+
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
+    means: torch.Tensor
+    weights: torch.Tensor | None = None
+    classes: torch.Tensor | None = None
+
+    def restricted(self, classes: torch.Tensor) -> "Deviations":
+        return Deviations(self.batches, self.means, self.weights, classes)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """(features (m, d), deviations (m, d), labels (m,)) in float64, in small batches."""
+        came = 0
+        for features, labels in self.batches:
+            for part in blocks(len(labels), max(self.means.shape)):
+                H, y = features[part].to(self.means), labels[part].to(self.means.device).long()
+                came += len(y)
+                yield H, H - self.means[y], y
+        require(came > 0, "the second pass over the batches gave none: they must be iterable more than once")
+
+    def look(self, between: "Between", classifier: Classifier | None, num_samples: int, rows: int) -> Seen:
+        """One pass: exact where K <= rows; above, about `rows` random samples are compared with all centres."""
+        K = len(between.coordinates)
+        judge = _Judge(between, classifier) if classifier is not None else None
+        chance = 1.0 if rows >= K else rows / (num_samples if self.weights is None else K)
+        generator = torch.Generator(device="cpu").manual_seed(0)
+        pulled, wrong, judged = self.means.new_zeros(K), self.means.new_zeros(K), 0
+        for H, deviations, y in self:
+            y = y if self.classes is None else torch.searchsorted(self.classes, y)
+            image = deviations @ between.basis
+            pulled.index_add_(0, y, (image * between.scale).square().sum(1))
+            if judge is None:
+                continue
+            if chance < 1:
+                drawn = (torch.rand(len(y), generator=generator, device="cpu") < chance).to(y.device)
+                H, image, y = H[drawn], image[drawn], y[drawn]
+            wrong.index_add_(0, y, judge(H, image, y).to(wrong))
+            judged += len(y)
+        if judge is None:
+            return Seen(pulled, torch.nan, None)
+        if chance < 1:
+            share = float(wrong.sum()) / max(judged, 1)
+            return Seen(pulled, Estimate(share, (share * (1 - share) / max(judged, 1)) ** 0.5), None)
+        wrong = wrong if self.weights is None else wrong * self.weights
+        return Seen(pulled, float(wrong.sum()) / num_samples, wrong)
+
+
+class _Judge:
+    """Which samples the network and the nearest class centre decide differently.
+
+    |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2, about the global mean for accuracy, and <h, h_k> in the coordinates
+    of the means' span, which are fewer than d.
+    """
+
+    def __init__(self, between: "Between", classifier: Classifier):
+        self.classifier = classifier
+        self.coordinates = between.coordinates
+        square = between.basis.square().sum(0)  # the columns of the basis are orthogonal
+        self.images = self.coordinates * square
+        self.halves = (self.coordinates * self.images).sum(1) / 2
+
+    def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(m,) bool, of features, their deviations' inner products with the basis, and labels."""
+        chosen = torch.addmm(self.classifier.b, H, self.classifier.W.T).argmax(1)
+        nearest = ((image + self.images[y]) @ self.coordinates.T).sub_(self.halves).argmax(1)
+        return chosen != nearest
