@@ -19,7 +19,7 @@ class Between:
 
     basis        (d, r)   r = min(K - 1, d), orthogonal columns
     coordinates  (K, r)
-    sizes        (r,)     eigenvalues of M^T M, ascending, 0 where they are below max(K, d) eps of the largest
+    sizes        (r,)     eigenvalues of M^T M, ascending; 0 at rounding level, max(K, d) eps of the largest
     scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
     """
 
@@ -34,12 +34,12 @@ class Between:
         K, d = M.shape
         if d < K - 1:
             sizes, basis = torch.linalg.eigh(M.T @ M)
-            sizes = _kept(sizes, K)
+            sizes = _kept(sizes, K, statistics.noise)
             return cls(basis, M @ basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
         reflect = _Reflection(statistics.counts.to(M))
         B = reflect(M)[1:]
         sizes, U = torch.linalg.eigh(B @ B.T)
-        sizes = _kept(sizes, max(K, d))
+        sizes = _kept(sizes, max(K, d), statistics.noise)
         lifted = reflect(torch.cat([U.new_zeros(1, K - 1), U]))
         return cls(B.T @ U, lifted, sizes, torch.where(sizes > 0, 1 / sizes, 0))
 
@@ -65,11 +65,12 @@ class Between:
         return float(torch.exp(-(weights * weights.log()).sum())) if len(weights) else torch.nan
 
 
-def _kept(sizes: torch.Tensor, longest: int) -> torch.Tensor:
-    """The eigenvalues above rounding level, the others 0."""
+def _kept(sizes: torch.Tensor, longest: int, noise: float) -> torch.Tensor:
+    """The eigenvalues above the rounding of the product and above that of the means, the others 0."""
     if not len(sizes):
         return sizes
-    return torch.where(sizes > longest * torch.finfo(sizes.dtype).eps * sizes[-1], sizes, 0)
+    cutoff = longest * max(torch.finfo(sizes.dtype).eps * float(sizes[-1]), noise)
+    return torch.where(sizes > cutoff, sizes, 0)
 
 
 class _Reflection:

@@ -164,7 +164,7 @@ def _ratio(nc1: float, between: Between, statistics: ClassStatistics) -> float:
     """nc1; where all means are equal, inf if features spread and NaN if they do not."""
     if between.rank:
         return nc1
-    return math.inf if float(statistics.spreads.sum()) else math.nan
+    return math.inf if float(statistics.spreads.sum()) > statistics.num_samples * statistics.noise else math.nan
 
 
 def _of_means(statistics: ClassStatistics, between: Between, rows: int) -> Mapping[str, float]:

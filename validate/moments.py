@@ -68,7 +68,7 @@ class Moments:
     def _add(self, classes, counts, means, spreads, deviations: torch.Tensor | None) -> None:
         """Merge the listed classes; `deviations` are the rows that the scatter still lacks."""
         seen = self.counts[classes]
-        share = (counts / (seen + counts)).to(means)
+        share = counts / (seen + counts).to(means)
         shifts = means - self.means[classes]
         weights = seen * share
         self.spreads[classes] += spreads + weights * shifts.square().sum(1)

@@ -1,12 +1,13 @@
 """validate.locate: is a network's last layer near a critical point of its own model, and of which kind."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 import ufm
-from ufm import Point, Problem
+from ufm import InputError, Point, Problem
 from ufm.errors import require
 from ufm.traps import TOL
 
@@ -27,7 +28,7 @@ class Neighbourhood:
     converged     whether the descent reached a relative gradient norm of 1e-12
     lowest        the smallest eigenvalue of the Hessian at the network's class means. Directions in which features
                   move apart within a class are all positive there, so it is the smallest over all N features if it is
-                  negative
+                  negative. NaN where no Lanczos iteration converges
     lowest_at_end that at the end of the descent: rounding, where rotations are the only flat directions
     """
 
@@ -65,9 +66,19 @@ def locate(comparison: Comparison, *, max_iterations: int = 1000) -> Neighbourho
         fall=value - solution.value,
         spread=value - float(problem.objective(means)),
         converged=solution.converged,
-        lowest=ufm.spectrum(problem, means, k=1).min,
-        lowest_at_end=ufm.spectrum(problem, end, k=1).min,
+        lowest=_lowest(problem, means),
+        lowest_at_end=_lowest(problem, end),
     )
+
+
+def _lowest(problem: Problem, point: Point) -> float:
+    """The smallest eigenvalue of the Hessian; NaN where no Lanczos iteration finds it."""
+    for k in (6, 20):
+        try:
+            return ufm.spectrum(problem, point, k=k).min
+        except InputError:
+            continue
+    return math.nan
 
 
 def distance(problem: Problem, point: Point, end: Point) -> float:

@@ -40,8 +40,16 @@ class ClassStatistics:
 
     @cached_property
     def centred(self) -> torch.Tensor:
-        """(K, d) the class means less the global mean."""
-        return self.means - self.global_mean
+        """(K, d) the class means less the global mean; 0 where they differ by rounding."""
+        centred = self.means - self.global_mean
+        centred[centred.norm(dim=1).square() <= self.noise] = 0
+        return centred
+
+    @property
+    def noise(self) -> float:
+        """The square of the distance from a class mean that counts as rounding: 8 eps of the longest mean."""
+        eps = torch.finfo(self.means.dtype).eps
+        return (8 * eps) ** 2 * float(self.means.square().sum(1).max())
 
     @classmethod
     def of_moments(cls, moments: Moments) -> "ClassStatistics":

@@ -97,6 +97,8 @@ class NeuralCollapseMetric(Metric):
         """Add what another metric of the same K and d has seen."""
         other = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
         Moments(*self._states()).merge(Moments(*(other[name].to(self.means.device) for name in STATES)))
+        self._update_count += 1
+        self._computed = None  # torchmetrics' cache of the last compute
 
     def _states(self) -> list[torch.Tensor]:
         return [getattr(self, name) for name in STATES]

@@ -29,6 +29,20 @@ def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
     def distance(gram):
         return np.linalg.norm(gram / np.linalg.norm(gram) - simplex)
 
+    def cosines(rows):
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.array([unit[i] @ unit[j] for i in range(K) for j in range(K) if i != j])
+
+    def variation(rows):
+        norms = np.linalg.norm(rows, axis=1)
+        return np.std(norms) / np.mean(norms)
+
+    centred = means - overall
+    variances = [np.mean([np.sum((h - means[k]) ** 2) for h in H[y == k]]) for k in range(K)]
+    pairs = [(i, j) for i in range(K) for j in range(K) if i != j]
+    sizes = np.linalg.svd(centred, compute_uv=False)
+    sizes = sizes[sizes > 1e-12 * sizes[0]] / sizes[sizes > 1e-12 * sizes[0]].sum()
+    angles = {"w": cosines(W), "means": cosines(centred)}
     nearest = np.array([np.argmin(np.linalg.norm(means - h, axis=1)) for h in H])
     return {
         "nc1": np.trace(within @ np.linalg.pinv(between, rcond=1e-12)) / K,
@@ -36,6 +50,17 @@ def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
         "nc3": distance(W @ (means - overall).T),
         "nc4": np.linalg.norm(b + W @ overall),
         "nearest_center_disagreement": np.mean((H @ W.T + b).argmax(1) != nearest),
+        "nc1_quotient": np.trace(within) / np.trace(between),
+        "nc1_worst_class": max(variances) / np.trace(between),
+        "cdnv": np.mean([(variances[i] + variances[j]) / 2 / np.sum((means[i] - means[j]) ** 2) for i, j in pairs]),
+        "nc2_means": distance(centred @ centred.T),
+        "self_duality": np.linalg.norm(W / np.linalg.norm(W) - centred / np.linalg.norm(centred)),
+        "equinorm_w": variation(W),
+        "equinorm_means": variation(centred),
+        "effective_rank": np.exp(-np.sum(sizes * np.log(sizes))),
+        **{f"equiangularity_{name}": np.std(found) for name, found in angles.items()},
+        **{f"simplex_angles_{name}": np.mean(np.abs(found + 1 / (K - 1))) for name, found in angles.items()},
+        **{f"coherence_{name}": np.max(np.abs(found + 1 / (K - 1))) for name, found in angles.items()},
     }
 
 
@@ -45,8 +70,10 @@ def test_equal_the_definitions(name, seed):
     problem = PROBLEMS[name]
     point = random_point(problem, seed)
     found = dataclasses.asdict(neural_collapse(point, problem.labels))
-    for metric, value in naive(point, problem.labels).items():
-        assert found[metric] == pytest.approx(value, rel=1e-9, abs=1e-14), metric
+    expected = naive(point, problem.labels)
+    assert set(found) - set(expected) == {"rank", "condition"}
+    for metric, value in expected.items():
+        assert found[metric] == pytest.approx(value, rel=1e-9, abs=2e-14), metric
     assert found["rank"] == min(problem.num_classes - 1, problem.dim)
 
 
@@ -55,10 +82,15 @@ def test_zero_at_the_minimiser():
     point = ufm.minimize(problem, tol=1e-13, reduce=False).point
     metrics = neural_collapse(point, problem.labels)
     assert metrics.nc1 < 1e-20
-    assert max(metrics.nc2, metrics.nc3, metrics.nc4) < 1e-10
+    others = set(dataclasses.asdict(metrics)) - {"nc1", "nc1_quotient", "rank", "condition", "effective_rank"}
+    # cdnv and the worst class are variances over squared distances; all others are of first order.
+    assert max(getattr(metrics, name) for name in others) < 1e-8 * math.sqrt(problem.num_classes)
+    assert metrics.effective_rank == pytest.approx(3)
     assert metrics.nearest_center_disagreement == 0
     assert metrics.condition == pytest.approx(1)
 
+
+LONGER = torch.tensor([[1.5, 1, 1, 1, 1, 1]], dtype=torch.float64)  # stretches the first feature
 
 PLANTED = {
     "nc1": lambda p: dataclasses.replace(p, H=p.H + 0.1 * torch.randn(p.H.shape, dtype=torch.float64)),
@@ -66,6 +98,19 @@ PLANTED = {
     "nc3": lambda p: dataclasses.replace(p, H=p.H @ orthogonal(6)),
     "nc4": lambda p: dataclasses.replace(p, b=p.b + 0.01),
     "nearest_center_disagreement": lambda p: dataclasses.replace(p, W=p.W.roll(1, 0)),
+    "nc1_quotient": lambda p: dataclasses.replace(p, H=p.H + 0.1 * torch.eye(len(p.H), 6).double()),
+    "nc1_worst_class": lambda p: dataclasses.replace(p, H=p.H + 0.1 * torch.eye(len(p.H), 6).double()),
+    "cdnv": lambda p: dataclasses.replace(p, H=p.H + 0.1 * torch.eye(len(p.H), 6).double()),
+    "nc2_means": lambda p: dataclasses.replace(p, H=p.H * LONGER[0]),
+    "equinorm_w": lambda p: dataclasses.replace(p, W=p.W * torch.tensor([[1.0], [1.1], [1.0], [1.0]]).double()),
+    "equinorm_means": lambda p: dataclasses.replace(p, H=p.H + torch.arange(12)[:, None].double() // 3 * p.H),
+    "equiangularity_w": lambda p: dataclasses.replace(p, W=p.W * LONGER),
+    "equiangularity_means": lambda p: dataclasses.replace(p, H=p.H * LONGER),
+    "simplex_angles_w": lambda p: dataclasses.replace(p, W=p.W * LONGER),
+    "simplex_angles_means": lambda p: dataclasses.replace(p, H=p.H * LONGER),
+    "coherence_w": lambda p: dataclasses.replace(p, W=p.W * LONGER),
+    "coherence_means": lambda p: dataclasses.replace(p, H=p.H * LONGER),
+    "self_duality": lambda p: dataclasses.replace(p, W=p.W @ orthogonal(6)),
 }
 
 
@@ -120,6 +165,61 @@ def test_where_a_metric_has_no_value():
     assert math.isnan(metrics.nc2)
     spread = Point(torch.ones(2, 1), torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]), torch.zeros(2))
     assert neural_collapse(spread, torch.tensor([0, 0, 1, 1])).nc1 == math.inf
+
+
+DEGENERATE = {
+    "all features zero": (torch.zeros(6, 3), "nan"),
+    "all features equal": (torch.full((6, 3), 0.1), "nan"),
+    "all features equal, their means rounded": (torch.full((30, 3), 0.1, dtype=torch.float64), "nan"),
+    "means equal, features not": (torch.tensor([[1.0, 0, 0], [-1.0, 0, 0]] * 3), "inf"),
+}
+
+
+@pytest.mark.parametrize(("H", "value"), DEGENERATE.values(), ids=DEGENERATE)
+def test_features_without_class_structure(H, value):
+    point = Point(torch.eye(3).to(H), H, torch.zeros(3).to(H))
+    found = dataclasses.asdict(neural_collapse(point, torch.arange(len(H)) // (len(H) // 3)))
+    assert str(found["nc1"]) == value
+    assert found["rank"] == 0
+    undefined = {name for name, number in found.items() if math.isnan(number)}
+    assert {"nc2_means", "nc3", "condition", "effective_rank", "equinorm_means", "self_duality"} <= undefined
+    assert not {"nc2", "nc4", "equinorm_w", "coherence_w"} & undefined
+
+
+def test_classes_of_one_sample_have_no_variance():
+    point = random_point(PROBLEMS["one sample each"])
+    found = neural_collapse(point, PROBLEMS["one sample each"].labels)
+    assert (found.nc1, found.nc1_quotient, found.nc1_worst_class, found.cdnv) == (0, 0, 0, 0)
+    assert found.rank == 4
+
+
+def test_an_absent_class_can_be_dropped():
+    problem = PROBLEMS["imbalanced"]
+    point, labels = random_point(problem), problem.labels
+    there = labels != 1
+    without = Point(point.W, point.H[there], point.b)
+    renumbered = torch.where(labels[there] == 2, 1, 0)
+    kept = Point(point.W[[0, 2]], point.H[there], point.b[[0, 2]])
+    dropped = neural_collapse(without, labels[there], absent="drop")
+    assert dataclasses.asdict(dropped) == pytest.approx(dataclasses.asdict(neural_collapse(kept, renumbered)))
+    with pytest.raises(InputError, match=r'no sample of class 1 .*absent="drop"'):
+        neural_collapse(without, labels[there])
+    with pytest.raises(InputError, match="at least 2 classes, got 1"):
+        neural_collapse(without, torch.zeros(len(renumbered)).long(), absent="drop")
+    with pytest.raises(InputError, match="absent must be"):
+        neural_collapse(without, labels[there], absent="ignore")
+
+
+def test_nc1_is_never_negative_and_its_condition_is_told():
+    """Means along two directions, one 1e-5 of the other; features spread along a third alone."""
+    means = torch.tensor([[1.0, 0, 0], [-1.0, 1e-5, 0], [0, -1e-5, 0]], dtype=torch.float64)
+    H = means.repeat_interleave(2, 0)
+    H[::2, 2], H[1::2, 2] = 3.0, -3.0
+    found = neural_collapse(Point(means, H, torch.zeros(3).double()), torch.arange(6) // 2)
+    assert 0 <= found.nc1 < 1e-12
+    assert found.nc1_quotient > 1
+    assert found.rank == 2
+    assert 1e9 < found.condition < 1e11
 
 
 LABELS = {

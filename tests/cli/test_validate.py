@@ -1,0 +1,63 @@
+"""ufm validate: the whole table, for a run and for a Point."""
+
+import json
+
+import pytest
+import torch
+
+import ufm
+from cli.main import main
+from ufm import Point
+from validate import Run, neural_collapse
+
+
+def saved(folder, K, d, per_class=2):
+    problem = ufm.Problem.balanced(K, per_class, d, lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-2)
+    generator = torch.Generator().manual_seed(0)
+    W, H = (torch.randn(rows, d, generator=generator, dtype=torch.float64) for rows in (K, K * per_class))
+    Point(W, H, torch.zeros(K).double(), problem.labels).save(folder / "p.safetensors")
+    return str(folder / "p.safetensors")
+
+
+def test_a_point_has_every_metric(capsys, tmp_path):
+    file = saved(tmp_path, 4, 6)
+    assert main(["validate", file, "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]) == 0
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "v.json").read_text())
+    metrics = vars(neural_collapse(Point.load(file)))
+    assert found["metrics"] == pytest.approx(metrics)
+    assert all(name in text for name in metrics)
+    assert "one_vs_rest_w" not in text
+    assert found["sampled"] == {}
+    assert "ends in a global minimizer" in text
+    assert found["neighbourhood"]["kind"] == "global minimizer"
+
+
+def test_fewer_dimensions_than_a_simplex_needs(capsys, tmp_path):
+    assert main(["validate", saved(tmp_path, 5, 2)]) == 0
+    text = capsys.readouterr().out
+    assert "one_vs_rest_w" in text
+    assert "best_is_known" in text
+
+
+def test_what_was_sampled_is_said(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("validate.neural_collapse", lambda point: neural_collapse(point, rows=4))
+    assert main(["validate", saved(tmp_path, 12, 20), "--json", str(tmp_path / "v.json")]) == 0
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "v.json").read_text())
+    assert "±" in text
+    assert "or more" in text
+    assert found["sampled"]["cdnv"] > 0
+
+
+def test_a_layer_too_large_to_descend_over_is_not_covered(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("validate.neighbourhood.VARIABLES", 10)
+    assert main(["validate", saved(tmp_path, 4, 6), "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]) == 0
+    assert "the critical point nearby: not covered (52 variables" in capsys.readouterr().out
+    assert json.loads((tmp_path / "v.json").read_text())["neighbourhood"] is None
+
+
+def test_a_run_has_every_metric_of_its_last_point(run_copy, capsys):
+    assert main(["validate", str(run_copy.path)]) == 0
+    found = json.loads(Run.open(run_copy.path).analysis.read_text())
+    assert found["metrics"] == pytest.approx(vars(neural_collapse(Point.load(run_copy.last_point))))
+    assert found["neighbourhood"]["spread"] > 0
+    assert "a descent from the network's class means ends in" in capsys.readouterr().out
