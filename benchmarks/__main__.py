@@ -16,7 +16,7 @@ from validate.provenance import provenance
 
 from .timing import Row
 
-SCRIPTS = ("objective", "minimize", "spectra")
+SCRIPTS = ("objective", "minimize", "spectra", "metrics")
 RESULTS = Path(__file__).with_name("results.md")
 HEADER = ("task", "ours", "seconds", "peer", "seconds", "peer/ours", "note")
 

@@ -8,8 +8,9 @@ import torch
 
 import ufm
 from benchmarks import __main__ as front
-from benchmarks import timing
+from benchmarks import metrics, timing
 from tests.cases import PROBLEMS, autograd_gradient, autograd_hessian, flat, random_point
+from validate import neural_collapse
 
 PROBLEM = PROBLEMS["balanced"]
 BENCH = 'needs pip install -e ".[bench]"'
@@ -103,6 +104,67 @@ def test_curvlinops_is_given_the_same_hessian():
     assert curvlinops_top(problem, point) == pytest.approx(top, rel=1e-9)
 
 
+def test_the_loop_over_samples_has_the_same_nc1():
+    point, labels = metrics.draw(4, 6, 30)
+    expected = neural_collapse(point, labels).nc1
+    assert metrics.loop_over_samples(point.double(), labels) == pytest.approx(expected, rel=1e-10)
+    for ours in metrics.OURS.values():
+        assert ours(point, labels) == pytest.approx(expected, rel=1e-10)
+
+
+def test_metrics_are_set_beside_their_peers():
+    rows = [*metrics.against_products(3, 5, 30, repeats=1), *metrics.against_peers(3, 5, 30)]
+    assert [row.peer.split(",")[0] for row in rows][:2] == ["one N x d x d product"] * 2
+    assert {row.ours for row in rows} == {"neural_collapse", "NeuralCollapseMetric"}
+    assert all(row.ours_seconds > 0 for row in rows)
+
+
+def test_a_public_package_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(metrics, "PUBLIC", "no_such_package")
+    row = metrics.against_public("task", *metrics.draw(3, 5, 30), expected=1.0)
+    assert row.peer == "no_such_package"
+    assert row.note.startswith("not installed: pip install")
+
+
+def test_the_public_package_is_given_the_same_features(monkeypatch):
+    """A stand-in with the package's interface, from its documentation."""
+    point, labels = metrics.draw(3, 5, 600)
+    seen = {}
+
+    class Accumulator:
+        def __init__(self, *size, M=None):
+            self.M, self.H, self.y = M, [], []
+
+        def accumulate(self, H, y, M=None):
+            self.H.append(H.double()), self.y.append(y)
+
+        def compute(self):
+            H, y = torch.cat(self.H), torch.cat(self.y)
+            means = torch.stack([H[y == k].mean(0) for k in range(3)])
+            return (means, means.mean(0)) if self.M is None else (H - means[y]).T @ (H - means[y]) / len(y)
+
+    def covariance_ratio(within, means, overall):
+        seen["within"] = within
+        between = (means - overall).T @ (means - overall) / 3
+        return torch.trace(within @ torch.linalg.pinv(between, rtol=1e-10)) / 3
+
+    modules = {
+        "accumulate": SimpleNamespace(MeanAccumulator=Accumulator, CovarAccumulator=Accumulator),
+        "measure": SimpleNamespace(covariance_ratio=covariance_ratio),
+    }
+    monkeypatch.setattr(metrics.importlib, "import_module", lambda name: modules[name.split(".")[1]])
+    row = metrics.against_public("task", point, labels, neural_collapse(point, labels).nc1)
+    assert seen["within"].shape == (5, 5)
+    assert float(row.note.split()[-1]) < 1e-9
+
+
+def test_the_vocabulary_reports_memory_and_errors():
+    ours, floor, peak, errors = metrics._vocabulary(5000, 4, 10_000, torch.get_num_threads())
+    assert ours > 0 < floor
+    assert peak > 10_000_000
+    assert 0 < errors["cdnv"] < 0.1
+
+
 @pytest.mark.parametrize(("module", "name"), [("torchmin", "minimize"), ("curvlinops", "spectra")])
 def test_a_missing_peer_is_named_with_the_remedy(capsys, monkeypatch, module, name):
     monkeypatch.setitem(sys.modules, module, None)
@@ -117,7 +179,7 @@ def test_an_unknown_benchmark_is_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         front.main(["spectre"])
     assert stop.value.code == 2
-    assert "choose of objective, minimize, spectra" in capsys.readouterr().err
+    assert "choose of objective, minimize, spectra, metrics" in capsys.readouterr().err
 
 
 def test_all_benchmarks_print_a_table_and_write_the_page(capsys, monkeypatch, tmp_path):

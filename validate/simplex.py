@@ -31,7 +31,8 @@ def _by_entries(X: torch.Tensor, Y: torch.Tensor) -> float:
 
 def _by_traces(X: torch.Tensor, Y: torch.Tensor) -> float:
     K = len(X)
-    size = ((X.T @ X) * (Y.T @ Y)).sum().sqrt()
+    gram = X.T @ X
+    size = (gram * (gram if X is Y else Y.T @ Y)).sum().sqrt()
     trace = sum((X[part] * Y[part]).sum() for part in blocks(*X.shape))
     overlap = (trace - X.sum(0) @ Y.sum(0) / K) / (size * math.sqrt(K - 1))
     return float((2 - 2 * overlap).clamp_min(0).sqrt())

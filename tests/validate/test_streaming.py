@@ -238,3 +238,11 @@ def test_copies_are_independent():
     other = copy.deepcopy(metric)
     other.update(torch.ones(1, 1), torch.tensor([0]))
     assert int(metric.counts.sum()) == 0
+
+
+def test_the_example_runs():
+    import doctest
+
+    from validate import streaming
+
+    assert doctest.testmod(streaming) == (0, 4)
