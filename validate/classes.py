@@ -41,7 +41,7 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
         "norm_w": W.norm(dim=1),
         "norm_mean": M.norm(dim=1),
         "alignment": torch.nn.functional.cosine_similarity(W, M, eps=0.0),
-        "closest": _closest(M, classes) if rows >= K else torch.full((K,), -1),
+        "closest": _closest(M, classes) if rows >= K else torch.full_like(classes, -1),
     }
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*(c.tolist() for c in columns.values()), strict=True)

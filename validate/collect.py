@@ -1,11 +1,12 @@
 """validate.collect: the last layer and the features it sees, out of any torch classifier."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from ufm import InputError, Point
 from ufm.errors import require
@@ -74,7 +75,7 @@ class Features:
 def _samples(features: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """(features (m, d), labels (m,)) of a batch, one row a position, without those that are ignored."""
     require(labels is not None, 'a batch of keyword arguments needs an entry "labels"')
-    labels = torch.as_tensor(labels).to(features.device)
+    labels = torch.as_tensor(labels, device=features.device)
     require(
         labels.shape == features.shape[:-1],
         f"the head saw features of shape {tuple(features.shape)}, which need labels of shape "
@@ -139,12 +140,18 @@ def _evaluating(model: nn.Module):
 def _capturing(layers: Iterable[nn.Linear]):
     """Yield a list that receives (layer, its input) each time one of the layers runs."""
     seen: list[tuple[nn.Linear, torch.Tensor]] = []
-    hooks = [
-        layer.register_forward_pre_hook(lambda module, args: seen.append((module, args[0].detach())))
-        for layer in layers
-    ]
+    hooks = [watch(layer, lambda module, features: seen.append((module, features))) for layer in layers]
     try:
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def watch(layer: nn.Linear, receive: Callable[[nn.Linear, torch.Tensor], None]) -> RemovableHandle:
+    """Have receive(layer, its input, detached) called each time the layer runs, until the handle is removed."""
+
+    def hook(module: nn.Linear, inputs: tuple, named: dict) -> None:
+        receive(module, (inputs[0] if inputs else named["input"]).detach())
+
+    return layer.register_forward_pre_hook(hook, with_kwargs=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from ufm.errors import require
 
-from .collect import IGNORED
+from .collect import IGNORED, watch
 from .streaming import NeuralCollapseMetric
 
 
@@ -30,12 +30,13 @@ class CollapseCallback(pl.Callback):
     def __init__(self, head: str, labels=lambda batch: batch[1], prefix: str = "", absent: str = "error"):
         self.head, self.labels, self.prefix, self.absent = head, labels, prefix, absent
         self.rows: list[dict[str, float]] = []
+        self.seen, self.hook = [], None
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         layer: nn.Linear = module.get_submodule(self.head)
         metric = NeuralCollapseMetric(layer.out_features, head=layer, absent=self.absent)
-        self.metric, self.seen = metric.to(module.device), []
-        self.hook = layer.register_forward_pre_hook(lambda _, inputs: self.seen.append(inputs[0].detach()))
+        self.metric = metric.to(module.device)
+        self.hook = watch(layer, lambda _, features: self.seen.append(features))
 
     def on_validation_batch_end(self, trainer, module, outputs, batch: Any, batch_idx: int, dataloader_idx: int = 0):
         require(bool(self.seen), f"validation_step did not run through {self.head!r}; name another head")
@@ -53,4 +54,5 @@ class CollapseCallback(pl.Callback):
         module.log_dict(found, rank_zero_only=False, sync_dist=False)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        self.hook.remove()
+        if self.hook is not None:
+            self.hook.remove()

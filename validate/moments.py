@@ -61,6 +61,8 @@ class Moments:
     def merge(self, other: "Moments") -> None:
         """Add what another part of the stream left; its scatter is there if this one's is."""
         classes = other.counts.nonzero().flatten()
+        if not len(classes):
+            return
         self._add(classes, other.counts[classes], other.means[classes], other.spreads[classes], None)
         if self.scatter is not None:
             self.scatter += other.scatter

@@ -78,11 +78,11 @@ class ClassStatistics:
 
 def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Tensor:
     """The (N,) int64 labels that go with a point; InputError when they do not fit it."""
-    labels = point.labels if labels is None else torch.as_tensor(labels)
+    labels = point.labels if labels is None else torch.as_tensor(labels, device=point.H.device)
     if labels is None:
         if point.H.shape[0] != point.num_classes:
             raise InputError(f"H has {point.H.shape[0]} rows, one a sample: pass the labels of the samples")
-        labels = torch.arange(point.num_classes)
+        labels = torch.arange(point.num_classes, device=point.H.device)
     labels = labels.to(point.H.device)
     if labels.ndim != 1 or labels.is_floating_point():
         raise InputError(f"labels must be a vector of integers, got {labels.dtype} of shape {tuple(labels.shape)}")

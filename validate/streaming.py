@@ -67,9 +67,7 @@ class NeuralCollapseMetric(Metric):
         """Add features (..., d) with labels (...) in 0 .. K-1, of any floating dtype, from any device."""
         features, labels = features.detach().to(self.means.device), labels.to(self.means.device)
         require(labels.shape == features.shape[:-1], _shapes(features, labels))
-        if not self.means.shape[1]:
-            zero = Moments.zero(self.num_classes, features.shape[-1], device=self.means.device)
-            self.means, self.scatter = zero.means, zero.scatter
+        self._settle(features.shape[-1])
         Moments(*self._states()).update(features.flatten(0, -2), labels.flatten())
 
     def compute(self) -> dict[str, torch.Tensor]:
@@ -96,9 +94,16 @@ class NeuralCollapseMetric(Metric):
     def merge_state(self, incoming_state: "Mapping[str, Any] | NeuralCollapseMetric") -> None:
         """Add what another metric of the same K and d has seen."""
         other = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
+        self._settle(other["means"].shape[-1])
         Moments(*self._states()).merge(Moments(*(other[name].to(self.means.device) for name in STATES)))
         self._update_count += 1
         self._computed = None  # torchmetrics' cache of the last compute
+
+    def _settle(self, dim: int) -> None:
+        """Make room for features of `dim` dimensions, if there is none for any yet."""
+        if not self.means.shape[1]:
+            zero = Moments.zero(self.num_classes, dim, device=self.means.device)
+            self.means, self.scatter = zero.means, zero.scatter
 
     def _states(self) -> list[torch.Tensor]:
         return [getattr(self, name) for name in STATES]

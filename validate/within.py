@@ -8,7 +8,7 @@ import torch
 
 from ufm.errors import require
 
-from .blocks import blocks
+from .blocks import LEAST, blocks
 from .estimate import Estimate
 
 if TYPE_CHECKING:
@@ -77,46 +77,58 @@ class Deviations:
     def look(self, between: "Between", classifier: Classifier | None, num_samples: int, rows: int) -> Seen:
         """One pass: exact where K <= rows; above, about `rows` random samples are compared with all centres."""
         K = len(between.coordinates)
-        judge = _Judge(between, classifier) if classifier is not None else None
         chance = 1.0 if rows >= K else rows / (num_samples if self.weights is None else K)
-        generator = torch.Generator(device="cpu").manual_seed(0)
-        pulled, wrong, judged = self.means.new_zeros(K), self.means.new_zeros(K), 0
+        judge = None if classifier is None else _Judge(between, classifier, chance)
+        pulled = self.means.new_zeros(K)
         for H, deviations, y in self:
             y = y if self.classes is None else torch.searchsorted(self.classes, y)
             image = deviations @ between.basis
             pulled.index_add_(0, y, (image * between.scale).square().sum(1))
-            if judge is None:
-                continue
-            if chance < 1:
-                drawn = (torch.rand(len(y), generator=generator, device="cpu") < chance).to(y.device)
-                H, image, y = H[drawn], image[drawn], y[drawn]
-            wrong.index_add_(0, y, judge(H, image, y).to(wrong))
-            judged += len(y)
-        if judge is None:
-            return Seen(pulled, torch.nan, None)
-        if chance < 1:
-            share = float(wrong.sum()) / max(judged, 1)
-            return Seen(pulled, Estimate(share, (share * (1 - share) / max(judged, 1)) ** 0.5), None)
-        wrong = wrong if self.weights is None else wrong * self.weights
-        return Seen(pulled, float(wrong.sum()) / num_samples, wrong)
+            if judge is not None:
+                judge.hear(H, image, y)
+        return Seen(pulled, torch.nan, None) if judge is None else Seen(pulled, *judge.verdict(self.weights))
 
 
 class _Judge:
-    """Which samples the network and the nearest class centre decide differently.
+    """On which samples the network and the nearest class centre decide differently; each is heard with a chance.
 
     |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2, about the global mean for accuracy, and <h, h_k> in the coordinates
     of the means' span, which are fewer than d.
     """
 
-    def __init__(self, between: "Between", classifier: Classifier):
-        self.classifier = classifier
+    def __init__(self, between: "Between", classifier: Classifier, chance: float):
+        self.classifier, self.chance = classifier, chance
+        self.generator = torch.Generator(device="cpu").manual_seed(0)
         self.coordinates = between.coordinates
         square = between.basis.square().sum(0)  # the columns of the basis are orthogonal
         self.images = self.coordinates * square
         self.halves = (self.coordinates * self.images).sum(1) / 2
+        self.wrong, self.heard, self.waiting = torch.zeros_like(self.halves), torch.zeros_like(self.halves), []
 
-    def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(m,) bool, of features, their deviations' inner products with the basis, and labels."""
+    def hear(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
+        """Features (m, d), inner products of their deviations with the basis (m, r), and labels (m,)."""
+        if self.chance < 1:
+            drawn = (torch.rand(len(y), generator=self.generator, device="cpu") < self.chance).to(y.device)
+            H, image, y = H[drawn], image[drawn], y[drawn]
+        self.waiting.append((H, image, y))
+        if sum(len(y) for _, _, y in self.waiting) >= LEAST:
+            self._decide()
+
+    def _decide(self) -> None:
+        H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
+        self.waiting = []
         chosen = torch.addmm(self.classifier.b, H, self.classifier.W.T).argmax(1)
         nearest = ((image + self.images[y]) @ self.coordinates.T).sub_(self.halves).argmax(1)
-        return chosen != nearest
+        self.wrong.index_add_(0, y, (chosen != nearest).to(self.wrong))
+        self.heard.index_add_(0, y, torch.ones_like(y).to(self.wrong))
+
+    def verdict(self, weights: torch.Tensor | None) -> tuple[float, torch.Tensor | None]:
+        """(the fraction of disagreements, their number in each class unless only some samples were heard)."""
+        if self.waiting:
+            self._decide()
+        if self.chance < 1:
+            heard = max(1.0, float(self.heard.sum()))
+            share = float(self.wrong.sum()) / heard
+            return Estimate(share, (share * (1 - share) / heard) ** 0.5), None
+        weights = self.halves.new_ones(()) if weights is None else weights
+        return float((self.wrong * weights).sum() / (self.heard * weights).sum()), self.wrong * weights

@@ -10,7 +10,7 @@ import torch
 import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import InputError, Point
-from validate import neural_collapse
+from validate import last_layer, neural_collapse, per_class
 
 
 def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
@@ -243,3 +243,15 @@ def test_float32_features_are_measured_in_float64():
     point = random_point(problem).to(torch.float32)
     ours = dataclasses.asdict(neural_collapse(point, problem.labels))
     assert ours == dataclasses.asdict(neural_collapse(point.double(), problem.labels))
+
+
+def test_everything_is_computed_where_the_point_is():
+    """Not on torch's default device: here one whose tensors hold no numbers."""
+    problem = PROBLEMS["imbalanced"]
+    point, labels = random_point(problem), problem.labels
+    expected = dataclasses.asdict(neural_collapse(point, labels)), per_class(point, labels), last_layer(point, labels)
+    with torch.device("meta"):
+        found = dataclasses.asdict(neural_collapse(point, labels)), per_class(point, labels), last_layer(point, labels)
+        sampled = neural_collapse(point, labels, rows=2)
+    assert found == expected
+    assert sampled.nc1 == pytest.approx(expected[0]["nc1"])

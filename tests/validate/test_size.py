@@ -12,7 +12,7 @@ import ufm
 from tests.cases import PROBLEMS
 from ufm import Point
 from validate import Estimate, NeuralCollapseMetric, last_layer, neural_collapse, per_class
-from validate.blocks import blocks
+from validate.blocks import LEAST, blocks
 from validate.estimate import mean_of_rows
 from validate.simplex import distance_to_simplex
 
@@ -54,7 +54,7 @@ def test_no_k_by_k_is_formed(rows):
         metric = NeuralCollapseMetric(K, rows=rows)
         metric.update(point.H, labels)
         metric.compute()
-    assert largest.elements <= max(2 * K * d, 128 * K) < K * K / 40
+    assert largest.elements <= 2 * LEAST * K < K * K / 20
 
 
 def test_the_largest_tensor_is_seen():

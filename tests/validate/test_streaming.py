@@ -159,6 +159,15 @@ def test_features_of_any_type_are_measured_in_float64():
     assert metric.means.dtype == torch.float64
 
 
+def test_merging_metrics_of_unknown_dimension():
+    point, labels = draw(4, 5)
+    full, merged = NeuralCollapseMetric(4), NeuralCollapseMetric(4)
+    full.update(point.H, labels)
+    merged.merge_state(full)
+    merged.merge_state(NeuralCollapseMetric(4))
+    assert numbers(merged) == pytest.approx(numbers(full), nan_ok=True)
+
+
 def test_absent_classes():
     point, labels = draw(4, 5)
     there = labels != 2

@@ -118,6 +118,15 @@ def test_ignored_positions_are_left_out():
     assert len(point.H) == 20
 
 
+def test_a_head_that_is_called_by_keyword():
+    class Keyword(Loose):
+        def forward(self, x):
+            return self.used(input=x)
+
+    point, _ = validate.collect(Keyword(), [(torch.ones(3, 2), torch.zeros(3).long())])
+    assert torch.equal(point.H, torch.ones(3, 2))
+
+
 def test_a_map_of_positions():
     """Channels-last features, a class for each pixel."""
 
