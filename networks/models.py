@@ -95,7 +95,7 @@ def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int,
 
 
 def model_names() -> list[str]:
-    """Every name that `build_model` takes."""
+    """Every name that `build_model` knows (of these the SqueezeNets have no Linear layer, and are refused)."""
     return sorted({name for family in BACKBONES for name in family.names()})
 
 

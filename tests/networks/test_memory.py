@@ -18,7 +18,7 @@ def test_a_perceptron_by_hand():
 
 
 def test_memory_grows_with_the_batch_and_is_left_as_it_was():
-    model = networks.build_model("resnet18", 10, width=4, stem="cifar").train()
+    model = nn.Sequential(nn.Dropout(0.1), networks.build_model("resnet18", 10, width=4, stem="cifar")).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.get_rng_state()
     small, large = (training_memory(model, torch.zeros(N, 3, 16, 16)) for N in (4, 8))
