@@ -129,9 +129,14 @@ def _show_comparison(comparison: "Comparison", *, given: bool) -> None:
     )
     say(
         f"the network's last layer: {certificate.verdict} (relative gradient norm "
-        f"{certificate.relative_grad_norm:.1e}); f is within {certificate.duality_gap:.3g} of the global minimum, "
-        f"proved by duality; balance residual {comparison.balance_residual:.2g}"
+        f"{certificate.relative_grad_norm:.1e}); {_proved(certificate.duality_gap)}; "
+        f"balance residual {comparison.balance_residual:.2g}"
     )
+
+
+def _proved(gap: float) -> str:
+    finite = f"f is within {gap:.3g} of the global minimum, proved by duality"
+    return finite if gap < float("inf") else "how far f is from the global minimum is not covered (no finite bound)"
 
 
 def _relative(theory: float, network: float) -> float | None:

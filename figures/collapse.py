@@ -1,5 +1,6 @@
 """How a run collapsed, epoch by epoch, beside what the unconstrained feature model predicts."""
 
+import math
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -36,9 +37,10 @@ PREDICTIONS = (
 
 def metrics_figure(epochs: list[dict[str, float]], comparison: Comparison | None) -> Drawing:
     """NC1 to NC4 against epoch on log axes, with the theory's values where an axis reaches them."""
-    caption = (
-        "The four neural-collapse metrics of the training set after each epoch, on log axes. Lower is closer to "
-        "collapse: the unconstrained feature model's global minimiser has 0 in each, up to rounding."
+    caption = "The four neural-collapse metrics of the training set after each epoch, on log axes. " + (
+        "Dashed: the minimiser of the unconstrained feature model; a value below the axis is in the legend."
+        if comparison
+        else "Lower is closer to collapse."
     )
     return _panels(epochs, METRICS, comparison, caption)
 
@@ -74,6 +76,7 @@ def _panels(epochs, panels: tuple[Panel, ...], comparison: Comparison | None, ca
 def _curve(axes: Axes, panel: Panel, steps: list[float], values: list[float], theory: float | None) -> None:
     axes.plot(steps, values, label=f"network {values[-1]:.4g}", marker="o" if len(steps) == 1 else "")
     axes.set_yscale(panel.scale)
+    theory = None if theory is None or not math.isfinite(theory) else theory
     if theory is not None and panel.scale == "log" and theory < 1e-3 * min(values):
         axes.plot([], [], color="C1", linestyle="--", label=f"theory {theory:.0e}, below the axis")
     elif theory is not None:

@@ -63,7 +63,8 @@ def _render(**contents: Any) -> str:
 
 def _read_verdicts(file: Path) -> dict[str, Any]:
     found = read_json(file)
-    if not isinstance(found, dict) or not found.get("verdicts") or "problem" not in found:
+    listed = isinstance(found, dict) and isinstance(found.get("verdicts"), list) and found["verdicts"]
+    if not listed or "problem" not in found or not all(isinstance(verdict, dict) for verdict in listed):
         raise InputError(f"{file} holds no verdicts; make it with ufm verify --json {file}")
     return found
 

@@ -34,6 +34,9 @@ def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume:
         done = 0
     if done and not run.last_checkpoint.is_file():
         raise InputError(f"{path} has {done} epochs but no training state to go on from; train again with --force")
+    if [row["epoch"] for row in run.epochs] != list(range(1, len(run.epochs) + 1)):
+        raise InputError(f"{path}/epochs.csv does not list the epochs 1, 2, ...; train again with --force")
+    run.analysis.unlink(missing_ok=True)  # it was about fewer epochs
     for leftover in run.path.glob("*/.*.safetensors.*"):  # of a process that was killed while it wrote
         leftover.unlink()
     run.write_config(config)

@@ -55,15 +55,16 @@ def train(
     ranks, device = processes(recipe.device)
     images = load(recipe, recipe.seed).to(device)
     with seeded(recipe.seed, device):
-        model = ranks.prepare(model_of(recipe, images.num_classes, images.image_shape).to(device))
-        takes = footprint(model, images, recipe.batch_size)
+        model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+        takes = footprint(model, images, recipe.batch_size) if ranks.rank == 0 else None
+        model = ranks.prepare(model)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks))
     require_batches(recipe, images, ranks)
     run, done = _open_run(recipe, images, Path(path), ranks, device, force=force, resume=resume)
-    if ranks.rank == 0:
+    if takes:
         run.write_config(run.config | {"model": takes})
     if done:
         done = load_training(run.last_checkpoint, model, optimizer)

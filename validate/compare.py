@@ -96,6 +96,9 @@ def compare(
     """
     labels = resolve_labels(point, labels)
     lambda_b = lambda_w if lambda_b is None else lambda_b
+    Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
+    if not bias and bool(point.b.any()):
+        raise InputError("the point has a bias b that is not zero; leave bias=False (--no-bias) out")
     point = _full(point.double(), labels)
     if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
         raise InputError("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
@@ -130,6 +133,8 @@ def not_covered(run: Run) -> str | None:
         return f"the run was trained with the loss {recipe['loss']}, and the comparison is with cross-entropy's model"
     if recipe.get("optimizer") == "adamw":
         return "adamw's weight decay is decoupled: it is the gradient of no penalty, as the comparison needs"
+    if recipe.get("head", "linear") != "linear":
+        return f"the {recipe['head']} head does not choose W freely, and the comparison is with a W that is free"
     return None
 
 

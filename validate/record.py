@@ -24,6 +24,8 @@ class Run:
     def create(cls, path: Path | str, config: dict[str, Any], force: bool = False) -> "Run":
         """A new run with its config.json; an existing one is replaced only with force."""
         path = Path(path)
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
         if path.exists():
             if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
                 raise InputError(f"{path} exists and is not a run; choose another name")
@@ -64,8 +66,9 @@ class Run:
             return []
         try:
             rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-            return [{name: float(value) for name, value in row.items()} for row in rows]
-        except (ValueError, TypeError) as error:
+            found = [{name: float(value) for name, value in row.items()} for row in rows]
+            return [{"epoch": row.pop("epoch")} | row for row in found]
+        except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{file} is damaged ({error}); train again with --force") from error
 
     def write_epochs(self, rows: list[dict[str, float]]) -> None:
@@ -82,7 +85,7 @@ class Run:
     @property
     def checkpoints(self) -> dict[int, Path]:
         """The checkpoints on disk by epoch, ascending."""
-        files = sorted((self.path / "checkpoints").glob("epoch_*.safetensors"))
+        files = sorted((self.path / "checkpoints").glob("epoch_[0-9]*.safetensors"))
         return {int(file.stem.removeprefix("epoch_")): file for file in files}
 
     @property

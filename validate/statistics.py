@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 
 from ufm import InputError, Point
+from ufm.errors import require
 
 from .blocks import blocks
 from .moments import Moments
@@ -78,6 +79,8 @@ class ClassStatistics:
 
 def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Tensor:
     """The (N,) int64 labels that go with a point; InputError when they do not fit it."""
+    K, d = point.W.shape
+    require(K >= 2 and d >= 1, f"metrics need K >= 2 classes and d >= 1 dimensions, got W of shape ({K}, {d})")
     labels = point.labels if labels is None else torch.as_tensor(labels, device=point.H.device)
     if labels is None:
         if point.H.shape[0] != point.num_classes:

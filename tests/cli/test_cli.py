@@ -141,6 +141,31 @@ def nan_point(folder):
     return ["validate", str(file)]
 
 
+def odd_point(folder, W, b=None):
+    file = folder / "odd.safetensors"
+    K, d = W
+    Point(torch.ones(K, d), torch.ones(max(K, 1), d), torch.zeros(K) if b is None else torch.tensor(b)).save(file)
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bias", "flags", "message"),
+    [
+        ((1, 4), None, [], "K >= 2 classes"),
+        ((2, 0), None, [], "d >= 1 dimensions"),
+        ((2, 2), None, ["--lambda-w", "0"], "lambda_w must be a finite number > 0, got 0.0"),
+        ((2, 2), None, ["--lambda-w", "1e-3", "--lambda-h", "0"], "lambda_h must be a finite number > 0, got 0.0"),
+        ((2, 2), None, ["--lambda-w", "nan"], "lambda_w must be a finite number > 0, got nan"),
+        ((2, 2), [1.0, 2.0], ["--lambda-w", "1e-3", "--no-bias"], "leave bias=False (--no-bias) out"),
+    ],
+)
+def test_odd_points_and_decays_are_one_line(shape, bias, flags, message, tmp_path, capsys):
+    assert main(["validate", odd_point(tmp_path, shape, bias), *flags]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
 BAD = {
     "unknown command": (["prove-it"], "unknown command 'prove-it'"),
     "K = 1": (["verify", "-K", "1"], "K >= 2 classes"),

@@ -341,3 +341,16 @@ def test_weights_that_overflow_after_the_last_batch_are_refused(small_recipe, tm
     recipe = dataclasses.replace(small_recipe, batch_size=1400, lr=1e38, weight_decay=1e30)
     with pytest.raises(InputError, match=r"epoch 1 cannot be measured: .* not finite .*lower --lr .*keeps 0 epochs"):
         networks.train(recipe, tmp_path / "run")
+
+
+def test_resuming_forgets_what_was_validated(run_copy, small_recipe):
+    run_copy.analysis.write_text("{}")
+    networks.train(dataclasses.replace(small_recipe, epochs=7), run_copy.path, resume=True)
+    assert not run_copy.analysis.exists()
+
+
+def test_resume_wants_every_epoch(run_copy, small_recipe):
+    rows = run_copy.epochs
+    run_copy.write_epochs([rows[0], *rows[3:]])
+    with pytest.raises(InputError, match="does not list the epochs 1, 2"):
+        networks.train(small_recipe, run_copy.path, resume=True)

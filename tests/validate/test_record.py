@@ -55,3 +55,15 @@ def test_provenance_names_versions():
     found = provenance()
     assert found["versions"]["torch"].split(".")[0].isdigit()
     assert found["git"] is None or len(found["git"].split("+")[0]) == 40
+
+
+def test_an_empty_folder_becomes_a_run(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert Run.create(tmp_path / "empty", {"recipe": {}}).config == {"recipe": {}}
+
+
+def test_epochs_without_their_number_are_damaged(tmp_path):
+    run = Run.create(tmp_path / "run", {})
+    (run.path / "epochs.csv").write_text("loss\n1.0\n")
+    with pytest.raises(InputError, match="damaged"):
+        _ = run.epochs
