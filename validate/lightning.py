@@ -1,6 +1,6 @@
 """validate.lightning.CollapseCallback: neural collapse logged after every validation epoch of a Lightning Trainer.
 
-Needs lightning (`pip install ufm[loops]`); nothing else of this package imports it.
+Needs lightning (`pip install -e ".[loops]"`); nothing else of this package imports it.
 """
 
 from typing import Any
@@ -36,6 +36,7 @@ class CollapseCallback(pl.Callback):
         layer: nn.Linear = module.get_submodule(self.head)
         metric = NeuralCollapseMetric(layer.out_features, head=layer, absent=self.absent)
         self.metric = metric.to(module.device)
+        self.seen.clear()
         self.hook = watch(layer, lambda _, features: self.seen.append(features))
 
     def on_validation_batch_end(self, trainer, module, outputs, batch: Any, batch_idx: int, dataloader_idx: int = 0):

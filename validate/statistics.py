@@ -123,7 +123,6 @@ def point_statistics(point: Point, labels: torch.Tensor | None = None) -> ClassS
     labels, K = resolve_labels(point, labels), point.num_classes
     if len(labels) != len(point.H):  # a collapsed point that stands for all these samples
         counts, means = torch.bincount(labels, minlength=K), point.H.double()
-        rows = [(means, torch.arange(K, device=means.device))]
-        return ClassStatistics(counts, means, means.new_zeros(K), Deviations(rows, means, counts))
+        return ClassStatistics(counts, means, means.new_zeros(K), Deviations.none(means, counts))
     pieces = [(point.H[part], labels[part]) for part in blocks(len(labels), max(point.dim, K))]
     return batch_statistics(pieces, K, device=point.H.device)

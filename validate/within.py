@@ -61,31 +61,41 @@ class Deviations:
     weights: torch.Tensor | None = None
     classes: torch.Tensor | None = None
 
+    @classmethod
+    def none(cls, means: torch.Tensor, counts: torch.Tensor) -> "Deviations":
+        """Of a collapsed point: one row a class, its mean, which stands for as many samples as the counts say."""
+        return cls([(means, torch.arange(len(means), device=means.device))], means, counts)
+
     def restricted(self, classes: torch.Tensor) -> "Deviations":
-        return Deviations(self.batches, self.means, self.weights, classes)
+        if self.weights is not None:
+            return Deviations.none(self.means[classes], self.weights[classes])
+        return Deviations(self.batches, self.means, classes=classes)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """(features (m, d), deviations (m, d), labels (m,)) in float64, in small batches."""
-        came = 0
         for features, labels in self.batches:
             for part in blocks(len(labels), max(self.means.shape)):
                 H, y = features[part].to(self.means), labels[part].to(self.means.device).long()
-                came += len(y)
                 yield H, H - self.means[y], y
-        require(came > 0, "the second pass over the batches gave none: they must be iterable more than once")
 
     def look(self, between: "Between", classifier: Classifier | None, num_samples: int, rows: int) -> Seen:
         """One pass: exact where K <= rows; above, about `rows` random samples are compared with all centres."""
         K = len(between.coordinates)
         chance = 1.0 if rows >= K else rows / (num_samples if self.weights is None else K)
         judge = None if classifier is None else _Judge(between, classifier, chance)
-        pulled = self.means.new_zeros(K)
+        pulled, came = self.means.new_zeros(K), 0
         for H, deviations, y in self:
+            came += len(y)
             y = y if self.classes is None else torch.searchsorted(self.classes, y)
             image = deviations @ between.basis
             pulled.index_add_(0, y, (image * between.scale).square().sum(1))
             if judge is not None:
                 judge.hear(H, image, y)
+        require(
+            came == (num_samples if self.weights is None else K),
+            f"the second pass over the batches gave {came} samples and the first {num_samples}: they must be iterable "
+            "more than once and give the same samples each time",
+        )
         return Seen(pulled, torch.nan, None) if judge is None else Seen(pulled, *judge.verdict(self.weights))
 
 

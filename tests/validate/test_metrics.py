@@ -210,6 +210,15 @@ def test_an_absent_class_can_be_dropped():
         neural_collapse(without, labels[there], absent="ignore")
 
 
+def test_a_collapsed_point_can_stand_for_samples_that_lack_a_class():
+    point = random_point(ufm.Problem.balanced(4, 1, 6, lambda_w=1, lambda_h=1))
+    labels = torch.tensor([0, 0, 0, 2, 3])
+    found = dataclasses.asdict(neural_collapse(point, labels, absent="drop"))
+    kept = Point(point.W, point.H[labels], point.b)
+    expected = dataclasses.asdict(neural_collapse(kept, labels, absent="drop"))
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
 def test_nc1_is_never_negative_and_its_condition_is_told():
     """Means along two directions, one 1e-5 of the other; features spread along a third alone."""
     means = torch.tensor([[1.0, 0, 0], [-1.0, 1e-5, 0], [0, -1e-5, 0]], dtype=torch.float64)

@@ -209,7 +209,7 @@ def test_refuses_settings():
 
 def test_batches_that_are_gone_in_the_second_pass_are_refused():
     point, labels = random_point(PROBLEMS["balanced"]), PROBLEMS["balanced"].labels
-    with pytest.raises(InputError, match="iterable more than once"):
+    with pytest.raises(InputError, match="gave 0 samples and the first 12: they must be iterable more than once"):
         batch_neural_collapse(iter([(point.H, labels)]), point.W)
     with pytest.raises(InputError, match="no batch of features came"):
         batch_neural_collapse([], point.W)
