@@ -110,9 +110,9 @@ class _Judge:
         self.classifier, self.chance = classifier, chance
         self.generator = torch.Generator(device="cpu").manual_seed(0)
         self.coordinates = between.coordinates
-        square = between.basis.square().sum(0)  # the columns of the basis are orthogonal
-        self.images = self.coordinates * square
-        self.halves = (self.coordinates * self.images).sum(1) / 2
+        self.square = between.basis.square().sum(0)  # the columns of the basis are orthogonal
+        parts = blocks(*self.coordinates.shape)
+        self.halves = torch.cat([self.coordinates[part].square() @ self.square / 2 for part in parts])
         self.wrong, self.heard, self.waiting = torch.zeros_like(self.halves), torch.zeros_like(self.halves), []
 
     def hear(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
@@ -128,7 +128,7 @@ class _Judge:
         H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
         self.waiting = []
         chosen = torch.addmm(self.classifier.b, H, self.classifier.W.T).argmax(1)
-        nearest = ((image + self.images[y]) @ self.coordinates.T).sub_(self.halves).argmax(1)
+        nearest = ((image + self.coordinates[y] * self.square) @ self.coordinates.T).sub_(self.halves).argmax(1)
         self.wrong.index_add_(0, y, (chosen != nearest).to(self.wrong))
         self.heard.index_add_(0, y, torch.ones_like(y).to(self.wrong))
 

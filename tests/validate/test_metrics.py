@@ -11,6 +11,8 @@ import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import InputError, Point
 from validate import last_layer, neural_collapse, per_class
+from validate.metrics import class_statistics, collapse
+from validate.within import Scatter
 
 
 def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
@@ -217,6 +219,27 @@ def test_a_collapsed_point_can_stand_for_samples_that_lack_a_class():
     kept = Point(point.W, point.H[labels], point.b)
     expected = dataclasses.asdict(neural_collapse(kept, labels, absent="drop"))
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
+@pytest.mark.parametrize("K", [4, 9])
+def test_means_in_fewer_dimensions_than_there_are(K):
+    """Along two of five dimensions; the rounding in the others is no between-class direction. K - 1 <= d and above."""
+    problem = ufm.Problem.balanced(K, 5, 5, lambda_w=1, lambda_h=1)
+    point = random_point(problem)
+    means = point.W[:, :2] @ torch.tensor([[1.0, 2, 3, 4, 5], [5, 0, 1, 2, 1]], dtype=torch.float64)
+    deviations = point.H - problem.class_means(point).H[problem.labels]
+    flat = Point(point.W, means[problem.labels] + 0.1 * deviations, point.b)
+    found = neural_collapse(flat, problem.labels)
+    assert found.rank == 2
+    assert found.nc1 == pytest.approx(naive(flat, problem.labels)["nc1"], rel=1e-8)
+    assert found.condition < 100
+
+
+def test_rounding_below_zero_is_zero():
+    problem = PROBLEMS["balanced"]
+    statistics = class_statistics(random_point(problem), problem.labels)
+    scatter = Scatter(-1e-20 * torch.eye(problem.dim, dtype=torch.float64))
+    assert collapse(dataclasses.replace(statistics, within=scatter)).nc1 == 0
 
 
 def test_nc1_is_never_negative_and_its_condition_is_told():

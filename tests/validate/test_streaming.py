@@ -166,6 +166,8 @@ def test_merging_metrics_of_unknown_dimension():
     merged.merge_state(full)
     merged.merge_state(NeuralCollapseMetric(4))
     assert numbers(merged) == pytest.approx(numbers(full), nan_ok=True)
+    merged.merge_state(streamed(*draw(4, 5, seed=1), [], torch.arange(40)))  # what was computed is out of date
+    assert numbers(merged)["nc1"] != numbers(full)["nc1"]
 
 
 def test_absent_classes():
