@@ -53,7 +53,8 @@ class Point:
             bad = int((~torch.isfinite(tensor)).sum())
             require(bad == 0, f"{name} has {bad} entries that are not finite (NaN or infinity); a Point needs numbers")
         if self.labels is not None:
-            labels = torch.as_tensor(self.labels)
+            given = self.labels
+            labels = given if isinstance(given, torch.Tensor) else torch.as_tensor(given, device=self.H.device)
             whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
             require(
                 labels.shape == (self.H.shape[0],) and whole,
