@@ -138,7 +138,8 @@ class _Judge:
             self._decide()
         if self.chance < 1:
             heard = max(1.0, float(self.heard.sum()))
-            share = float(self.wrong.sum()) / heard
-            return Estimate(share, (share * (1 - share) / heard) ** 0.5), None
+            wrong = float(self.wrong.sum())
+            likely = (wrong + 1) / (heard + 2)  # Laplace's: none of a sample does not make none of all certain
+            return Estimate(wrong / heard, (likely * (1 - likely) / heard) ** 0.5), None
         weights = self.halves.new_ones(()) if weights is None else weights
         return float((self.wrong * weights).sum() / (self.heard * weights).sum()), self.wrong * weights
