@@ -22,7 +22,7 @@ PROBLEMS = {
     "K = 100, n = 50, d = 128": ufm.Problem.balanced(100, 50, 128, lambda_w=5e-4, lambda_h=1e-6, lambda_b=1e-3),
 }
 TARGET = 1e-8
-LIMIT = 150.0  # seconds for a peer
+LIMIT = 60.0  # seconds for a peer
 
 
 class _Enough(Exception):
