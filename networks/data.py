@@ -26,6 +26,8 @@ class DataRecipe:
     """resize images to this many pixels (shorter side, then the centre); by default they stay as they are"""
     per_class: int | None = None
     """training samples of each class, drawn by the seed; by default all"""
+    test_per_class: int | None = None
+    """test samples of each class, drawn by the seed; by default all"""
     imbalance: str | None = None
     """step:R (half of the classes have R times as many samples) or exp:R (falling geometrically to R times)"""
     label_noise: float = 0.0
@@ -34,7 +36,7 @@ class DataRecipe:
     """deal the training labels out at random (class counts stay)"""
 
     def __post_init__(self):
-        for name in ("image_size", "per_class"):
+        for name in ("image_size", "per_class", "test_per_class"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be >= 1, got {value}")
         require(0 <= self.label_noise <= 1, f"label_noise must lie in [0, 1], got {self.label_noise}")
@@ -72,8 +74,8 @@ class Images:
 def load(recipe: DataRecipe | str, seed: int = 0, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> Images:
     """The images that a recipe asks for (or the whole data set of that name); track wraps slow reading.
 
-    The seed decides which samples are kept and which labels change, whatever else it decides elsewhere. The test set
-    is never touched. InputError for an unknown name (listing what there is) and for what cannot be had.
+    The seed decides which samples are kept and which labels change, whatever else it decides elsewhere. Test labels
+    are never touched. InputError for an unknown name (listing what there is) and for what cannot be had.
     """
     recipe = DataRecipe(recipe) if isinstance(recipe, str) else recipe
     if recipe.data not in DATASETS:
@@ -81,11 +83,12 @@ def load(recipe: DataRecipe | str, seed: int = 0, track: Callable[[Iterable[int]
     place = Place(Path(recipe.data_dir).expanduser(), recipe.image_size, seed, track)
     source = DATASETS[recipe.data](place)
     kept = _kept(recipe, source, seed)
-    train, test = source.train_images[kept], source.test_images
+    asked = _asked(recipe, source, seed)
+    train, test = source.train_images[kept], source.test_images[asked]
     if recipe.image_size is not None:
         train, test = resized(train, recipe.image_size), resized(test, recipe.image_size)
     labels = _relabelled(recipe, source.train_labels[kept], source.num_classes, seed)
-    return Images(train, labels, test, source.test_labels, source.num_classes, *channel_statistics(train))
+    return Images(train, labels, test, source.test_labels[asked], source.num_classes, *channel_statistics(train))
 
 
 def _kept(recipe: DataRecipe, source: Labelled, seed: int) -> torch.Tensor | slice:
@@ -95,6 +98,14 @@ def _kept(recipe: DataRecipe, source: Labelled, seed: int) -> torch.Tensor | sli
     smallest = int(torch.bincount(source.train_labels, minlength=source.num_classes).min())
     sizes = class_sizes(recipe.imbalance, recipe.per_class or smallest, source.num_classes)
     return subset(source.train_labels, sizes, random_stream(seed, "subset"))
+
+
+def _asked(recipe: DataRecipe, source: Labelled, seed: int) -> torch.Tensor | slice:
+    """Which test samples."""
+    if recipe.test_per_class is None:
+        return slice(None)
+    sizes = class_sizes(None, recipe.test_per_class, source.num_classes)
+    return subset(source.test_labels, sizes, random_stream(seed, "test subset"), "test")
 
 
 def _relabelled(recipe: DataRecipe, labels: torch.Tensor, num_classes: int, seed: int) -> torch.Tensor:

@@ -10,18 +10,21 @@ import torch
 from ufm import InputError
 from ufm.errors import require
 
-from .folders import image_folder
+from .folders import ImageFiles, image_folder
 
 Track = Callable[[Iterable[int]], Iterable[int]]
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """images uint8 (N, channels, height, width), labels int64 (N,), of classes 0 .. K-1; train and test."""
+    """images uint8 (N, channels, height, width), labels int64 (N,), of classes 0 .. K-1; train and test.
 
-    train_images: torch.Tensor
+    Images that are files are decoded when they are indexed: those that a recipe leaves out are never read.
+    """
+
+    train_images: torch.Tensor | ImageFiles
     train_labels: torch.Tensor
-    test_images: torch.Tensor
+    test_images: torch.Tensor | ImageFiles
     test_labels: torch.Tensor
     num_classes: int
 

@@ -1,4 +1,4 @@
-"""A folder of images, a folder a class, decoded into one tensor."""
+"""A folder of images, a folder a class, decoded as it is asked for."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,10 +11,53 @@ from ufm import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Folder:
-    """images uint8 (N, 3, S, S) or (N, 3, height, width); labels int64 (N,); the names of the classes, sorted."""
+class ImageFiles:
+    """Images on disk in place of a tensor: indexing decodes them, uint8 (M, 3, S, S) or (M, 3, height, width).
 
-    images: torch.Tensor
+    With image_size S every image has its shorter side resized to S (bilinear, antialiased) and its centre
+    S x S cut out; without it all that are asked for must be of one size. InputError when one cannot be decoded,
+    or sizes differ. track wraps the numbers of the images that are read.
+    """
+
+    files: list[str]
+    load: Callable[[str], "Image"]  # noqa: F821 (of PIL)
+    image_size: int | None = None
+    track: Callable[[Iterable[int]], Iterable[int]] = iter
+
+    def __getitem__(self, which: torch.Tensor | slice) -> torch.Tensor:
+        chosen = torch.arange(len(self.files))[which].tolist()
+        images = None
+        for place in self.track(range(len(chosen))):
+            file = self.files[chosen[place]]
+            image = self._decode(file)
+            if images is None:
+                images = torch.empty(len(chosen), *image.shape, dtype=torch.uint8)
+            if image.shape != images.shape[1:]:
+                sizes = [f"{shape[1]} x {shape[2]}" for shape in (image.shape, images.shape[1:])]
+                raise InputError(
+                    f"{file} is {sizes[0]}, images before it are {sizes[1]}; bring all to one size: --image-size"
+                )
+            images[place] = image
+        return images
+
+    def _decode(self, file: str) -> torch.Tensor:
+        """One image, uint8 (3, height, width)."""
+        from torchvision.transforms import functional
+
+        try:
+            image = self.load(file)
+        except OSError as error:
+            raise InputError(f"{file} cannot be read as an image ({error}); mend or remove it") from error
+        if self.image_size is not None and image.size != (self.image_size, self.image_size):
+            image = functional.center_crop(functional.resize(image, self.image_size), self.image_size)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """images; labels int64 (N,); the names of the classes, sorted."""
+
+    images: ImageFiles
     labels: torch.Tensor
     classes: list[str]
 
@@ -22,12 +65,7 @@ class Folder:
 def image_folder(
     path: Path, image_size: int | None = None, track: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> Folder:
-    """Read PATH/CLASS/FILE for every image format that torchvision knows; track wraps the files' numbers.
-
-    With image_size S every image has its shorter side resized to S (bilinear, antialiased) and its centre
-    S x S cut out; without it all must be of one size. InputError when there are none, one cannot be
-    decoded, or sizes differ.
-    """
+    """List PATH/CLASS/FILE for every image format that torchvision knows; InputError when there are none."""
     from torchvision.datasets import ImageFolder
 
     try:
@@ -37,29 +75,5 @@ def image_folder(
         raise InputError(
             f"no images in {path} ({reason}); --data folder takes DATA_DIR/train/CLASS/FILE and the same below test"
         ) from error
-    images = None
-    for i in track(range(len(found.samples))):
-        file, _ = found.samples[i]
-        image = _decode(found, file, image_size)
-        if images is None:
-            images = torch.empty(len(found.samples), *image.shape, dtype=torch.uint8)
-        if image.shape != images.shape[1:]:
-            sizes = [f"{shape[1]} x {shape[2]}" for shape in (image.shape, images.shape[1:])]
-            raise InputError(
-                f"{file} is {sizes[0]}, images before it are {sizes[1]}; bring all to one size: --image-size"
-            )
-        images[i] = image
+    images = ImageFiles([file for file, _ in found.samples], found.loader, image_size, track)
     return Folder(images, torch.tensor(found.targets), found.classes)
-
-
-def _decode(found, file: str, image_size: int | None) -> torch.Tensor:
-    """One image, uint8 (3, height, width)."""
-    from torchvision.transforms import functional
-
-    try:
-        image = found.loader(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read as an image ({error}); mend or remove it") from error
-    if image_size is not None and image.size != (image_size, image_size):
-        image = functional.center_crop(functional.resize(image, image_size), image_size)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)

@@ -53,11 +53,13 @@ def class_sizes(profile: str | None, largest: int, num_classes: int) -> list[int
     return sizes
 
 
-def subset(labels: torch.Tensor, sizes: list[int], generator: torch.Generator) -> torch.Tensor:
+def subset(
+    labels: torch.Tensor, sizes: list[int], generator: torch.Generator, part: str = "training"
+) -> torch.Tensor:
     """Indices (sum of sizes,), in order, of sizes[k] samples of class k drawn without replacement."""
     available = torch.bincount(labels, minlength=len(sizes)).tolist()
     for k, (wanted, there) in enumerate(zip(sizes, available, strict=True)):
-        require(wanted <= there, f"{wanted} training samples of class {k} asked, there are {there}; lower per_class")
+        require(wanted <= there, f"{wanted} {part} samples of class {k} asked, there are {there}; ask for fewer")
     order = torch.randperm(len(labels), generator=generator)
     kept = [order[labels[order] == k][:size] for k, size in enumerate(sizes)]
     return torch.cat(kept).sort().values

@@ -162,6 +162,18 @@ def test_a_folder_of_images(tmp_path):
     assert seen == [*range(6)] * 2
 
 
+def test_files_that_are_not_asked_for_are_not_read(tmp_path):
+    recipe = dataclasses.replace(write_folder(tmp_path), per_class=1, test_per_class=2)
+    whole = networks.load(dataclasses.replace(recipe, per_class=None, test_per_class=None))
+    seen = []
+    images = networks.load(recipe, track=lambda items: seen.append(len(items)) or items)
+    assert seen == [2, 4]
+    assert images.train_labels.tolist() == [0, 1]
+    assert images.test_labels.tolist() == [0, 0, 1, 1]
+    for part in (images.train_images, images.test_images):
+        assert all((image == whole.train_images).flatten(1).all(1).any() for image in part)
+
+
 def test_images_of_different_sizes_need_one_size(tmp_path):
     from PIL import Image
 
@@ -181,6 +193,7 @@ def test_folders_that_hold_no_data_set_are_refused(tmp_path):
     (tmp_path / "test" / "dog").rename(tmp_path / "test" / "fish")
     with pytest.raises(InputError, match="hold different classes"):
         networks.load(recipe)
+    (tmp_path / "test" / "fish").rename(tmp_path / "test" / "dog")
     (tmp_path / "train" / "cat" / "0.png").write_text("not an image")
     with pytest.raises(InputError, match=r"0\.png cannot be read as an image"):
         networks.load(recipe)

@@ -84,7 +84,7 @@ def test_random_labels_by_recipe():
         ({"image_size": 0}, "image_size must be >= 1, got 0"),
         ({"label_noise": 1.5}, r"label_noise must lie in \[0, 1\], got 1.5"),
         ({"label_noise": 0.5, "random_labels": True}, "give one of them"),
-        ({"per_class": 141}, "141 training samples of class 0 asked, there are 140; lower per_class"),
+        ({"per_class": 141}, "141 training samples of class 0 asked, there are 140; ask for fewer"),
         ({"imbalance": "exp:0.001"}, "leaves a class with none"),
     ],
 )
