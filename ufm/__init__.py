@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import losses
-from .atlas import Atlas, CriticalPoint, critical_points, explore
+from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_points
 from .certificates import Certificate, certify, lower_bound
 from .closed_form import global_minimizer
 from .errors import InputError, NoClosedForm
@@ -37,6 +37,7 @@ __all__ = [
     "losses",
     "lower_bound",
     "minimize",
+    "partition_points",
     "prove",
     "spectrum",
     "verify",

@@ -157,6 +157,22 @@ def explore(
             return _bound(search, sums, connect)
 
 
+def partition_points(problem: Problem, seed: int = 0, *, blocks: int = 4, starts: int = 20) -> list[CriticalPoint]:
+    """Critical points with few different classes, by level: a look into an atlas too large to be made (K <= 12).
+
+    For every partition of the classes into m <= blocks blocks, `starts` random starts among the points of rank m - 1
+    (or d, if that is less) whose classes are equal within the blocks. What is found is critical for the whole problem,
+    by the principle of symmetric criticality; nothing is claimed of what is not found. InputError for settings out
+    of range.
+    """
+    require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
+    for name, value, least in (("blocks", blocks, 1), ("starts", starts, 1), ("seed", seed, 0)):
+        require(value >= least, f"{name} must be >= {least}, got {value}")
+    search = Exploration(problem, seed)
+    search.coarse_partitions(blocks, starts)
+    return list(_bound(search, [], False).points)
+
+
 def _bound(search: Exploration, sums: list[EulerSum], connect: bool) -> Atlas:
     """The atlas of a finished exploration, its points sorted by level."""
     entries = search.catalogue.entries

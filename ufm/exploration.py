@@ -93,15 +93,29 @@ class Exploration:
         """Once: every kind of partition with fewer blocks than classes, coarse ones first, at every rank."""
         if "partitions" in self.rounds:
             return
-        K, tasks = self.problem.num_classes, []
-        for blocks in sorted(partitions(self.problem.class_counts), key=len):
+        tasks = []
+        for blocks in self._partitions():
             for rank in self.ranks:
-                if rank < len(blocks) < K:
-                    name = "partition " + "+".join(map(str, sorted(map(len, blocks), reverse=True)))
-                    basis = partition_basis(Family(self.problem, rank), blocks)
-                    tasks.append(Round(self.problem, rank, 60, (self.seed, len(tasks)), name, basis, passes=3))
+                if rank < len(blocks) < self.problem.num_classes:
+                    tasks.append(self._round_among(blocks, rank, 60, len(tasks), passes=3))
         self._work(tasks, "partitions of the classes", self._take)
         self._next_seed("partitions")
+
+    def coarse_partitions(self, most: int, starts: int) -> None:
+        """Every kind of partition into 2 to `most` blocks, at the rank that its blocks have in general position."""
+        wanted = [blocks for blocks in self._partitions() if 1 < len(blocks) <= most]
+        ranks = [min(len(blocks) - 1, self.problem.dim) for blocks in wanted]
+        tasks = [self._round_among(*pair, starts, i) for i, pair in enumerate(zip(wanted, ranks, strict=True))]
+        self._work(tasks, "partitions of the classes", self._take)
+
+    def _partitions(self) -> list[tuple[tuple[int, ...], ...]]:
+        return sorted(partitions(self.problem.class_counts), key=len)
+
+    def _round_among(self, blocks, rank: int, starts: int, number: int, passes: int = 1) -> Round:
+        """A round among the points of that rank whose classes are equal within the blocks."""
+        name = "partition " + "+".join(map(str, sorted(map(len, blocks), reverse=True)))
+        basis = partition_basis(Family(self.problem, rank), blocks)
+        return Round(self.problem, rank, starts, (self.seed, number), name, basis, passes=passes)
 
     def at_random(self, until_quiet: int) -> None:
         """Rounds of random starts at every rank where fewer than `until_quiet` in a row found nothing new.

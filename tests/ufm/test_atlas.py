@@ -16,7 +16,7 @@ import torch
 from tests.cases import autograd_gradient, autograd_hessian, naive_objective
 from tests.ufm.atlases import ATLASES, DECAY, atlas, catalogue, images, invariants, naive_gradient, naive_value
 from ufm import InputError, Problem
-from ufm.atlas import critical_points, explore
+from ufm.atlas import critical_points, explore, partition_points
 from ufm.family import Family
 from ufm.symmetry import same_point
 
@@ -48,6 +48,25 @@ def test_three_classes_have_the_four_levels_of_the_theory():
     assert [p.shape for p in found.points] == ["1+1+1", "1+1+1", "2+1", "3"]
     assert found.minimizers == {0}
     assert len(critical_points(SMALL, until_quiet=50)) == 4
+
+
+@pytest.mark.parametrize("name", ["K = 3", "K = 4", "in pairs"])
+def test_points_with_few_different_classes_are_points_of_the_atlas(name):
+    found, whole = partition_points(ATLASES[name], blocks=3), atlas(name)
+    assert all(sum(same(point, other, whole.problem) for other in whole.points) == 1 for point in found)
+    coarse = {other.shape for other in whole.points if len(other.partition) <= 2}
+    assert coarse <= {point.shape for point in found}
+    assert [point.level for point in found] == sorted(point.level for point in found)
+
+
+def test_points_with_few_different_classes_among_ten_are_strict_saddles():
+    problem = Problem.balanced(10, 2, 9, **DECAY)
+    found = partition_points(problem, blocks=2)
+    assert [point.shape for point in found] == ["5+5", "6+4", "7+3", "8+2", "9+1", "10"]
+    assert {point.certificate.verdict for point in found} == {"strict saddle"}
+    assert all(autograd_gradient(problem, point.point).norm() < 1e-10 for point in found)
+    with pytest.raises(InputError, match="blocks must be >= 1, got 0"):
+        partition_points(problem, blocks=0)
 
 
 @pytest.mark.parametrize(
