@@ -21,6 +21,7 @@ COMMANDS = {
     "map": "map where local minimisers that are not global exist, over K, d and lambda; resumable",
     "train": "train a network, with every metric every epoch; resumable",
     "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
+    "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",
     "figures": "draw every figure of a run",
     "report": "one self-contained HTML page about a run",
 }

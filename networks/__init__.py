@@ -8,7 +8,7 @@ from .models import Classifier, ModelRecipe, build_model, model_names
 from .presets import PRESETS, preset
 from .recipe import Recipe, recipe_of
 from .revalidate import remeasure
-from .train import measure, train
+from .train import Diverged, measure, train
 
 __all__ = [
     "DATASETS",
@@ -16,6 +16,7 @@ __all__ = [
     "PRESETS",
     "Classifier",
     "DataRecipe",
+    "Diverged",
     "Images",
     "ModelRecipe",
     "Recipe",

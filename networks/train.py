@@ -34,6 +34,10 @@ from .statistics import refresh_statistics
 EVALUATION_BATCH = 2048
 
 
+class Diverged(InputError):
+    """The numbers of a training stopped being finite; the run keeps its last good checkpoint."""
+
+
 def train(
     recipe: Recipe,
     path: Path | str,
@@ -47,8 +51,8 @@ def train(
     track wraps the sequence of epochs, to show progress. resume goes on after the last epoch on disk, to
     the same numbers as an uninterrupted run (all random numbers depend on seed and epoch alone). Under
     torchrun every process calls it and process 0 alone writes; see `networks.distributed`.
-    Raises InputError for a bad recipe, an existing run without force or resume, or numbers that stop
-    being finite (the run keeps its last good checkpoint).
+    Raises InputError for a bad recipe or an existing run without force or resume, and Diverged, which is one,
+    for numbers that stop being finite (the run keeps its last good checkpoint).
     """
     if recipe.tensorboard:
         require_tensorboard()
@@ -76,7 +80,7 @@ def train(
                 group["lr"] = rate
             loss = _one_epoch(objective, optimizer, images, ranks, epoch)
             if not math.isfinite(loss):
-                raise InputError(f"the loss became {loss} in epoch {epoch}; {_mend(epoch)}")
+                raise Diverged(f"the loss became {loss} in epoch {epoch}; {_mend(epoch)}")
             try:
                 point, row = measure(model, images, ranks)
             except InputError as error:

@@ -37,7 +37,7 @@ def test_readme_network_names_exist():
         assert hasattr({"networks": networks, "validate": validate, "ufm": ufm}[module], name)
 
 
-@pytest.mark.parametrize("folder", ["ufm", "validate", "networks", "figures", "cli"])
+@pytest.mark.parametrize("folder", ["ufm", "validate", "networks", "figures", "experiments", "cli"])
 def test_nothing_is_pickled(folder):
     for file in (HOUSE / folder).glob("*.py"):
         assert not re.search(r"torch\.(save|load)\(|import pickle|np\.save", file.read_text()), file

@@ -1,17 +1,27 @@
 """What made a result: versions of the code and of what it stands on."""
 
+import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 PACKAGES = ("ufm", "torch", "numpy", "scipy")
 
 
 def provenance() -> dict[str, Any]:
-    """{"versions": {package: version}, "git": revision or None}, as plain data for JSON."""
-    return {"versions": {"python": platform.python_version()} | _versions(), "git": _git_revision()}
+    """{"versions": {package: version}, "git": revision or None, "machine": its kind}, as plain data for JSON."""
+    versions = {"python": platform.python_version()} | _versions()
+    return {"versions": versions, "git": _git_revision(), "machine": _machine()}
+
+
+def _machine() -> dict[str, Any]:
+    """What computes here, without names: the processor's architecture, how many there are, torch's threads, the GPU."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"processor": platform.machine(), "cpus": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,7 @@
+"""The experimental claims of Zhu et al. (NeurIPS 2021) as a grid of runs, their verdicts, and the record of both."""
+
+from .claims import CLAIMS
+from .driver import reproduce
+from .grid import CELLS, SCALES, Scale
+
+__all__ = ["CELLS", "CLAIMS", "SCALES", "Scale", "reproduce"]

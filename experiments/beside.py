@@ -1,0 +1,101 @@
+"""The theory beside the runs: the prediction of each last layer, and the theorems on the networks' own problem."""
+
+from dataclasses import asdict
+from typing import Any
+
+import ufm
+from ufm import InputError, Problem
+from validate import Comparison, compare_run, locate
+
+from .finding import Finding, Runs
+
+NEAR = 0.1  # relative deviation of margin and norms from the prediction up to which a run is said to meet it
+MEASURED = ("mean_margin", "norm_w", "norm_h")
+ROUNDING = 1e-9  # a prediction below it is zero
+PER_CLASS = 2  # samples of a class in the problem that the theorems are checked on
+BLOCKS = 4  # most different classes of the critical points that are listed
+
+Table = list[dict[str, Any]]
+
+
+def predictions(runs: Runs) -> Finding:
+    """Margin and norms of every comparable run that fits lie within 10% of the prediction, and f is above its bound."""
+    table: Table = []
+    for name, run in runs.items():
+        table += _compared(name, run)
+    compared = [row for row in table if row["quantity"] in MEASURED and runs[row["cell"]].fitted]
+    worst = {
+        name: max((row["deviation"] for row in compared if row["quantity"] == name), default=None) for name in MEASURED
+    }
+    gaps = [row["network"] for row in table if row["quantity"] == "gap"]
+    covered = len({row["cell"] for row in compared})
+    if not covered:
+        return Finding(False, "no run that fits can be compared", {"theory": table})
+    said = f"{covered} of {len(runs)} runs fit and can be compared; furthest from the prediction: "
+    said += ", ".join(f"{name} {value:.1%}" for name, value in worst.items())
+    near = {row["cell"] for row in compared} - {row["cell"] for row in compared if row["deviation"] > NEAR}
+    said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
+    return Finding(len(near) == covered and min(gaps) >= 0, said, {"theory": table})
+
+
+def _compared(name: str, run) -> Table:
+    """The rows of one run: quantity, theory, network, relative deviation; one row saying why where there is none."""
+    try:
+        comparison = compare_run(run.run)
+    except InputError as reason:
+        return [{"cell": name, "quantity": "not covered", "note": str(reason)}]
+    rows = [
+        {"cell": name, "quantity": row.name, "theory": row.theory, "network": row.network} for row in comparison.rows
+    ]
+    for row in rows:
+        row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > ROUNDING else None
+    place, decay = locate(comparison), comparison.problem.lambda_h
+    rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.kind})
+    return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
+
+
+def theorems(runs: Runs) -> Finding:
+    """The theorems that apply hold at the networks' K, d and decays; all other listed points are strict saddles."""
+    verdicts, levels, said = [], [], []
+    for name, run in runs.items():
+        comparison = compare_run(run.run)
+        problem = equivalent(comparison)
+        verdicts += [{"cell": name, **asdict(verdict)} for verdict in ufm.verify(problem, starts=2)]
+        found = _levels(problem)
+        levels += [{"cell": name, **row} for row in found]
+        said.append(f"{name}: {_placed(comparison, found)}")
+    counts = {status: sum(v["status"] == status for v in verdicts) for status in ("holds", "fails", "not covered")}
+    others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
+    said += [", ".join(f"{count} verdicts {status}" for status, count in counts.items())]
+    holds = counts["holds"] > 0 and not counts["fails"] and others == {"strict saddle"}
+    return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels})
+
+
+def equivalent(comparison: Comparison) -> Problem:
+    """The balanced problem with few samples whose collapsed points have the levels of the network's own.
+
+    f at collapsed points depends on n and lambda_h through n lambda_h alone (H~ = sqrt(n) H has decay lambda_h, and the
+    logits W H~/sqrt(n)); unequal classes are taken at their mean size.
+    """
+    p = comparison.problem
+    decays = {"lambda_w": p.lambda_w, "lambda_h": p.lambda_h * p.num_samples / (p.num_classes * PER_CLASS)}
+    return Problem.balanced(p.num_classes, PER_CLASS, p.dim, **decays, lambda_b=p.lambda_b, bias=p.bias)
+
+
+def _levels(problem: Problem) -> Table:
+    """The minimiser, and the critical points with few different classes, from low to high."""
+    best = ufm.global_minimizer(problem)
+    known = ufm.certify(problem, best)
+    rows = [{"point": "minimiser", "level": known.value, "rank": problem.num_classes - 1, "index": known.index}]
+    rows[0] |= {"copies": 1, "verdict": known.verdict}
+    for point in ufm.partition_points(problem, blocks=BLOCKS):
+        row = {"point": point.shape, "level": point.level, "rank": point.rank, "index": point.index}
+        rows.append(row | {"copies": point.copies, "verdict": point.certificate.verdict})
+    return rows
+
+
+def _placed(comparison: Comparison, levels: Table) -> str:
+    value, best = comparison.certificate.value, levels[0]["level"]
+    saddle = min(row["level"] for row in levels[1:])
+    above = f"f = {value:.6g}, {value / best - 1:.2%} above the minimum {best:.6g}"
+    return f"{above}; the lowest listed saddle is at {saddle:.4g}"

@@ -1,0 +1,18 @@
+"""What a claim's judge is given, and what it gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .trained import Trained
+
+Runs = Mapping[str, Trained]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a claim held in the runs, what was seen, and by name tables of rows that go into the record."""
+
+    holds: bool
+    said: str
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)

@@ -1,0 +1,32 @@
+"""What the paper's networks take with a learned head and with a fixed frame of d = K: parameters and memory."""
+
+from typing import Any
+
+import torch
+
+from networks import build_model, training_memory
+
+SHAPE = (3, 32, 32)
+BATCH = 128
+HEADS = ({"head": "linear"}, {"head": "etf", "feature_dim": 10})
+
+
+def footprints() -> list[dict[str, Any]]:
+    """A row a network at its full size, whatever the scale of the runs: for 10 classes and batches of 128.
+
+    The memory is the peak that was measured where there is a GPU, and counted elsewhere (`networks.training_memory`).
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows = []
+    for name in ("resnet18", "resnet50"):
+        learned = None
+        for settings in HEADS:
+            model = build_model(name, 10, image_shape=SHAPE, **settings).to(device)
+            row = {"model": name, "head": settings["head"], "d": model.head.in_features, "batch": BATCH}
+            row |= {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
+            row |= {"memory_bytes": training_memory(model, torch.zeros(BATCH, *SHAPE, device=device))}
+            row |= {"memory": "measured" if device.type == "cuda" else "counted"}
+            learned = learned or row
+            fewer = {f"fewer_{key}": 1 - row[key] / learned[key] for key in ("parameters", "memory_bytes")}
+            rows.append(row | fewer)
+    return rows

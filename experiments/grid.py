@@ -1,0 +1,119 @@
+"""The grid: every training run of the paper's experiments as a cell, and the scales at which it can be run.
+
+A cell is a preset and the settings that differ from it. A scale is a list of (condition, settings): the settings stand
+in for the preset's in every cell that has all of the condition's, later ones over earlier ones. What a cell says itself
+always stands.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from networks import Recipe, preset
+from ufm.errors import require
+
+Settings = dict[str, Any]
+SETS = {"mnist": "mnist32", "cifar10": "cifar10"}
+OPTIMIZERS = ("sgd", "adam", "lbfgs")
+MLP_WIDTHS = (4, 16, 64, 256, 1024)
+RESNET_WIDTHS = (1, 2, 4, 8, 32)
+
+
+def _optimizers() -> dict[str, Settings]:
+    """ResNet18 on both sets by each optimiser, by the recipes of the paper's code."""
+    return {
+        f"{name}-{optimizer}": {"data": data, "model": "resnet18", "preset": f"paper-{optimizer}"}
+        for name, data in SETS.items()
+        for optimizer in OPTIMIZERS
+    }
+
+
+def _frames() -> dict[str, Settings]:
+    """A learned head and a fixed frame, with the model's own d and with d = K.
+
+    Crop and flip suit CIFAR-10 alone: MNIST has the recipe of the cell "mnist-sgd", which is its learned head.
+    """
+    models = (("mnist", "resnet18", "paper-sgd"), ("cifar10", "resnet18", "sota"), ("cifar10", "resnet50", "sota"))
+    heads = {"learned": {}, "learned-d10": {"feature_dim": 10}, "etf": {"head": "etf"}}
+    heads |= {"etf-d10": {"head": "etf", "feature_dim": 10}}
+    return {
+        f"{name}-{model}-{head}": {"data": SETS[name], "model": model, "preset": recipe, **settings}
+        for name, model, recipe in models
+        for head, settings in heads.items()
+        if (name, head) != ("mnist", "learned")
+    }
+
+
+def _random_labels() -> dict[str, Settings]:
+    """CIFAR-10 with its labels dealt out at random, over the widths of a perceptron and of a ResNet18."""
+    base = {"data": SETS["cifar10"], "random_labels": True, "preset": "paper-sgd"}
+    mlp = {"model": "mlp", "depth": 3}
+    wide = {f"random-mlp-{k}": {**base, **mlp, "width": k, "feature_dim": k} for k in MLP_WIDTHS}
+    resnet = {"model": "resnet18", "stem": "cifar"}
+    return wide | {f"random-resnet18-{k}": {**base, **resnet, "width": k} for k in RESNET_WIDTHS}
+
+
+def _feature_decay() -> dict[str, Settings]:
+    """The penalty of the unconstrained feature model itself, on the features and the last layer alone."""
+    return {
+        f"{name}-feature-decay": {"data": data, "model": "resnet18", "preset": "paper-sgd", "feature_decay": 1e-4}
+        for name, data in SETS.items()
+    }
+
+
+CELLS: dict[str, Settings] = _optimizers() | _frames() | _random_labels() | _feature_decay()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """rules: (condition, settings) pairs over the cells, in order; about: what it is, in words."""
+
+    name: str
+    about: str
+    rules: tuple[tuple[Settings, Settings], ...]
+
+    def recipe(self, cell: Settings) -> Recipe:
+        """The recipe of a cell at this scale."""
+        rules = [changes for condition, changes in self.rules if condition.items() <= cell.items()]
+        settings = {name: value for changes in (*rules, cell) for name, value in changes.items()}
+        return dataclasses.replace(preset(settings.pop("preset")), **settings)
+
+
+# Of a run only the last checkpoint is kept: one of a ResNet50 has 94 MB.
+FULL = Scale(
+    "full",
+    "all images, 200 epochs, the paper's networks",
+    (
+        ({}, {"keep": 10_000, "amp": True, "channels_last": True}),
+        ({"preset": "paper-lbfgs"}, {"amp": False}),
+    ),
+)
+# Collapse takes about 1/(lr * weight decay) steps; runs this short need a stronger decay to get there. Random labels
+# keep the paper's: they are harder to fit.
+SMALL = Scale(
+    "small",
+    "100 training and 100 test images a class, narrower networks, fewer epochs and ten times the weight decay "
+    "(random labels: the paper's): minutes a run on one CPU core",
+    (
+        ({}, {"per_class": 100, "test_per_class": 100, "batch_size": 64, "keep": 10_000}),
+        ({}, {"epochs": 80, "patience": 60, "weight_decay": 5e-3}),
+        ({"model": "resnet18"}, {"width": 32}),
+        ({"model": "resnet50"}, {"width": 16}),
+        ({"preset": "paper-lbfgs"}, {"epochs": 15, "batch_size": 2048}),
+        ({"preset": "sota"}, {"epochs": 100}),
+        ({"preset": "sota", "model": "resnet18"}, {"stem": "cifar", "width": 8}),
+        ({"preset": "sota", "model": "resnet50"}, {"stem": "imagenet"}),
+        ({"random_labels": True}, {"epochs": 120, "patience": 90, "weight_decay": 5e-4}),
+    ),
+)
+SCALES = {scale.name: scale for scale in (FULL, SMALL)}
+
+
+def with_images(recipe: Recipe, data_dir: Path | str, cifar_folder: Path | None) -> Recipe:
+    """The recipe with its images' place: data_dir as torchvision has it, or CIFAR-10 as a folder of image files."""
+    if cifar_folder is None or recipe.data != SETS["cifar10"]:
+        return dataclasses.replace(recipe, data_dir=str(data_dir))
+    there = (cifar_folder / "train").is_dir() and (cifar_folder / "test").is_dir()
+    require(there, f"{cifar_folder} has no train/CLASS/FILE and test/CLASS/FILE; name the folder that has both")
+    return dataclasses.replace(recipe, data="folder", data_dir=str(cifar_folder))

@@ -1,0 +1,121 @@
+"""The record: what a scale's runs and claims gave, small enough for version control, and the page that states it."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from networks import PRESETS, Recipe, preset
+from ufm.files import read_json, write_json, write_text
+from validate.provenance import provenance
+
+from .claims import CLAIMS, Claim
+from .finding import Finding
+from .grid import CELLS, SCALES, Scale
+from .trained import Trained
+
+PAGE = Path(__file__).with_name("page.md")
+ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say nothing of the experiment
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a claim: "holds", "fails" or "not covered"."""
+
+    claim: Claim
+    status: str
+    finding: Finding
+
+    def plain(self) -> dict[str, Any]:
+        """The outcome as plain data for JSON, without its tables."""
+        claim = self.claim
+        asked = {"statement": claim.statement, "source": claim.source, "criterion": claim.criterion}
+        asked |= {"cells": list(claim.cells), "figures": sorted(claim.figures)}
+        return asked | {"status": self.status, "said": self.finding.said}
+
+
+def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]) -> None:
+    """Write results/SCALE (claims.json, tables, each finished cell's epochs and recipe) and results/README.md.
+
+    What the record has on other claims, cells and scales stays.
+    """
+    folder = results / scale.name
+    for cell, trained in found.items():
+        _write_cell(folder / "cells" / cell, trained)
+    for name, outcome in outcomes.items():
+        for table, rows in outcome.finding.tables.items():
+            write_table(folder / f"{name}-{table}.csv", rows)
+    write_claims(folder, scale, outcomes)
+    write_page(results)
+
+
+def _write_cell(folder: Path, trained: Trained) -> None:
+    """epochs.csv as it is; config.json without the places of this machine; what the page says of the cell."""
+    config = trained.run.config
+    recipe = {name: value for name, value in config["recipe"].items() if name not in ELSEWHERE}
+    write_text(folder / "epochs.csv", (trained.run.path / "epochs.csv").read_text(encoding="utf-8"))
+    command = command_line(trained.name, trained.recipe)
+    write_json(folder / "config.json", config | {"recipe": recipe, "command": command, "summary": trained.row()})
+
+
+def command_line(cell: str, recipe: Recipe) -> str:
+    """`ufm train` with the flags that make the cell's recipe."""
+    name = CELLS[cell]["preset"]
+    given, started = dataclasses.asdict(recipe), dataclasses.asdict(preset(name))
+    words = ["ufm train", "--name", cell, "--preset", name, "--data-dir", "DATA_DIR"]
+    for setting, value in given.items():
+        if setting in ELSEWHERE or value == started[setting]:
+            continue
+        words.append(f"--{setting.replace('_', '-')}")
+        words += [] if value is True else [str(value)]
+    return " ".join(words)
+
+
+def write_claims(folder: Path, scale: Scale, outcomes: Mapping[str, Outcome]) -> None:
+    """claims.json: every claim's newest outcome at this scale, and what made it."""
+    file = folder / "claims.json"
+    recorded = read_json(file)["claims"] if file.is_file() else {}
+    for name, outcome in outcomes.items():
+        made_by = {"command": f"ufm reproduce --scale {scale.name} --only {name}", **provenance()}
+        recorded[name] = outcome.plain() | {"made_by": made_by}
+    write_json(file, {"scale": scale.name, "about": scale.about, "claims": recorded})
+
+
+def write_table(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as CSV, under the union of their keys in order of appearance."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(file, text.getvalue())
+
+
+def write_page(results: Path) -> None:
+    """README.md: claim by claim what was run at each scale, and what came out."""
+    scales = {}
+    for name in SCALES:
+        file = results / name / "claims.json"
+        if file.is_file():
+            scales[name] = read_json(file) | {"cells": _cells(results / name)}
+    others = sorted(page.parent.name for page in results.glob("*/README.md"))
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"number": _number, "percent": lambda value: f"{value:.2%}"}
+    template = environment.from_string(PAGE.read_text(encoding="utf-8"))
+    page = template.render(claims=CLAIMS, scales=scales, all_scales=SCALES, others=others, presets=PRESETS)
+    write_text(results / "README.md", page.rstrip() + "\n")
+
+
+def _cells(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the record has on each cell, by name."""
+    files = {name: folder / "cells" / name / "config.json" for name in CELLS}
+    return {name: read_json(file) for name, file in files.items() if file.is_file()}
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
