@@ -1,4 +1,4 @@
-"""ufm figures: draw every figure of a run."""
+"""ufm figures: draw every figure of a run, or of several compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,38 @@ from .options import JsonFile, write_result
 
 @dataclass(frozen=True)
 class Command:
-    """Draw every figure of a run into RUN/figures, as SVG, PNG and CSV."""
+    """Draw every figure of a run, or of several compared, as SVG, PDF, PNG and CSV.
 
-    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """a run directory"""
+    Legends name the settings in which the runs differ. What the runs have nothing to show in is not drawn, and said.
+    """
+
+    targets: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="")
+    ]
+    """run directories"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """the folder of the figures (default: RUN/figures, for several runs compared/ beside the first)"""
     json: JsonFile = None
 
     def run(self) -> int:
-        from figures.runs import draw
+        from figures import compare, runs
+        from ufm.errors import require
         from validate import Run
 
-        paths = [str(path) for path in draw(Run.open(self.target), track=track("figures"))]
+        require(self.targets, "name a run directory, or several to compare")
+        opened = [Run.open(path) for path in dict.fromkeys(self.targets)]
+        if len(opened) == 1:
+            paths = runs.draw(opened[0], self.out, track("figures"))
+        else:
+            folder = self.out or opened[0].path.parent / "compared"
+            paths = compare.draw(opened, folder, track("figures"))
+        drawn = {path.stem for path in paths}
         for path in paths:
-            say(path)
-        write_result(self.json, "figures", {"run": str(self.target), "files": paths})
+            say(str(path))
+        left_out = {name: entry.needs for name, entry in compare.COMPARISONS.items() if name not in drawn}
+        if len(opened) > 1:
+            for name, needs in left_out.items():
+                say(f"not drawn: {name} (it takes {needs})")
+        listed = {"runs": [str(run.path) for run in opened], "files": [str(path) for path in paths]}
+        write_result(self.json, "figures", listed | {"not_drawn": left_out if len(opened) > 1 else {}})
         return 0

@@ -9,6 +9,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,7 +18,12 @@ from matplotlib.figure import Figure
 from ufm.files import replacing, write_text
 
 STYLE = Path(__file__).with_name("style.mplstyle")
-FORMATS = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+FORMATS: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+ONE_COLUMN, TWO_COLUMNS = 3.3, 6.8  # inches
 
 
 def house_style():
@@ -32,22 +38,29 @@ class Drawing:
     figure: Figure
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[float]]
+    rows: Sequence[Sequence[Any]]
 
     def save(self, folder: Path | str, name: str) -> list[Path]:
-        """Write folder/name.svg, .png and .csv; returns their paths."""
+        """Write folder/name.svg, .pdf, .png and .csv; returns their paths."""
         folder = Path(folder)
         written = []
-        for extension, metadata in FORMATS.items():
+        for extension in FORMATS:
             path = folder / f"{name}.{extension}"
-            with house_style(), replacing(path) as temporary:
-                self.figure.savefig(temporary, format=extension, metadata=metadata)
+            with replacing(path) as temporary:
+                temporary.write_bytes(self.bytes(extension))
             written.append(path)
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
         written.append(folder / f"{name}.csv")
         write_text(written[-1], text.getvalue())
         return written
+
+    def bytes(self, extension: str) -> bytes:
+        """The figure as a file of that format: svg, pdf or png."""
+        buffer = io.BytesIO()
+        with house_style():
+            self.figure.savefig(buffer, format=extension, metadata=FORMATS[extension])
+        return buffer.getvalue()
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -1,7 +1,6 @@
 """One self-contained page about a run: what was asked, the verdicts, theory beside network, the figures."""
 
 import base64
-import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from ufm.files import read_json, write_text
 from validate import Comparison, Run, not_covered
 from validate.provenance import provenance
 
-from .drawing import Drawing, house_style
-from .runs import FIGURES, Material
+from .drawing import Drawing
+from .material import Material
+from .runs import drawings_of
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -34,7 +34,7 @@ def write_report(
     """
     material = Material(run)
     theorems = _read_verdicts(verdicts) if verdicts else {"verdicts": [], "problem": None}
-    drawings = [FIGURES[name](material) for name in track(list(FIGURES))]
+    drawings = drawings_of(material, track)
     page = _render(
         title=f"Neural collapse in the run {run.name}",
         summary=_summary(theorems["verdicts"], material.comparison),
@@ -46,7 +46,7 @@ def write_report(
         balance_implies=run.config.get("lambda_h") is None,
         not_covered=not_covered(run) or "the run has recorded no point yet",
         rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
-        figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings if d],
+        figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings.values()],
         made_by=_made_by(run),
     )
     path = run.path / "report.html"
@@ -106,7 +106,4 @@ def _made_by(run: Run) -> dict[str, str]:
 
 def _embedded(drawing: Drawing) -> str:
     """The figure as a data URI, so that the page stands alone and its ids stay apart."""
-    buffer = io.BytesIO()
-    with house_style():
-        drawing.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing.bytes("svg")).decode()

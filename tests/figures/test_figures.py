@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from matplotlib.image import imread
 
 import ufm
-from figures.collapse import metrics_figure, predictions_figure
+from figures.compare import comparison_figures
+from figures.drawing import FORMATS
 from figures.eigenvalues import spectrum_figure
-from figures.runs import FIGURES, draw
+from figures.runs import draw
 from tests.cases import PROBLEMS
 from ufm import InputError
 from ufm.critical import origin
@@ -24,16 +26,21 @@ def spectrum():
     return ufm.spectrum(PROBLEM, ufm.global_minimizer(PROBLEM))
 
 
-def test_every_figure_of_a_run_is_written_three_ways(run_copy):
+FIGURES = {"collapse", "accuracy", "predictions", "bounds", "spectrum"}
+
+
+def test_every_figure_of_a_run_is_written_four_ways(run_copy):
     paths = draw(run_copy)
-    assert sorted(path.name for path in paths) == sorted(f"{n}.{e}" for n in FIGURES for e in ("svg", "png", "csv"))
+    assert sorted(path.name for path in paths) == sorted(f"{n}.{e}" for n in FIGURES for e in (*FORMATS, "csv"))
     for path in paths:
         if path.suffix == ".png":
             image = imread(path)[..., :3]
-            assert min(image.shape[:2]) > 400
+            assert min(image.shape[:2]) > 300
             assert 0.005 < (image < 0.9).any(-1).mean() < 0.5  # something is drawn, not everything
         elif path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
+        elif path.suffix == ".pdf":
+            assert path.read_bytes().startswith(b"%PDF-")
         else:
             assert len(list(csv.reader(path.read_text().splitlines()))) > 1
 
@@ -44,23 +51,26 @@ def test_same_numbers_same_bytes(run_copy):
 
 
 def test_curves_are_the_record(trained):
-    drawing = metrics_figure(trained.epochs, None)
+    drawing = comparison_figures([trained])["collapse"]
     for axes, name in zip(drawing.figure.axes, ("nc1", "nc2", "nc3", "nc4"), strict=True):
         assert axes.get_yscale() == "log"
         np.testing.assert_array_equal(axes.lines[0].get_ydata(), [row[name] for row in trained.epochs])
         np.testing.assert_array_equal(axes.lines[0].get_xdata(), range(1, 7))
-    assert list(drawing.header) == ["epoch", "nc1", "nc2", "nc3", "nc4"]
-    assert drawing.rows[2][1] == trained.epochs[2]["nc1"]
+    assert list(drawing.header) == ["run", "epoch", "nc1", "nc2", "nc3", "nc4"]
+    assert drawing.rows[2] == ["small", *(trained.epochs[2][name] for name in ("epoch", "nc1", "nc2", "nc3", "nc4"))]
 
 
 def test_theory_is_a_line_where_the_axis_reaches_it(trained):
-    comparison = compare_run(trained)
-    theory = {row.name: row.theory for row in comparison.rows}
-    drawing = predictions_figure(trained.epochs, comparison)
-    for axes, name in zip(drawing.figure.axes, ("loss", "mean_margin", "norm_w", "norm_h"), strict=True):
+    theory = {row.name: row.theory for row in compare_run(trained).rows}
+    theory["norm_ratio"] = theory["norm_w"] / theory["norm_h"]
+    drawn = comparison_figures([trained])
+    for axes, name in zip(
+        drawn["predictions"].figure.axes, ("loss", "mean_margin", "norm_w", "norm_ratio"), strict=True
+    ):
         assert set(axes.lines[1].get_ydata()) == {theory[name]}
-    for axes in metrics_figure(trained.epochs, comparison).figure.axes:
-        assert "below the axis" in axes.get_legend().get_texts()[1].get_text()
+    for axes in drawn["collapse"].figure.axes:
+        assert len(axes.lines) == 1
+        assert re.fullmatch(r"theory \de-\d\d, below", axes.texts[0].get_text())
 
 
 def test_stems_are_the_spectrum():
@@ -88,9 +98,10 @@ def test_run_without_epochs_or_points(tmp_path, trained):
     with pytest.raises(InputError, match="has no epochs yet"):
         draw(run)
     run.write_epochs(trained.epochs[:1])
-    assert {path.stem for path in draw(run)} == {"collapse", "predictions"}
+    assert {path.stem for path in draw(run)} == FIGURES - {"bounds", "spectrum"}
 
 
-def test_metrics_without_a_value_are_left_out(trained):
-    rows = [row | {"nc1": math.nan} for row in trained.epochs]
-    assert metrics_figure(rows, None).figure.axes
+def test_metrics_without_a_value_are_left_out(tmp_path, trained):
+    run = Run.create(tmp_path / "run", trained.config)
+    run.write_epochs([row | {"nc1": math.nan} for row in trained.epochs])
+    assert len(draw(run)) == 4 * 3

@@ -51,7 +51,7 @@ def parsed(text: str) -> Balanced:
 def test_page_is_whole(run_copy, verdicts):
     text = write_report(run_copy, verdicts).read_text()
     page = parsed(text)
-    assert len(page.images) == 3
+    assert len(page.images) == 5
     assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in page.images)
     for theorem in ufm.THEOREMS:
         assert f"<td>{html.escape(theorem.name)}</td>" in text
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_not_covered(run_copy):
     run_copy.last_point.unlink()
     text = write_report(run_copy).read_text()
     assert text.count("Not covered") == 3
-    assert len(parsed(text).images) == 2
+    assert len(parsed(text).images) == 3
 
 
 def test_a_failing_verdict_and_disagreement_are_shown(run_copy, tmp_path):

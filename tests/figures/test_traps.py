@@ -81,13 +81,13 @@ def test_its_table_holds_every_cell(cells):
     assert f"{traps} of 23 cells have traps, 0 of them from the line" in drawing.caption
 
 
-def test_it_is_written_three_ways_with_the_same_bytes(cells, tmp_path):
-    svg, png, csv = traps_figure(cells).save(tmp_path, "traps")
+def test_it_is_written_four_ways_with_the_same_bytes(cells, tmp_path):
+    svg, pdf, png, csv = traps_figure(cells).save(tmp_path, "traps")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
     assert min(imread(png).shape[:2]) > 400
     assert len(csv.read_text().splitlines()) == 24
     again = traps_figure(cells).save(tmp_path / "again", "traps")
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in (svg, png, csv)]
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in (svg, pdf, png, csv)]
 
 
 def test_a_map_without_traps_and_a_wide_one_are_drawn(cells):

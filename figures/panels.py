@@ -1,0 +1,208 @@
+"""Panels side by side, a curve a run: quantities against epoch (or a setting), with the theory's values as lines."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ufm import InputError
+
+from .drawing import Drawing, house_style, new_figure
+
+COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
+FEW = 4  # curves; of more than these, theory's values are short
+MARKED = 6  # how many points of a curve carry its marker
+ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its value is noted, its axis left alone
+FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity: a column of the record, a title, the scale of its axis, whether theory's value is drawn."""
+
+    column: str
+    title: str
+    scale: str = "log"
+    theory: bool = True
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line: its label, rows with x and the columns, theory's values by column.
+
+    facts   the run of each row, and what else the table says of it
+    """
+
+    label: str
+    rows: Sequence[dict[str, float]]
+    facts: Sequence[dict[str, str]]
+    theory: dict[str, float] = field(default_factory=dict)
+
+    def values(self, column: str) -> list[float]:
+        return [row.get(column, math.nan) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Panels in so many columns over so many inches; x is the column on the horizontal axis.
+
+    title   what the labels of the legend are values of
+    """
+
+    columns: int
+    width: float
+    title: str = ""
+    x: str = "epoch"
+    x_scale: str = "linear"
+    height: float = 1.45
+
+
+def panels_figure(curves: Sequence[Curve], panels: Sequence[Panel], layout: Layout, caption: str) -> Drawing:
+    """Every curve in every panel; the table beside it has a row a point. InputError where a column is missing."""
+    for curve in curves:
+        names = (layout.x, *(panel.column for panel in panels))
+        missing = [name for name in names if not any(name in row for row in curve.rows)]
+        if missing:
+            raise InputError(
+                f"epochs.csv of {curve.facts[0]['run']} has no column {missing[0]!r}; train again with --force"
+            )
+    rows = math.ceil(len(panels) / layout.columns)
+    with house_style():
+        figure = new_figure(layout.width, layout.height * rows + 0.25)
+        grid = figure.subplots(rows, layout.columns, sharex=True, squeeze=False)
+        theory = [draw_panel(axes, panel, curves, layout) for axes, panel in zip(grid.flat, panels, strict=True)]
+        figure.supxlabel(layout.x)
+        _legend(figure, _keys(curves, any(theory), layout), layout)
+        figure.draw_without_rendering()
+    shown = [layout.x, *(panel.column for panel in panels)]
+    facts = [name for name in curves[0].facts[0] if name not in shown]
+    return Drawing(figure, caption, [*facts, *shown], list(_table(curves, facts, shown)))
+
+
+def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout) -> bool:
+    """One panel: every curve with its marker, theory's value dashed in its colour, and what is below the axis.
+
+    Returns whether theory is drawn as lines.
+    """
+    axes.set_title(panel.title)
+    axes.set_xscale(layout.x_scale)
+    axes.set_yscale(panel.scale)
+    notes, shown = [], []
+    for i, curve in enumerate(curves):
+        values = curve.values(panel.column)
+        finite = [value for value in values if math.isfinite(value)]
+        if panel.scale == "log" and finite and len(curves) > 1 and max(finite) < ROUNDING:
+            notes.append((i, f"{finite[-1]:.0e}"))
+            continue
+        shown += [value for value in finite if value > 0 or panel.scale != "log"]
+        axes.plot([row[layout.x] for row in curve.rows], values, **line(i, len(curves), len(curve.rows)))
+    below, drawn = _theory(axes, panel, curves, shown)
+    if shown and panel.scale == "log":
+        log_ticks(axes, shown)
+    _ticks_below(axes, layout, curves)
+    feet = [(None, f"theory {below:.0e}")] if below is not None else []
+    _foot(axes, [*feet, *notes])
+    return drawn
+
+
+def line(i: int, curves: int, points: int) -> dict[str, object]:
+    """Colour and marker of the i-th of so many curves; the markers of different curves stand apart.
+
+    A curve that is alone needs no marker, unless its points are few.
+    """
+    step = max(1, points // MARKED)
+    first = (i * step) // max(1, curves) if points > MARKED else 0
+    marker = MARKERS[i % len(MARKERS)] if curves > 1 or points <= MARKED else ""
+    return {"color": f"C{i % COLOURS}", "marker": marker, "markevery": (first, step)}
+
+
+def _ticks_below(axes: Axes, layout: Layout, curves: Sequence[Curve]) -> None:
+    if layout.x == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        return
+    places = sorted({row[layout.x] for curve in curves for row in curve.rows})
+    axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _theory(axes: Axes, panel: Panel, curves: Sequence[Curve], shown: list[float]) -> tuple[float | None, bool]:
+    """Draw what is in reach of the axis: (the largest of the values when all are far below it, whether any is drawn).
+
+    Values of more than a few curves are drawn at the right edge alone.
+    """
+    known = [(i, curve.theory.get(panel.column, math.nan)) for i, curve in enumerate(curves)]
+    known = [(i, value) for i, value in known if math.isfinite(value)] if panel.theory else []
+    floor = 1e-3 * min(shown, default=0.0) if panel.scale == "log" else -math.inf
+    reached = [(i, value) for i, value in known if value >= floor]
+    for i, value in reached:
+        colour = f"C{i % COLOURS}" if len(curves) > 1 else "C1"
+        axes.axhline(value, xmin=0 if len(curves) <= FEW else 0.86, color=colour, zorder=1.5, **FIXED)
+    far = [value for _, value in known if value < floor]
+    return max(far) if far and not reached else None, bool(reached)
+
+
+def log_ticks(axes: Axes, values: Sequence[float]) -> None:
+    """Ticks of a log axis as plain numbers: decades, or 1-2-5 where the values span little more than one."""
+    near = max(values) < 30 * min(values)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if near else (1,), numticks=7))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def note(axes: Axes, x: float, y: float, text: str, **style) -> None:
+    """Words within a panel, outlined in white, at fractions of its width and height."""
+    outline = [withStroke(linewidth=2, foreground="white")]
+    written = axes.text(x, y, text, transform=axes.transAxes, fontsize=7, color="0.25", path_effects=outline, **style)
+    written.set_in_layout(False)
+
+
+def _foot(axes: Axes, notes: Sequence[tuple[int | None, str]]) -> None:
+    """What lies below the axis, a line each at the foot of the panel, with room made for them: (curve, its value)."""
+    if not notes:
+        return
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / (high / low) ** (0.03 + 0.13 * len(notes)), high)
+    for k, (i, text) in enumerate(notes):
+        y = 0.03 + 0.1 * k
+        note(axes, 0.02 if i is None else 0.1, y, f"{text}, below")
+        if i is not None:
+            style = line(i, 2, 1) | {"linestyle": "", "markevery": None}
+            axes.plot([0.05], [y + 0.03], transform=axes.transAxes, clip_on=False, **style)
+
+
+def _keys(curves: Sequence[Curve], theory: bool, layout: Layout) -> list[Line2D]:
+    """The entries of the legend: the curves, and theory where it is drawn; none for a lone run without theory."""
+    alone = len(curves) == 1 and not layout.title
+    if alone and not theory:
+        return []
+    keys = [
+        Line2D([], [], **line(i, len(curves), len(one.rows)) | {"markevery": None}, label=one.label)
+        for i, one in enumerate(curves)
+    ]
+    if alone:
+        keys[0].set_label("network")
+    colour = "C1" if len(curves) == 1 else "0.2"
+    return [*keys, Line2D([], [], color=colour, **FIXED, label="theory")] if theory else keys
+
+
+def _legend(figure: Figure, keys: list[Line2D], layout: Layout) -> None:
+    """The legend above the panels, as many entries side by side as fit; the figure grows by its height."""
+    if not keys:
+        return
+    longest = max(len(str(key.get_label())) for key in keys)
+    across = max(1, min(len(keys), int(layout.width / (0.45 + 0.062 * longest))))
+    lines = math.ceil(len(keys) / across) + bool(layout.title)
+    figure.set_figheight(figure.get_figheight() + 0.15 * lines)
+    place = {"loc": "outside upper left", "alignment": "left", "borderpad": 0.1}
+    figure.legend(handles=keys, ncols=across, title=layout.title or None, **place)
+
+
+def _table(curves: Sequence[Curve], facts: list[str], shown: list[str]) -> Iterable[list[object]]:
+    for curve in curves:
+        for row, fact in zip(curve.rows, curve.facts, strict=True):
+            yield [*(fact[name] for name in facts), *(row.get(name, math.nan) for name in shown)]

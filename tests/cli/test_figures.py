@@ -1,0 +1,40 @@
+"""ufm figures: one run into its own folder, several into one of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from ufm.files import read_json
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_several_runs_are_compared(tmp_path, capsys):
+    runs = [str(RESULTS / name) for name in ("mnist-sgd", "mnist-adam")]
+    result = tmp_path / "f.json"
+    assert main(["figures", *runs, "--out", str(tmp_path / "out"), "--json", str(result)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    found = read_json(result)
+    assert sorted(found["files"]) == sorted(str(path) for path in (tmp_path / "out").iterdir())
+    assert set(found["files"]) <= set(said)
+    assert found["runs"] == runs
+    assert set(found["not_drawn"]) == {"bounds", "optimizers", "heads", "decays", "width"}
+    assert any(line.startswith("not drawn: width (") for line in said)
+
+
+def test_by_default_beside_the_first(run_copy, trained, capsys):
+    assert main(["figures", str(run_copy.path), str(trained.path)]) == 0
+    assert (run_copy.path.parent / "compared" / "collapse.pdf").is_file()
+
+
+def test_one_run_into_a_folder_of_choice(run_copy, tmp_path):
+    assert main(["figures", str(run_copy.path), "--out", str(tmp_path / "here")]) == 0
+    assert (tmp_path / "here" / "spectrum.svg").is_file()
+    assert not (run_copy.path / "figures").exists()
+
+
+@pytest.mark.parametrize(("given", "message"), [([], "name a run directory"), (["nowhere"], "no run at nowhere")])
+def test_what_cannot_be_drawn_is_refused(given, message, capsys):
+    assert main(["figures", *given]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,165 @@
+"""Several runs compared: every curve is its run's record, every figure is there when it has something to show."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from figures.compare import COMPARISONS, comparison_figures, draw
+from figures.drawing import FORMATS, TWO_COLUMNS
+from tests.figures.looks import require_readable
+from validate import Run
+
+RESULTS = Path(__file__).parents[2] / "results"
+MNIST = [Run.open(file.parent) for file in sorted(RESULTS.glob("*/config.json"))]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """The figures of the recorded runs, which have no points."""
+    return comparison_figures(MNIST)
+
+
+@pytest.fixture
+def like(trained, tmp_path):
+    """Make runs of the trained one's numbers, with other settings, times a factor."""
+
+    def make(name, factor=1.0, **changes):
+        run = Run.create(tmp_path / name, {"recipe": trained.config["recipe"] | changes})
+        run.write_epochs([{k: v * (1 if k == "epoch" else factor) for k, v in row.items()} for row in trained.epochs])
+        return run
+
+    return make
+
+
+def legend(drawing) -> tuple[str, list[str]]:
+    (found,) = drawing.figure.legends
+    return found.get_title().get_text(), [text.get_text() for text in found.get_texts()]
+
+
+def test_recorded_runs_without_points_are_drawn(drawn):
+    assert set(drawn) == {"collapse", "accuracy", "predictions", "optimizers", "heads", "width"}
+
+
+def test_every_run_is_a_curve_in_every_panel(drawn):
+    axes = drawn["collapse"].figure.axes
+    assert len(axes) == 4
+    assert len({round(panel.get_position().y0, 6) for panel in axes}) == 1
+    for panel, name in zip(axes, ("nc1", "nc2", "nc3", "nc4"), strict=True):
+        curves = [line for line in panel.lines if len(line.get_xdata()) > 1]
+        records = [[row[name] for row in run.epochs] for run in MNIST]
+        records = [record for record in records if max(record) > 1e-6]
+        assert len(curves) == len(records) == (6 if name == "nc2" else 7)
+        for curve, record in zip(curves, records, strict=True):
+            np.testing.assert_array_equal(curve.get_ydata(), record)
+
+
+def test_a_frame_that_is_fixed_is_noted_below_the_axis(drawn):
+    panel = drawn["collapse"].figure.axes[1]
+    assert [text.get_text() for text in panel.texts] == ["5e-08, below"]
+    assert panel.get_ylim()[0] > 1e-5
+
+
+def test_curves_are_told_apart_without_colour_as_well(drawn):
+    looks = [(line.get_color(), line.get_marker()) for line in drawn["collapse"].figure.legends[0].get_lines()]
+    assert len(set(looks)) == len({marker for _, marker in looks}) == len({colour for colour, _ in looks}) == 7
+
+
+def test_legends_name_what_differs(drawn):
+    assert legend(drawn["optimizers"]) == ("optimizer", ["adam", "lbfgs", "sgd"])
+    assert legend(drawn["heads"]) == ("head, feature_dim", ["linear, 10", "etf, 10", "linear, default"])
+    title, texts = legend(drawn["collapse"])
+    assert title == "random_labels, optimizer, head, feature_dim"
+    assert texts[0] == "no, adam, linear, default"
+
+
+def test_contrasts_take_the_runs_that_differ_in_nothing_else(drawn):
+    runs = {name: {row[0] for row in drawn[name].rows} for name in drawn}
+    assert runs["optimizers"] == {"mnist-sgd", "mnist-adam", "mnist-lbfgs"}
+    assert runs["heads"] == {"mnist-sgd", "mnist-etf", "mnist-d10"}
+    assert runs["width"] == {"random-narrow", "random-wide"}
+
+
+def test_random_labels_stand_against_width(drawn):
+    for axes, name in zip(drawn["width"].figure.axes, ("nc1", "nc2", "nc3", "accuracy"), strict=True):
+        (line,) = axes.lines
+        assert line.get_xdata().tolist() == [4, 512]
+        ends = [run.epochs[-1][name] for run in MNIST if run.name in ("random-narrow", "random-wide")]
+        np.testing.assert_array_equal(line.get_ydata(), ends)
+
+
+def test_families_are_curves_of_their_own(like):
+    runs = [
+        like(f"{model}-{width}", width, model=model, width=width, random_labels=True)
+        for model in ("resnet18", "mlp")
+        for width in (8, 2)
+    ]
+    drawing = comparison_figures(runs)["width"]
+    assert legend(drawing) == ("model", ["resnet18", "mlp"])
+    for line in drawing.figure.axes[0].lines:
+        assert line.get_xdata().tolist() == [2, 8]
+        assert line.get_ydata()[1] == pytest.approx(4 * line.get_ydata()[0])
+
+
+def test_weight_decays_stand_side_by_side(like):
+    runs = [like("all"), like("last", 0.5, feature_decay=1e-3), like("weak", weight_decay=1e-5)]
+    title, texts = legend(comparison_figures(runs)["decays"])
+    assert title == "weight_decay, feature_decay"
+    assert texts == ["0.005, 0", "0.005, 0.001", "1e-05, 0"]
+
+
+def test_theory_is_drawn_for_the_runs_that_have_points(trained, like):
+    drawing = comparison_figures([trained, like("bare", lr=0.5)])["predictions"]
+    for axes in drawing.figure.axes:
+        dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+        assert [line.get_color() for line in dashed] == ["C0"]
+    assert legend(drawing)[1] == ["0.02", "0.5", "theory"]
+
+
+def test_bounds_lie_below_and_close_on_the_minimum(trained):
+    rows = [
+        dict(zip(drawing.header, row, strict=True))
+        for drawing in [comparison_figures([trained])["bounds"]]
+        for row in drawing.rows
+    ]
+    assert len(rows) == 6
+    for row in rows:
+        assert row["lower_bound"] <= row["objective"]
+        assert row["gap"] == pytest.approx(row["objective"] - row["lower_bound"])
+    assert rows[-1]["objective"] < rows[0]["objective"]
+
+
+def test_a_dozen_runs_are_told_apart(like):
+    runs = [like(f"run-{seed}", 1 + seed / 10, seed=seed) for seed in range(12)]
+    drawing = comparison_figures(runs)["collapse"]
+    lines = drawing.figure.legends[0].get_lines()
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 12
+    assert legend(drawing) == ("seed", [str(seed) for seed in range(12)])
+    assert drawing.figure.get_figwidth() == TWO_COLUMNS
+
+
+def test_no_figure_is_drawn_twice(like):
+    assert "optimizers" not in comparison_figures([like("a"), like("b", optimizer="adam")])
+
+
+def test_every_figure_is_readable(drawn, trained):
+    for drawing in (*drawn.values(), *comparison_figures([trained]).values()):
+        require_readable(drawing)
+
+
+def test_files_and_tables(tmp_path, like):
+    runs = [like("a", lr=0.1), like("b", lr=0.2)]
+    paths = draw(runs, tmp_path / "out")
+    assert {path.name for path in paths} == {
+        f"{name}.{extension}" for name in ("collapse", "accuracy", "predictions") for extension in (*FORMATS, "csv")
+    }
+    rows = list(csv.DictReader((tmp_path / "out" / "accuracy.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["run", "lr", "epoch", "accuracy", "test_accuracy"]
+    assert [(row["run"], row["lr"]) for row in rows] == [("a", "0.1")] * 6 + [("b", "0.2")] * 6
+
+
+def test_every_figure_says_what_it_needs():
+    for entry in COMPARISONS.values():
+        assert re.match(r"(a run|runs)\b", entry.needs)
