@@ -74,8 +74,8 @@ def theorems(runs: Runs) -> Finding:
 def equivalent(comparison: Comparison) -> Problem:
     """The balanced problem with few samples whose collapsed points have the levels of the network's own.
 
-    f at collapsed points depends on n and lambda_h through n lambda_h alone (H~ = sqrt(n) H has decay lambda_h, and the
-    logits W H~/sqrt(n)); unequal classes are taken at their mean size.
+    At a collapsed point f depends on n and lambda_h through n lambda_h alone. Unequal classes are taken at their mean
+    size.
     """
     p = comparison.problem
     decays = {"lambda_w": p.lambda_w, "lambda_h": p.lambda_h * p.num_samples / (p.num_classes * PER_CLASS)}

@@ -18,13 +18,16 @@ PAPER = "Zhu et al., NeurIPS 2021 (arXiv 2105.02375)"
 
 @dataclass(frozen=True)
 class Claim:
-    """statement and source in words; the cells it rests on; what decides; by name, the cells to be drawn together."""
+    """statement and source in words; the cells it rests on; what decides.
+
+    figures   by name, a figure of `figures.compare` and the cells that are in it
+    """
 
     statement: str
     source: str
     cells: tuple[str, ...]
     judge: Callable[[Runs], Finding]
-    figures: Mapping[str, tuple[str, ...]]
+    figures: Mapping[str, tuple[str, tuple[str, ...]]]
 
     @property
     def criterion(self) -> str:
@@ -97,6 +100,11 @@ BY_WIDTH = {model: tuple(c for c in CELLS if c.startswith(f"random-{model}-")) f
 BY_DECAY = {name: (f"{name}-sgd", f"{name}-feature-decay") for name in SETS}
 
 
+def _collapse(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """NC1 to NC4 of each group against epoch."""
+    return {name: ("collapse", cells) for name, cells in groups.items()}
+
+
 def _all(groups: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell for group in groups.values() for cell in group))
 
@@ -107,28 +115,28 @@ CLAIMS: dict[str, Claim] = {
         f"{PAPER}, section 4, on the prevalence of collapse over optimisers",
         _all(BY_OPTIMIZER),
         collapses,
-        BY_OPTIMIZER,
+        _collapse(BY_OPTIMIZER),
     ),
     "fixed-etf": Claim(
         "A last layer fixed as a simplex ETF with d = K tests as well as a learned one, and is smaller.",
         f"{PAPER}, section 4, on insights for architecture design",
         _all(BY_FRAME),
         frames,
-        BY_FRAME,
+        _collapse(BY_FRAME) | {f"{name}-accuracy": ("accuracy", cells) for name, cells in BY_FRAME.items()},
     ),
     "random-labels": Claim(
         "With random labels a network collapses if and only if it is wide enough to fit them.",
         f"{PAPER}, section 4, on random labels and network width",
         _all(BY_WIDTH),
         random_labels,
-        BY_WIDTH,
+        {"width": ("width", _all(BY_WIDTH))},
     ),
     "weight-decay": Claim(
         "Weight decay on the features and the last layer leads to the same collapse as weight decay on everything.",
         f"{PAPER}, on the two formulations of weight decay",
         _all(BY_DECAY),
         decays,
-        BY_DECAY,
+        _collapse(BY_DECAY),
     ),
     "theory": Claim(
         "A network that fits has the margin and the norms of its unconstrained feature model's global minimiser.",

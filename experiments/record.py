@@ -10,7 +10,8 @@ from typing import Any
 
 import jinja2
 
-from networks import PRESETS, Recipe, preset
+from figures.compare import comparison_figures
+from networks import Recipe, preset
 from ufm.files import read_json, write_json, write_text
 from validate.provenance import provenance
 
@@ -35,7 +36,7 @@ class Outcome:
         """The outcome as plain data for JSON, without its tables."""
         claim = self.claim
         asked = {"statement": claim.statement, "source": claim.source, "criterion": claim.criterion}
-        asked |= {"cells": list(claim.cells), "figures": sorted(claim.figures)}
+        asked |= {"cells": list(claim.cells)}
         return asked | {"status": self.status, "said": self.finding.said}
 
 
@@ -50,6 +51,7 @@ def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], f
     for name, outcome in outcomes.items():
         for table, rows in outcome.finding.tables.items():
             write_table(folder / f"{name}-{table}.csv", rows)
+        _write_figures(folder, name, found)
     write_claims(folder, scale, outcomes)
     write_page(results)
 
@@ -74,6 +76,14 @@ def command_line(cell: str, recipe: Recipe) -> str:
         words.append(f"--{setting.replace('_', '-')}")
         words += [] if value is True else [str(value)]
     return " ".join(words)
+
+
+def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> None:
+    """The claim's figures whose cells are all there."""
+    for name, (kind, cells) in CLAIMS[claim].figures.items():
+        if set(cells) <= set(found):
+            drawings = comparison_figures([found[cell].run for cell in cells], names=[kind])
+            drawings[kind].save(folder / "figures", f"{claim}-{name}")
 
 
 def write_claims(folder: Path, scale: Scale, outcomes: Mapping[str, Outcome]) -> None:
@@ -102,12 +112,12 @@ def write_page(results: Path) -> None:
     for name in SCALES:
         file = results / name / "claims.json"
         if file.is_file():
-            scales[name] = read_json(file) | {"cells": _cells(results / name)}
+            scales[name] = read_json(file) | {"cells": _cells(results / name), "figures": _figures(results / name)}
     others = sorted(page.parent.name for page in results.glob("*/README.md"))
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"number": _number, "percent": lambda value: f"{value:.2%}"}
     template = environment.from_string(PAGE.read_text(encoding="utf-8"))
-    page = template.render(claims=CLAIMS, scales=scales, all_scales=SCALES, others=others, presets=PRESETS)
+    page = template.render(claims=CLAIMS, scales=scales, all_scales=SCALES, others=others)
     write_text(results / "README.md", page.rstrip() + "\n")
 
 
@@ -115,6 +125,12 @@ def _cells(folder: Path) -> dict[str, dict[str, Any]]:
     """What the record has on each cell, by name."""
     files = {name: folder / "cells" / name / "config.json" for name in CELLS}
     return {name: read_json(file) for name, file in files.items() if file.is_file()}
+
+
+def _figures(folder: Path) -> dict[str, list[str]]:
+    """The figures that the record has of each claim."""
+    there = {file.stem for file in (folder / "figures").glob("*.svg")}
+    return {claim: [name for name in CLAIMS[claim].figures if f"{claim}-{name}" in there] for claim in CLAIMS}
 
 
 def _number(value: float | None) -> str:

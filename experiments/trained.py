@@ -59,7 +59,7 @@ class Trained:
     def images(self) -> str:
         """What it was trained on, in words; CIFAR-10 read from image files names their format."""
         if self.recipe.data != "folder":
-            return {"mnist32": "MNIST", "cifar10": "CIFAR-10"}[self.recipe.data]
+            return {"mnist32": "MNIST", "cifar10": "CIFAR-10"}.get(self.recipe.data, self.recipe.data)
         from PIL import Image
 
         file = next(Path(self.recipe.data_dir).glob("test/*/*"))

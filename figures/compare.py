@@ -148,19 +148,23 @@ COMPARISONS: dict[str, Comparison] = {
 }
 
 
-def comparison_figures(runs: Sequence[Run], track: Track = iter) -> dict[str, Drawing]:
-    """The figures of COMPARISONS that these runs (one or more) have something to show in, by name.
+def comparison_figures(
+    runs: Sequence[Run], track: Track = iter, names: Sequence[str] = tuple(COMPARISONS)
+) -> dict[str, Drawing]:
+    """The figures of COMPARISONS (or those of these names) that these runs have something to show in, by name.
 
     A figure with the panels and the runs of an earlier one is left out. track wraps the names, to show progress.
     Raises InputError for a run that has no epochs or lacks a column.
     """
-    return figures_of([Material(run) for run in runs], track)
+    return figures_of([Material(run) for run in runs], track, names)
 
 
-def figures_of(runs: Sequence[Material], track: Track = iter) -> dict[str, Drawing]:
+def figures_of(
+    runs: Sequence[Material], track: Track = iter, names: Sequence[str] = tuple(COMPARISONS)
+) -> dict[str, Drawing]:
     """The same from what was read of the runs already."""
     drawn, seen = {}, set()
-    for name in track(list(COMPARISONS)):
+    for name in track(list(names)):
         entry = COMPARISONS[name]
         chosen = entry.takes(runs)
         what = (entry.panels, tuple(id(run) for run in chosen))

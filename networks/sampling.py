@@ -53,9 +53,7 @@ def class_sizes(profile: str | None, largest: int, num_classes: int) -> list[int
     return sizes
 
 
-def subset(
-    labels: torch.Tensor, sizes: list[int], generator: torch.Generator, part: str = "training"
-) -> torch.Tensor:
+def subset(labels: torch.Tensor, sizes: list[int], generator: torch.Generator, part: str = "training") -> torch.Tensor:
     """Indices (sum of sizes,), in order, of sizes[k] samples of class k drawn without replacement."""
     available = torch.bincount(labels, minlength=len(sizes)).tolist()
     for k, (wanted, there) in enumerate(zip(sizes, available, strict=True)):

@@ -1,0 +1,154 @@
+"""The driver and its record: runs that go on, are skipped, diverge; what the claims then say, and what is on disk."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+import networks
+from cli.main import main
+from experiments import driver
+from experiments.claims import CLAIMS, Claim
+from experiments.driver import Grid, reproduce
+from experiments.finding import Finding
+from experiments.grid import CELLS, SCALES, Scale
+from ufm import InputError
+
+DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
+QUICK = ({}, {"width": 16, "depth": 1, "epochs": 4, "batch_size": 280})
+
+
+def learns(runs):
+    """The loss falls."""
+    falls = all(run.last["loss"] < run.first["loss"] for run in runs.values())
+    return Finding(
+        falls, f"{len(runs)} runs", {"losses": [{"cell": name, "loss": r.last["loss"]} for name, r in runs.items()]}
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch):
+    """Two cells on digits, a scale of seconds, and one claim about them."""
+    cells = {"one": DIGITS, "two": {**DIGITS, "head": "etf"}}
+    for cell, settings in cells.items():
+        monkeypatch.setitem(CELLS, cell, settings)
+    claim = Claim("Networks learn.", "everybody", tuple(cells), learns, {"heads": ("collapse", tuple(cells))})
+    monkeypatch.setitem(CLAIMS, "learning", claim)
+    monkeypatch.setitem(SCALES, "small", Scale("small", "seconds", (QUICK,)))
+
+
+@pytest.fixture
+def grid(tmp_path):
+    return Grid(SCALES["small"], tmp_path / "runs", device="cpu")
+
+
+def rows_of(file):
+    return list(csv.DictReader(file.read_text().splitlines()))
+
+
+def command(folder, *flags):
+    where = ["--runs", str(folder / "runs"), "--results", str(folder / "results"), "--device", "cpu"]
+    return main(["reproduce", "--scale", "small", "--only", "learning", *where, *flags])
+
+
+def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
+    assert command(tmp_path, "--json", str(tmp_path / "r.json")) == 0
+    text = capsys.readouterr().out
+    assert "one: train " in text
+    assert text.splitlines()[-1] == str(tmp_path / "results" / "README.md")
+    assert json.loads((tmp_path / "r.json").read_text())["claims"]["learning"]["status"] == "holds"
+    folder = tmp_path / "results" / "small"
+    recorded = json.loads((folder / "claims.json").read_text())["claims"]["learning"]
+    assert (recorded["status"], recorded["said"], recorded["criterion"]) == ("holds", "2 runs", "The loss falls.")
+    assert recorded["made_by"]["machine"]["cpus"] >= 1
+    assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning"
+    rows, epochs = rows_of(folder / "learning-losses.csv"), rows_of(folder / "cells" / "one" / "epochs.csv")
+    assert (rows[0]["cell"], rows[0]["loss"], len(epochs)) == ("one", epochs[-1]["loss"], 4)
+    assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".pdf", ".png", ".csv"}
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "| [learning](#learning) | not run | holds |" in page
+    assert "| [optimizers](#optimizers) | not run | not run |" in page
+    assert "Networks learn. (everybody)" in page
+    for target in [part.split(")")[0] for part in page.split("](small/")[1:]]:
+        assert (folder / target).is_file(), target
+
+
+def test_the_command_of_a_cell_makes_the_same_run(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    line = json.loads((tmp_path / "results/small/cells/two/config.json").read_text())["command"]
+    words = [word.replace("DATA_DIR", "~/data") for word in line.split()[1:]]
+    assert main([*words, "--runs", str(tmp_path / "again"), "--device", "cpu"]) == 0
+    again, first = tmp_path / "again" / "two" / "epochs.csv", tmp_path / "runs" / "small" / "two" / "epochs.csv"
+    assert again.read_text() == first.read_text()
+
+
+def test_a_run_stopped_midway_goes_on_to_the_same_numbers_and_done_ones_are_left_alone(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    file = grid.path("one") / "epochs.csv"
+    whole, other = file.read_text(), grid.path("two") / "epochs.csv"
+    shutil.rmtree(grid.path("one"))
+    untouched = other.stat().st_mtime_ns
+
+    def stopping(label):
+        def track(epochs):
+            for epoch in epochs:
+                if epoch == 3:
+                    raise KeyboardInterrupt
+                yield epoch
+
+        return track
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(grid, tmp_path / "results", ["learning"], track=stopping)
+    assert grid.epochs_done("one") == 2
+    outcomes = reproduce(grid, tmp_path / "results", ["learning"])
+    assert outcomes["learning"].status == "holds"
+    assert file.read_text() == whole
+    assert other.stat().st_mtime_ns == untouched
+
+
+def test_without_training_what_was_not_run_is_not_covered(tmp_path, grid, capsys):
+    grid.train("one")
+    assert command(tmp_path, "--no-training") == 0
+    assert "not covered  1 of 2 runs are not there: two" in capsys.readouterr().out
+    assert not grid.path("two").exists()
+
+
+def test_a_claim_that_does_not_come_out_is_recorded_as_such(tmp_path, monkeypatch):
+    import dataclasses
+
+    asked = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, "they forget"))
+    monkeypatch.setitem(CLAIMS, "learning", asked)
+    assert command(tmp_path) == 1
+    assert "### At small scale: fails\n\nthey forget." in (tmp_path / "results" / "README.md").read_text()
+
+
+def test_numbers_that_diverge_fail_the_claim_and_the_other_runs_are_made(tmp_path, grid, monkeypatch):
+    def diverging(recipe, path, **asked):
+        if recipe.head == "linear":
+            raise networks.Diverged("the loss became nan in epoch 3; lower --lr")
+        return networks.train(recipe, path, **asked)
+
+    monkeypatch.setattr(driver, "train", diverging)
+    outcome = reproduce(grid, tmp_path / "results", ["learning"])["learning"]
+    assert (outcome.status, outcome.finding.said) == ("fails", "one: the loss became nan in epoch 3; lower --lr")
+    assert grid.finished("two")
+
+
+def test_runs_of_another_recipe_and_unknown_claims_are_refused(tmp_path, grid, monkeypatch, capsys):
+    grid.train("one")
+    monkeypatch.setitem(CELLS, "one", {**DIGITS, "lr": 0.01})
+    with pytest.raises(InputError, match=r"was made with lr = 0\.05, not 0\.01; remove it"):
+        reproduce(grid, tmp_path / "results", ["learning"])
+    assert main(["reproduce", "--only", "everything", "--scale", "small"]) == 2
+    assert "unknown claim 'everything'; choose of optimizers, fixed-etf" in capsys.readouterr().err
+
+
+def test_the_list_shows_how_far_each_run_is(tmp_path, grid, capsys):
+    grid.train("one")
+    assert command(tmp_path, "--list") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["one", "4", "4"] in lines
+    assert ["two", "0", "4"] in lines
+    assert not (tmp_path / "results").exists()
