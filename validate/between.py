@@ -17,7 +17,7 @@ from .statistics import ClassStatistics
 class Between:
     """M = coordinates basis^T, and the pseudo-inverse of M^T M.
 
-    basis        (d, r)   r = min(K - 1, d), orthogonal columns
+    basis        (d, r)   r = min(K - 1, d), orthonormal columns (a column of zeros is possible where M has none)
     coordinates  (K, r)
     sizes        (r,)     eigenvalues of M^T M, ascending; 0 at rounding level, max(K, d) eps of the largest
     scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
@@ -41,7 +41,10 @@ class Between:
         sizes, U = torch.linalg.eigh(B @ B.T)
         sizes = _kept(sizes, max(K, d), statistics.noise)
         lifted = reflect(torch.cat([U.new_zeros(1, K - 1), U]))
-        return cls(B.T @ U, lifted, sizes, torch.where(sizes > 0, 1 / sizes, 0))
+        basis = B.T @ U
+        lengths = basis.norm(dim=0)
+        basis /= lengths.clamp_min(torch.finfo(basis.dtype).tiny)
+        return cls(basis, lifted.mul_(lengths), sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
 
     @property
     def rank(self) -> int:

@@ -10,6 +10,7 @@ from ufm.errors import require
 
 from .blocks import LEAST, blocks
 from .estimate import Estimate
+from .largest import Largest
 
 if TYPE_CHECKING:
     from .between import Between
@@ -82,7 +83,7 @@ class Deviations:
         """One pass: exact where K <= rows; above, about `rows` random samples are compared with all centres."""
         K = len(between.coordinates)
         chance = 1.0 if rows >= K else rows / (num_samples if self.weights is None else K)
-        judge = None if classifier is None else _Judge(between, classifier, chance)
+        judge = None if classifier is None else _Judge(between, classifier, self.means.mean(0), chance)
         pulled, came = self.means.new_zeros(K), 0
         for H, deviations, y in self:
             came += len(y)
@@ -103,17 +104,19 @@ class _Judge:
     """On which samples the network and the nearest class centre decide differently; each is heard with a chance.
 
     |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2, about the global mean for accuracy, and <h, h_k> in the coordinates
-    of the means' span, which are fewer than d.
+    of the means' span, which are fewer than d. Decisions are float64's, by way of float32 where all are heard.
     """
 
-    def __init__(self, between: "Between", classifier: Classifier, chance: float):
-        self.classifier, self.chance = classifier, chance
+    def __init__(self, between: "Between", classifier: Classifier, centre: torch.Tensor, chance: float):
+        self.chance = chance
         self.generator = torch.Generator(device="cpu").manual_seed(0)
         self.coordinates = between.coordinates
-        self.square = between.basis.square().sum(0)  # the columns of the basis are orthogonal
         parts = blocks(*self.coordinates.shape)
-        self.halves = torch.cat([self.coordinates[part].square() @ self.square / 2 for part in parts])
-        self.wrong, self.heard, self.waiting = torch.zeros_like(self.halves), torch.zeros_like(self.halves), []
+        halves = torch.cat([self.coordinates[part].square().sum(1) / -2 for part in parts])
+        everyone = chance >= 1
+        self.chosen = Largest(classifier.W, classifier.b, centre, screen=everyone)
+        self.nearest = Largest(self.coordinates, halves, screen=everyone)
+        self.wrong, self.heard, self.waiting = torch.zeros_like(halves), torch.zeros_like(halves), []
 
     def hear(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
         """Features (m, d), inner products of their deviations with the basis (m, r), and labels (m,)."""
@@ -127,9 +130,8 @@ class _Judge:
     def _decide(self) -> None:
         H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
         self.waiting = []
-        chosen = torch.addmm(self.classifier.b, H, self.classifier.W.T).argmax(1)
-        nearest = ((image + self.coordinates[y] * self.square) @ self.coordinates.T).sub_(self.halves).argmax(1)
-        self.wrong.index_add_(0, y, (chosen != nearest).to(self.wrong))
+        differ = self.chosen(H) != self.nearest(image + self.coordinates[y])
+        self.wrong.index_add_(0, y, differ.to(self.wrong))
         self.heard.index_add_(0, y, torch.ones_like(y).to(self.wrong))
 
     def verdict(self, weights: torch.Tensor | None) -> tuple[float, torch.Tensor | None]:
@@ -141,5 +143,5 @@ class _Judge:
             wrong = float(self.wrong.sum())
             likely = (wrong + 1) / (heard + 2)  # Laplace's: none of a sample does not make none of all certain
             return Estimate(wrong / heard, (likely * (1 - likely) / heard) ** 0.5), None
-        weights = self.halves.new_ones(()) if weights is None else weights
+        weights = self.wrong.new_ones(()) if weights is None else weights
         return float((self.wrong * weights).sum() / (self.heard * weights).sum()), self.wrong * weights

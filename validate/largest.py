@@ -1,0 +1,87 @@
+"""Which of many affine functions is largest: decided in float32 where its rounding cannot matter, else in float64.
+
+An inner product of n terms in floating point of unit roundoff u, summed in any order, is off by at most
+g |x| |y| with g = n u/(1 - n u). Source: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1.
+"""
+
+import torch
+
+from .blocks import LEAST
+
+RANGE = 2.0**40  # norms of at most this and at least its inverse neither overflow nor underflow in float32
+
+
+class Largest:
+    """Largest(Y, c)(X) is the (m,) int64 argmax over j of <x, y_j> + c_j for rows x of X (m, d), as float64 decides.
+
+    Y       (K, d) and c (K,), float64, on the device of X
+    centre  (d,) float64 about which the rows x lie, None for 0: the nearer they are, the more float32 decides
+    screen  whether float32 is to be tried at all: it costs a copy of Y and one product of LEAST rows
+
+    Both are centred in float64 before they are rounded, which changes no decision. A row is taken from float32 where
+    the largest exceeds the second by twice the bound on all that rounding did to them; the others, and all rows where
+    float32 products are not what they claim to be (autocast, TF32), are computed in float64.
+    """
+
+    def __init__(self, Y: torch.Tensor, c: torch.Tensor, centre: torch.Tensor | None = None, *, screen: bool = True):
+        self.Y, self.c, self.centre = Y, c, Y.new_zeros(Y.shape[1]) if centre is None else centre
+        self.screens = screen and self._prepare()
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:
+        if not self.screens:
+            return self._in_double(X)
+        scores, wrong = self._in_single(X)
+        first, largest = scores.max(1)
+        second = scores.scatter(1, largest[:, None], -torch.inf).amax(1)
+        rest = (~(first.double() - second.double() > 2 * wrong)).nonzero().flatten()
+        if len(rest):
+            least = first[rest].double() - 2 * wrong[rest]
+            largest[rest] = self._among(X[rest], ~(scores[rest] < least[:, None]))
+        return largest
+
+    def _prepare(self) -> bool:
+        """Round the centred functions to float32; whether that can be used."""
+        Y, c = self.Y - self.Y.mean(0), torch.addmv(self.c, self.Y, self.centre)
+        c = c - c.mean()
+        self.longest, self.offset = float(Y.norm(dim=1).max()), float(c.abs().max())
+        self.uncentred = float(self.Y.norm(dim=1).max()), float(self.c.abs().max())
+        self.Y32, self.c32 = Y.float(), c.float()
+        self.share, self.share64 = _share(Y.shape[1], torch.float32), _share(Y.shape[1], torch.float64)
+        fits = 1 / RANGE <= self.longest <= RANGE and self.offset <= RANGE**2
+        return fits and self.share < 0.01 and _is_faithful(self.Y32)
+
+    def _in_double(self, X: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(self.c, X, self.Y.T).argmax(1)
+
+    def _among(self, X: torch.Tensor, close: torch.Tensor) -> torch.Tensor:
+        """The argmax, in float64, over those j where close (m, K)."""
+        rows, columns = close.nonzero(as_tuple=True)
+        if len(rows) > max(LEAST, len(X)):
+            return self._in_double(X)
+        scores = X.new_full(close.shape, -torch.inf)
+        scores[rows, columns] = (X[rows] * self.Y[columns]).sum(1) + self.c[columns]
+        return scores.argmax(1)
+
+    def _in_single(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(<x, y_j> + c_j in float32 (m, K), but for a number a row; a bound on their errors (m,), float64)."""
+        centred = X - self.centre
+        size, (longest, offset) = centred.norm(dim=1), self.uncentred
+        wrong = self.share * size * self.longest + _share(0, torch.float32) * self.offset
+        wrong += self.share64 * ((size + self.centre.norm()) * longest + offset)
+        wrong[~((size >= 1 / RANGE) & (size <= RANGE))] = torch.inf
+        return (centred.float() @ self.Y32.T).add_(self.c32), wrong
+
+
+def _share(dim: int, dtype: torch.dtype) -> float:
+    """The bound on the error of <x, y> over |x||y|: d terms, x and y rounded, something added, and one spare."""
+    unit = (dim + 4) * torch.finfo(dtype).eps / 2
+    return 1.01 * unit / (1 - unit) if unit < 1 else torch.inf
+
+
+def _is_faithful(Y: torch.Tensor) -> bool:
+    """Whether products with Y^T are float32's: one entry of 1 + eps in each row is lost in any shorter format."""
+    column, entry = int(Y.abs().amax(0).argmax()), 1 + torch.finfo(torch.float32).eps
+    X = Y.new_zeros(LEAST, Y.shape[1])
+    X[:, column] = entry
+    found = X @ Y.T
+    return found.dtype == torch.float32 and bool((found == entry * Y[:, column]).all())
