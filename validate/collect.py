@@ -69,10 +69,10 @@ class Features:
             with _evaluating(self.model), _capturing([self._found]) as seen:
                 labels = _run(self.model, batch)
             require(bool(seen), "the model did not run through the head; name another with head=")
-            yield _samples(seen[-1][1], labels)
+            yield samples(seen[-1][1], labels)
 
 
-def _samples(features: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+def samples(features: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """(features (m, d), labels (m,)) of a batch, one row a position, without those that are ignored."""
     require(labels is not None, 'a batch of keyword arguments needs an entry "labels"')
     labels = torch.as_tensor(labels, device=features.device)

@@ -3,15 +3,23 @@
 Needs lightning (`pip install -e ".[loops]"`); nothing else of this package imports it.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from torch import nn
 
 from ufm.errors import require
 
-from .collect import IGNORED, watch
+from .collect import samples, watch
+from .padding import unrepeated
 from .streaming import NeuralCollapseMetric
+
+
+def second(batch: Any) -> Any:
+    """The labels of a batch (inputs, labels)."""
+    return batch[1]
 
 
 class CollapseCallback(pl.Callback):
@@ -22,12 +30,15 @@ class CollapseCallback(pl.Callback):
     prefix   of the logged names
     absent   as for `validate.neural_collapse`
 
-    Features are taken from validation_step's own forward pass, streamed in one pass and reduced over ranks. `rows`
-    holds one record an epoch, for pandas.DataFrame. To watch the training set, pass its loader, unshuffled, to
-    Trainer.fit as val_dataloaders.
+    Features are taken from validation_step's own forward pass, streamed in one pass and reduced over ranks, without the
+    samples that DistributedSampler repeats; several loaders are one data set. `rows` holds one record an epoch, for
+    pandas.DataFrame: the same on every rank, but left behind in the processes of ddp_spawn, whose logged numbers come
+    back. To watch the training set, pass its loader, unshuffled, to Trainer.fit as val_dataloaders.
     """
 
-    def __init__(self, head: str, labels=lambda batch: batch[1], prefix: str = "", absent: str = "error"):
+    def __init__(
+        self, head: str, labels: Callable[[Any], torch.Tensor] = second, prefix: str = "", absent: str = "error"
+    ):
         self.head, self.labels, self.prefix, self.absent = head, labels, prefix, absent
         self.rows: list[dict[str, float]] = []
         self.seen, self.hook = [], None
@@ -41,9 +52,9 @@ class CollapseCallback(pl.Callback):
 
     def on_validation_batch_end(self, trainer, module, outputs, batch: Any, batch_idx: int, dataloader_idx: int = 0):
         require(bool(self.seen), f"validation_step did not run through {self.head!r}; name another head")
-        labels = self.labels(batch)
-        kept = labels != IGNORED
-        self.metric.update(self.seen[-1][kept], labels[kept])
+        features, labels = self.seen[-1], self.labels(batch)
+        rows = unrepeated(_loader(trainer, dataloader_idx), batch_idx, len(labels))
+        self.metric.update(*samples(features[:rows], labels[:rows]))
         self.seen.clear()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -52,8 +63,14 @@ class CollapseCallback(pl.Callback):
             return
         found = {self.prefix + name: float(value) for name, value in self.metric.compute().items()}
         self.rows.append({"epoch": trainer.current_epoch} | found)
-        module.log_dict(found, rank_zero_only=False, sync_dist=False)
+        module.log_dict(found, rank_zero_only=False, sync_dist=True)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
         if self.hook is not None:
             self.hook.remove()
+
+
+def _loader(trainer: pl.Trainer, index: int) -> Any:
+    loaders = trainer.val_dataloaders
+    loaders = list(loaders.values()) if isinstance(loaders, Mapping) else loaders
+    return loaders[index] if isinstance(loaders, list | tuple) else loaders

@@ -82,7 +82,7 @@ def module_of(lightning, net):
     return Module()
 
 
-def trainer_of(lightning, folder, callback):
+def trainer_of(lightning, folder, callback, **settings):
     return lightning.Trainer(
         max_epochs=3,
         accelerator="cpu",
@@ -92,6 +92,7 @@ def trainer_of(lightning, folder, callback):
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
+        **settings,
     )
 
 
@@ -124,3 +125,76 @@ def test_a_head_that_validation_does_not_use_is_named(lightning, tmp_path):
     with pytest.raises(InputError, match="did not run through 'other'"):
         trainer_of(lightning, tmp_path, CollapseCallback("other")).fit(module, loader(), loader())
     assert not module.other._forward_pre_hooks
+
+
+def uneven(samples: int) -> TensorDataset:
+    generator = torch.Generator().manual_seed(2)
+    labels = torch.arange(samples) % 3
+    return TensorDataset(INPUTS[:samples] + torch.randn(samples, 8, generator=generator), labels)
+
+
+def validate_on_a_rank(rank: int, port: int, folder: str, sizes: tuple[int, ...]) -> None:
+    import os
+
+    import lightning.pytorch
+
+    from ufm.files import write_json
+    from validate.lightning import CollapseCallback
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GROUP_RANK": "0"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
+    found = []
+    for samples in sizes:
+        callback = CollapseCallback("net.3")
+        trainer = trainer_of(lightning.pytorch, folder, callback, devices=2, strategy="ddp")
+        trainer.validate(module_of(lightning.pytorch, model()), DataLoader(uneven(samples), 4), verbose=False)
+        found.append(callback.rows)
+    write_json(f"{folder}/{rank}.json", found)
+
+
+def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):
+    """24 samples are dealt evenly; of 25 Lightning's sampler repeats one, and of 17 it makes a batch of a repeat."""
+    import socket
+
+    from ufm.files import read_json
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sizes = (24, 25, 17)
+    torch.multiprocessing.spawn(validate_on_a_rank, (port, str(tmp_path), sizes), nprocs=2)
+    found = [read_json(tmp_path / f"{rank}.json") for rank in range(2)]
+    assert found[0] == found[1]
+    for samples, rows in zip(sizes, found[0], strict=True):
+        expected = asdict(validate.neural_collapse(*validate.collect(model(), DataLoader(uneven(samples), 5))))
+        assert len(rows) == 1
+        assert rows[0].pop("nearest_center_disagreement") is None
+        assert rows[0] == pytest.approx({name: expected.get(name, 0) for name in rows[0]}, rel=1e-5, abs=1e-7)
+
+
+def test_the_callback_can_be_sent_to_another_process(lightning):
+    import pickle
+
+    from validate.lightning import CollapseCallback
+
+    assert pickle.loads(pickle.dumps(CollapseCallback("fc"))).labels((1, 2)) == 2
+
+
+@pytest.mark.parametrize(("samples", "ranks", "batch"), [(25, 2, 4), (17, 2, 4), (7, 3, 2), (2, 4, 1), (5, 1, 2)])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("positions", [1, 3])
+def test_what_a_distributed_sampler_repeats_is_counted_once(samples, ranks, batch, shuffle, positions):
+    from torch.utils.data import DistributedSampler
+
+    from validate.padding import unrepeated
+
+    seen = []
+    for rank in range(ranks):
+        sampler = DistributedSampler(range(samples), ranks, rank, shuffle=shuffle)
+        rows = DataLoader(range(samples), batch, sampler=sampler)
+        for index, x in enumerate(rows):
+            x = x.repeat_interleave(positions)
+            seen += x[: unrepeated(rows, index, len(x))].tolist()
+    assert sorted(seen) == sorted(list(range(samples)) * positions)
