@@ -1,11 +1,12 @@
 """validate.NeuralCollapseMetric: neural collapse in one pass over batches, on any device, over any number of ranks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from ufm.errors import require
 
@@ -19,7 +20,7 @@ STATES = ("counts", "means", "spreads", "scatter")
 class NeuralCollapseMetric(Metric):
     """The metrics of `validate.neural_collapse` as a torchmetrics.Metric: `update`, `compute`, `reset`.
 
-    num_classes  K        dim  d; None: that of the first features (a rank that may get no sample needs it)
+    num_classes  K        dim  d; None: that of the first features, of any rank
     head         the Linear layer whose weight and bias are read when the metric is computed (and must be those that
                  made the decisions then); None leaves the metrics of a classifier NaN
     rows, absent as for `neural_collapse`; further arguments are torchmetrics'
@@ -91,6 +92,10 @@ class NeuralCollapseMetric(Metric):
             ranks[0].merge(other)
         return ClassStatistics.of_moments(ranks[0])
 
+    def sync(self, dist_sync_fn: Callable | None = None, *args: Any, **kwargs: Any) -> None:
+        """torchmetrics' gathering of the states, where a rank without samples need not know d."""
+        super().sync(_gathering(dist_sync_fn or gather_all_tensors), *args, **kwargs)
+
     def merge_state(self, incoming_state: "Mapping[str, Any] | NeuralCollapseMetric") -> None:
         """Add what another metric of the same K and d has seen."""
         other = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
@@ -117,6 +122,17 @@ class _Shared:
 
     def __deepcopy__(self, memo: dict) -> "_Shared":
         return self
+
+
+def _gathering(gather: Callable) -> Callable:
+    """`gather` with the empty tensors of its list as zeros of the others' shape: torchmetrics stacks them."""
+
+    def gather_alike(state: torch.Tensor, group: Any = None) -> list[torch.Tensor]:
+        ranks = gather(state, group=group)
+        full = next((part for part in ranks if part.numel()), ranks[0])
+        return [part if part.numel() else torch.zeros_like(full) for part in ranks]
+
+    return gather_alike
 
 
 def _shapes(features: torch.Tensor, labels: torch.Tensor) -> str:

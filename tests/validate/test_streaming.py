@@ -225,7 +225,11 @@ def two_ranks(rank: int, port: int, folder: str) -> None:
     metric.update(point.H[rank::2], labels[rank::2])
     from ufm.files import write_json
 
-    write_json(f"{folder}/{rank}.json", numbers(metric))
+    lopsided = NeuralCollapseMetric(4)  # rank 1 gets no sample, and was told no dimension
+    if rank == 0:
+        lopsided.update(point.H, labels)
+    write_json(f"{folder}/{rank}.json", [numbers(metric), numbers(lopsided)])
+    assert lopsided.means.shape == (4, 0 if rank else 7)  # its own state again
     torch.distributed.destroy_process_group()
 
 
@@ -240,8 +244,13 @@ def test_two_processes_reduce_to_the_same_numbers(tmp_path):
     torch.multiprocessing.spawn(two_ranks, (port, str(tmp_path)), nprocs=2)
     expected = asdict(neural_collapse(*draw(4, 7)))
     for rank in range(2):
-        found = read_json(tmp_path / f"{rank}.json")
-        agree({name: math.nan if value is None else value for name, value in found.items()}, expected)
+        both, lopsided = (
+            {name: math.nan if value is None else value for name, value in found.items()}
+            for found in read_json(tmp_path / f"{rank}.json")
+        )
+        agree(both, expected)
+        agree(lopsided, {name: expected[name] for name in lopsided if not math.isnan(lopsided[name])})
+        assert not math.isnan(lopsided["nc1"])
 
 
 def test_copies_are_independent():
