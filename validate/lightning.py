@@ -12,9 +12,10 @@ from torch import nn
 
 from ufm.errors import require
 
-from .collect import samples, watch
+from .collect import samples
 from .padding import unrepeated
 from .streaming import NeuralCollapseMetric
+from .tracing import watch
 
 
 def second(batch: Any) -> Any:

@@ -88,6 +88,24 @@ def test_sampled_metrics_are_within_their_error_of_the_exact_ones(K, d):
             assert value != exact[name] or name == "nearest_center_disagreement"
 
 
+def test_the_truth_lies_within_three_standard_errors():
+    """Of populations of classes that are drawn anew, 98 to 100 % of the time, with a spread of about one error."""
+    away = []
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        means, W = torch.randn(2, 200, 8, generator=generator, dtype=torch.float64)
+        labels = torch.cat([torch.arange(200), torch.randint(20, (200,), generator=generator)])
+        H = means[labels] + 0.7 * torch.randn(400, 8, generator=generator, dtype=torch.float64)
+        point = Point(means + 0.5 * W, H, torch.zeros(200).double())
+        exact, found = (asdict(neural_collapse(point, labels, rows=rows)) for rows in (200, 60))
+        away += [
+            (found[name] - exact[name]) / found[name].error for name in SAMPLED if not name.startswith("coherence")
+        ]
+    away = torch.tensor(away)
+    assert float((away.abs() <= 3).double().mean()) > 0.98
+    assert 0.8 < float(away.std()) < 1.2
+
+
 def test_a_sample_of_everything_is_exact():
     point, labels = draw(50, 7)
     found = asdict(neural_collapse(point, labels, rows=50))

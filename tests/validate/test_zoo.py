@@ -1,6 +1,6 @@
 """validate.collect on models that nobody here wrote, and on the shapes in which they come."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import validate
 from ufm import InputError
+from validate.tracing import to_device
 
 IMAGES = torch.randn(6, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(6) % 3
@@ -168,6 +169,129 @@ class Loose(nn.Module):
 
     def forward(self, x):
         return self.used(x)
+
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+VECTORS, CLASSES = torch.randn(7, 4, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 3
+
+
+@dataclass
+class Output:
+    hidden: tuple
+    logits: dict
+
+
+class Nested(Base):
+    """Tensors deep inside of what goes in and what comes out."""
+
+    def forward(self, x):
+        hidden = self.body(x["a"][0])
+        return Output((hidden,), {"main": [self.head(hidden)]})
+
+
+class Tied(Base):
+    """Logits with the embedding's weights, by a function: no layer makes them."""
+
+    def forward(self, x):
+        return {"logits": [nn.functional.linear(self.body(x), torch.ones(11, 5))]}
+
+
+class Overwriting(Base):
+    def forward(self, x):
+        hidden = self.body(x)
+        logits = self.head(hidden)
+        hidden.zero_()
+        return logits
+
+
+class Twice(Base):
+    """A second view of the same samples, and the samples themselves."""
+
+    def forward(self, x):
+        return super().forward(-x), super().forward(x)
+
+
+def test_tensors_deep_inside():
+    model = Nested()
+    point, _ = validate.collect(model, [({"x": {"a": [VECTORS]}}, CLASSES)])
+    assert torch.equal(point.W, model.head.weight)
+    moved = to_device({"a": [VECTORS, 1], "b": (CLASSES, "text")}, torch.device("meta"))
+    assert moved["a"][0].is_meta
+    assert moved["b"][0].is_meta
+    assert (moved["a"][1], moved["b"][1]) == (1, "text")
+
+
+@pytest.mark.parametrize("kind", [Overwriting, Twice])
+def test_features_are_what_the_head_saw_last(kind):
+    model = kind()
+    point, _ = validate.collect(model, [(VECTORS, CLASSES)])
+    torch.testing.assert_close(point.logits, Base.forward(model, VECTORS))
+
+
+WRAPPED = {
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "data parallel": nn.DataParallel,
+    "in a sequence": lambda model: nn.Sequential(nn.Identity(), nn.Sequential(model)),
+    "frozen": lambda model: model.requires_grad_(False),
+    "scripted by fx": torch.fx.symbolic_trace,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_wrapped_models(wrap):
+    base = Base().train()
+    model = wrap(base)
+    batches = [(VECTORS, CLASSES), (2 * VECTORS, CLASSES)]
+    expected = base(torch.cat([VECTORS, 2 * VECTORS])).detach()
+    point, labels = validate.collect(model, batches)
+    expect(model, point, labels, expected)
+    assert base.head.weight.requires_grad == (wrap is not WRAPPED["frozen"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_short_formats(dtype):
+    point, labels = validate.collect(Base().to(dtype), [(VECTORS.to(dtype), CLASSES)])
+    assert point.H.dtype == point.W.dtype == dtype
+    assert asdict(validate.neural_collapse(point, labels)) == asdict(validate.neural_collapse(point.double(), labels))
+    assert validate.compare(point, labels, lambda_w=1e-2).certificate.verdict == "not critical"
+
+
+LABELS = {
+    "int32": CLASSES.int(),
+    "uint8": CLASSES.to(torch.uint8),
+    "a list": CLASSES.tolist(),
+    "numpy": CLASSES.numpy(),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_labels_of_any_kind(labels):
+    model = Base()
+    found, expected = (validate.collect(model, [(VECTORS, given)]) for given in (labels, CLASSES))
+    assert validate.neural_collapse(*found) == validate.neural_collapse(*expected)
+
+
+REFUSED_HEADS = {
+    "tied by a function": (Tied, r"'body', has 5 outputs, and the model's have shapes \(7, 11\): its logits come from"),
+    "one-hot labels": (Base, r"need labels of shape \(7,\), class numbers; got \(7, 3\).*pass argmax"),
+}
+
+
+@pytest.mark.parametrize(("kind", "message"), REFUSED_HEADS.values(), ids=REFUSED_HEADS)
+def test_what_would_be_measured_wrongly_is_refused(kind, message):
+    labels = nn.functional.one_hot(CLASSES) if kind is Base else CLASSES
+    model = kind()
+    with pytest.raises(InputError, match=message):
+        validate.collect(model, [(VECTORS, labels)])
+    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 REFUSED = {
