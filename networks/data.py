@@ -82,6 +82,9 @@ def load(recipe: DataRecipe | str, seed: int = 0, track: Callable[[Iterable[int]
         raise InputError(f"unknown data set {recipe.data!r}; choose one of: {', '.join(sorted(DATASETS))}")
     place = Place(Path(recipe.data_dir).expanduser(), recipe.image_size, seed, track)
     source = DATASETS[recipe.data](place)
+    require(
+        source.num_classes >= 2, f"a classifier needs at least 2 classes, {place.folder} holds {source.num_classes}"
+    )
     kept = _kept(recipe, source, seed)
     asked = _asked(recipe, source, seed)
     train, test = source.train_images[kept], source.test_images[asked]

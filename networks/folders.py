@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ufm import InputError
+from ufm.errors import require
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,6 @@ class ImageFiles:
     """
 
     files: list[str]
-    load: Callable[[str], "Image"]  # noqa: F821 (of PIL)
     image_size: int | None = None
     track: Callable[[Iterable[int]], Iterable[int]] = iter
 
@@ -44,10 +44,7 @@ class ImageFiles:
         """One image, uint8 (3, height, width)."""
         from torchvision.transforms import functional
 
-        try:
-            image = self.load(file)
-        except OSError as error:
-            raise InputError(f"{file} cannot be read as an image ({error}); mend or remove it") from error
+        image = _opened(file)
         if self.image_size is not None and image.size != (self.image_size, self.image_size):
             image = functional.center_crop(functional.resize(image, self.image_size), self.image_size)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
@@ -75,5 +72,20 @@ def image_folder(
         raise InputError(
             f"no images in {path} ({reason}); --data folder takes DATA_DIR/train/CLASS/FILE and the same below test"
         ) from error
-    images = ImageFiles([file for file, _ in found.samples], found.loader, image_size, track)
+    images = ImageFiles([file for file, _ in found.samples], image_size, track)
     return Folder(images, torch.tensor(found.targets), found.classes)
+
+
+def _opened(file: str):
+    """A PIL image in colour. Pillow would cut levels of more than 8 bits off at 255, so those are refused."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            mode = image.mode
+            colour = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file} cannot be read as an image ({reason}); mend or remove it") from error
+    require(not mode.startswith(("I", "F")), f"{file} has more than 8 bits a level (mode {mode}); convert it to 8")
+    return colour

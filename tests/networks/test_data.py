@@ -197,3 +197,43 @@ def test_folders_that_hold_no_data_set_are_refused(tmp_path):
     (tmp_path / "train" / "cat" / "0.png").write_text("not an image")
     with pytest.raises(InputError, match=r"0\.png cannot be read as an image"):
         networks.load(recipe)
+
+
+BROKEN = {
+    "cut.png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\x08IHDR\x00\x00\x00\x09\x00\x00\x00\x09\x08\x03\x00\x00",
+    "bomb.bmp": b"BM"
+    + bytes(8)
+    + b"\x36\x04\x00\x00\x28\x00\x00\x00\x09\x00\xfc\x00\x09\x00\xfc\x00\x01\x00\x18"
+    + bytes(30),
+    "size.ppm": b"P6\n9 m\n255\n" + bytes(99),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_damaged_images_are_refused_however_pillow_says_so(name, tmp_path):
+    """Not every decoder says OSError."""
+    recipe = write_folder(tmp_path)
+    (tmp_path / "train" / "dog" / name).write_bytes(BROKEN[name])
+    with pytest.raises(InputError, match=rf"{name} cannot be read as an image \(.+\); mend or remove it"):
+        networks.load(recipe)
+
+
+def test_grey_and_transparent_images_become_colour_and_sixteen_bits_are_refused(tmp_path):
+    """Levels above 255 would all become 255."""
+    from PIL import Image
+
+    recipe = write_folder(tmp_path)
+    Image.new("L", (6, 5), 77).save(tmp_path / "train" / "dog" / "grey.png")
+    Image.new("RGBA", (6, 5), (7, 8, 9, 128)).save(tmp_path / "train" / "dog" / "transparent.png")
+    images = networks.load(recipe)
+    assert images.train_images[-2:, :, 0, 0].tolist() == [[77, 77, 77], [7, 8, 9]]
+    Image.fromarray(np.full((5, 6), 1000, dtype=np.uint16)).save(tmp_path / "train" / "dog" / "deep.png")
+    with pytest.raises(InputError, match=r"deep.png has more than 8 bits a level \(mode I;16\); convert it to 8"):
+        networks.load(recipe)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_one_class_is_no_classifier(noise, tmp_path):
+    recipe = dataclasses.replace(write_folder(tmp_path, classes=("cat",)), label_noise=noise)
+    with pytest.raises(InputError, match=rf"at least 2 classes, {tmp_path} holds 1"):
+        networks.load(recipe)
