@@ -113,11 +113,13 @@ def _parse(name: str, arguments: list[str]):
 
 
 def _first_paragraph(box: str) -> str:
-    """What a box of several lines says before its first rule, as one line."""
+    """What a box of several lines says before its first rule, as one line; where UTF-8 is not spoken, its ASCII kin."""
     words = []
     for line in box.splitlines()[1:]:
-        text = line.strip(" │")
-        if not text.strip("─╰╯"):
+        text = line.strip(" │|")
+        if not text.strip("─╰╯-+"):
+            if not words:
+                continue
             break
         words.append(text)
     return " ".join(words) or "the flags could not be read"

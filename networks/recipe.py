@@ -11,6 +11,8 @@ from .data import DataRecipe
 from .models import ModelRecipe
 from .optimizers import OptimizerRecipe
 
+SEEDS = 2**32  # all that torch's generator on the CPU tells apart
+
 
 @dataclass(frozen=True)
 class RunRecipe:
@@ -38,6 +40,7 @@ class RunRecipe:
     def __post_init__(self):
         for name in ("epochs", "keep"):
             require(getattr(self, name) >= 1, f"{name} must be >= 1, got {getattr(self, name)}")
+        require(0 <= self.seed < SEEDS, f"seed must lie in [0, 2^32), got {self.seed}")
         known = ", ".join(AUGMENTATIONS)
         require(self.augment in AUGMENTATIONS, f"unknown augmentation {self.augment!r}; choose one of: {known}")
 

@@ -45,7 +45,14 @@ def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) 
 
 def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
     """Infinite where training recorded nothing to compare with."""
-    if any(name not in recorded for name in metrics):
+    return max(_gap(value, recorded.get(name)) for name, value in metrics.items())
+
+
+def _gap(value: float, recorded: float | None) -> float:
+    """A metric that is not defined at a point (features of one place have no angles) is NaN both times."""
+    if recorded is None or math.isnan(value) != math.isnan(recorded):
         return math.inf
-    gaps = [abs(value - recorded[name]) / (1e-3 + abs(recorded[name])) for name, value in metrics.items()]
-    return max(math.inf if math.isnan(gap) else gap for gap in gaps)
+    if value == recorded or math.isnan(value):
+        return 0.0
+    gap = abs(value - recorded) / (1e-3 + abs(recorded))
+    return math.inf if math.isnan(gap) else gap

@@ -1,5 +1,7 @@
 """The command as people use it: tables, files, exit statuses, and one line for what cannot be done."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -304,3 +306,13 @@ def test_the_program_ends_quietly_when_its_reader_has_left():
         program.stdout.close()
         assert program.stderr.read() == ""
     assert program.returncode == 141
+
+
+def test_bad_flags_are_one_plain_line_where_boxes_cannot_be_drawn(capsys):
+    """Without UTF-8 the parser's box is made of ASCII; standard output decides."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["solve", "-K", "four"]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("ufm: Error parsing -K")
+    assert text.count("\n") == 1
+    assert "---" not in text

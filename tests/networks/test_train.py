@@ -133,11 +133,17 @@ def test_global_generator_is_left_alone(small_recipe, tmp_path):
 BAD = [
     ({"epochs": 0}, "epochs must be >= 1, got 0"),
     ({"batch_size": 0}, "batch_size must be >= 2"),
+    ({"seed": -1}, r"seed must lie in \[0, 2\^32\), got -1"),
+    ({"seed": 2**32}, r"seed must lie in \[0, 2\^32\), got 4294967296"),
     ({"lr": -0.1}, "lr must be a finite number > 0, got -0.1"),
     ({"lr": math.nan}, "lr must be a finite number > 0, got nan"),
     ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
     ({"weight_decay": -1e-3}, "weight_decay must be a finite number > 0"),
 ]
+
+
+def test_the_largest_seed_trains(small_recipe, tmp_path):
+    assert networks.train(dataclasses.replace(small_recipe, seed=2**32 - 1, epochs=1), tmp_path / "run").epochs
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD)
@@ -174,6 +180,17 @@ def test_a_changed_record_is_seen(run_copy):
     rows[1]["nc1"] *= 1.01
     run_copy.write_epochs(rows)
     assert {item.epoch for item in remeasure(run_copy) if item.deviation > 1e-3} == {2}
+
+
+def test_a_metric_that_is_not_defined_agrees_with_itself_alone(run_copy, small_recipe, tmp_path):
+    """So much feature decay leaves all features in one place: no angles between class means."""
+    dead = networks.train(dataclasses.replace(small_recipe, feature_decay=1e6), tmp_path / "dead")
+    assert any(math.isnan(value) for value in dead.epochs[-1].values())
+    assert max(item.deviation for item in remeasure(dead)) < 1e-3
+    rows = run_copy.epochs
+    rows[1]["nc1"] = math.nan
+    run_copy.write_epochs(rows)
+    assert {item.epoch for item in remeasure(run_copy) if item.deviation == math.inf} == {2}
 
 
 def test_an_epoch_without_a_record_does_not_agree(run_copy):
