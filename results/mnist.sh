@@ -18,7 +18,7 @@ run() {
 }
 
 run mnist-sgd --per-class 1000 --width 256 --preset paper-sgd --batch-size 128 --epochs 100 --patience 40
-run mnist-adam --per-class 1000 --width 256 --preset paper-adam --batch-size 128 --epochs 100 --patience 40
+run mnist-adam --per-class 1000 --width 256 --preset paper-adam --batch-size 128 --epochs 200 --schedule cosine
 run mnist-lbfgs --per-class 1000 --width 256 --preset paper-lbfgs --epochs 40
 run mnist-etf --per-class 1000 --width 256 --preset paper-sgd --batch-size 128 --epochs 100 --patience 40 --head etf --feature-dim 10
 run mnist-d10 --per-class 1000 --width 256 --preset paper-sgd --batch-size 128 --epochs 100 --patience 40 --feature-dim 10
