@@ -85,7 +85,7 @@ def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int,
     channels, *sides = image_shape = image_shape or family.image_shape
     for setting in get_args(Setting):
         taken = getattr(recipe, setting) is None or setting in family.settings
-        require(taken, f"{recipe.model} has no {setting} to set; leave it out")
+        require(taken, f"{recipe.model} has no {setting} to set; leave it out (over a preset: None)")
     grey = family.colour and channels == 1
     require(not family.colour or channels in (1, 3), f"{recipe.model} takes 1 or 3 channels, images have {channels}")
     backbone, dim = family.build(recipe, (3, *sides) if grey else image_shape)

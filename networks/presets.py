@@ -36,10 +36,11 @@ PRESETS: dict[str, Preset] = {
         "Zhu et al. 2021, as their released code is called for L-BFGS and its defaults are (it has no schedule there)",
     ),
     "sota": Preset(
-        {"optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "batch_size": 128, "augment": "crop-flip"}
+        {"model": "resnet18", "stem": "cifar", "augment": "crop-flip"}
+        | {"optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "batch_size": 128}
         | PAPER
         | {"schedule": "cosine"},
-        "crop and flip as with --SOTA in the code of Zhu et al. 2021; the rest is this project's choice",
+        "stem, crop and flip as with --SOTA in the code of Zhu et al. 2021; the rest is this project's choice",
     ),
 }
 

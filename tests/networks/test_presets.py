@@ -68,3 +68,16 @@ def test_unknown_preset_lists_the_known(capsys):
         networks.preset("best")
     assert main(["train", "--preset", "best"]) == 2
     assert "unknown preset 'best'" in capsys.readouterr().err
+
+
+def test_sota_is_a_small_stem_and_a_model_without_one_overrides_it(capsys, tmp_path):
+    """What --SOTA means in the code of arXiv 2105.02375, for the model that it has unless told."""
+    sota = networks.preset("sota")
+    assert (sota.model, sota.stem, sota.augment) == ("resnet18", "cifar", "crop-flip")
+    assert networks.build_model(sota.model, 10, stem=sota.stem, width=8).backbone.conv1.kernel_size == (3, 3)
+    flags = ["--preset", "sota", "--model", "mlp", *TINY, "--runs", str(tmp_path)]
+    assert main(["train", *flags]) == 2
+    assert "mlp has no stem to set; leave it out (over a preset: None)" in capsys.readouterr().err
+    assert main(["train", *flags, "--stem", "None"]) == 0
+    recipe = networks.recipe_of(Run.open(tmp_path / "digits"))
+    assert (recipe.model, recipe.stem, recipe.augment) == ("mlp", None, "crop-flip")
