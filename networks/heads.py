@@ -12,25 +12,25 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from ufm import closed_form
 from ufm.errors import require
 
 
 def simplex_frame(num_classes: int, dim: int) -> torch.Tensor:
     """A simplex equiangular tight frame in random position: W float64 (K, d), unit rows, W W^T = K/(K-1) (I - 11^T/K).
 
-    W = sqrt(K/(K-1)) U Q^T with U (K, K-1) an orthonormal basis of the complement of 1 and Q (d, K-1) with
-    orthonormal columns, uniform over all such. It exists for every d >= K - 1; InputError for a smaller one.
+    W = sqrt(K/(K-1)) F Q^T with F (K, K-1) the frame of `ufm.closed_form` and Q (d, K-1) with orthonormal columns,
+    uniform over all such. It exists for every d >= K - 1; InputError for a smaller one.
     """
     require(num_classes >= 2, f"a simplex frame needs at least 2 classes, got {num_classes}")
     require(
         dim >= num_classes - 1,
         f"{num_classes} classes have no simplex frame in {dim} dimensions; give feature_dim >= {num_classes - 1}",
     )
-    ones = torch.ones(num_classes, 1, dtype=torch.float64)
-    complement = torch.linalg.qr(ones, mode="complete").Q[:, 1:]
     Q, R = torch.linalg.qr(torch.randn(dim, num_classes - 1, dtype=torch.float64))
     rotation = Q * R.diagonal().sign()
-    return math.sqrt(num_classes / (num_classes - 1)) * complement @ rotation.T
+    frame = closed_form.simplex_frame(num_classes, num_classes - 1)
+    return math.sqrt(num_classes / (num_classes - 1)) * frame @ rotation.T
 
 
 class UnitRows(nn.Module):
