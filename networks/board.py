@@ -15,11 +15,15 @@ def require_tensorboard() -> None:
 
 
 @contextmanager
-def board(run: Run, done: int):
-    """Yield a function that writes a row of epochs.csv to RUN/tensorboard; epochs after `done` are overwritten."""
+def board(run: Run, rows: list[dict[str, float]]):
+    """Yield a function that writes a row of epochs.csv to RUN/tensorboard.
+
+    The rows that the run has are written first, over whatever is there: a process may have died before or after it
+    wrote one, or have had no board.
+    """
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(run.path / "tensorboard"), purge_step=done + 1) as writer:
+    with SummaryWriter(str(run.path / "tensorboard"), purge_step=1) as writer:
 
         def write(row: dict[str, float]) -> None:
             for name, value in row.items():
@@ -27,6 +31,8 @@ def board(run: Run, done: int):
                     writer.add_scalar(name, value, int(row["epoch"]))
             writer.flush()
 
+        for row in rows:
+            write(row)
         yield write
 
 

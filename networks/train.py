@@ -73,7 +73,7 @@ def train(
     if done:
         done = load_training(run.last_checkpoint, model, optimizer)
     rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]
-    with board(run, done) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
+    with board(run, rows) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
         for epoch in track(range(done + 1, recipe.epochs + 1)):
             rate = learning_rate(recipe, epoch)
             for group in optimizer.param_groups:
