@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Command:
     """Enumerate the critical points of one problem, up to rotations and permutations of the classes.
 
+    Their Hessians' spectra are drawn into RUNS/NAME/figures, with --connections the landscape as well.
     What is found is written to RUNS/NAME/atlas.json as it is found; the same command goes on from there. Exit status 1
     when an Euler sum proves that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
     nor a strict saddle (or, with --connections, does not lead down to the minimiser).
@@ -60,17 +61,26 @@ class Command:
             )
         _show_points(atlas)
         _show_evidence(atlas)
-        if self.connections:
-            from figures.landscape import landscape_figure
-
-            for path in landscape_figure(atlas).save(file.parent / "figures", "landscape"):
-                say(str(path))
+        for path in _draw(atlas, self.connections, file.parent / "figures"):
+            say(str(path))
         complaints = _complaints(atlas, self.connections)
         for complaint in complaints:
             say(complaint)
         say(f"{len(atlas.points)} critical points: {file}")
         write_result(self.json, "atlas", atlas.plain())
         return 1 if complaints else 0
+
+
+def _draw(atlas: "Atlas", connected: bool, folder: Path) -> list[Path]:
+    """Write the figures; returns their paths."""
+    import ufm
+    from figures.eigenvalues import spectra_figure
+    from figures.landscape import landscape_figure
+
+    drawn = {"spectra": spectra_figure(atlas, [ufm.spectrum(atlas.problem, point.point) for point in atlas.points])}
+    if connected:
+        drawn["landscape"] = landscape_figure(atlas)
+    return [path for name, drawing in drawn.items() for path in drawing.save(folder, name)]
 
 
 def _show_points(atlas: "Atlas") -> None:

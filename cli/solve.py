@@ -1,29 +1,37 @@
-"""ufm solve: one minimisation, with its certificate and its spectrum."""
+"""ufm solve: a minimisation (or several, and the best of them), with its certificate and its spectrum."""
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from .console import say, show
+from .console import say, show, track
 from .options import JsonFile, ProblemFlags, write_result
 
 if TYPE_CHECKING:
-    from ufm import Certificate, Proof, Solution
+    from ufm import Certificate, Problem, Proof, Solution, Spectrum
+
+
+FRAMES, MOVING = 6, 72  # of the filmstrip, of the animation
 
 
 @dataclass(frozen=True)
 class Command:
-    """Minimise once from a random start over free W, H, b; then certify the end and read its Hessian.
+    """Minimise from a random start over free W, H, b; then certify the end and read its Hessian.
 
-    Exit status 1 when the descent does not reach --tol, or --rigorous proves nothing of its end.
+    Of several starts the end of least f is shown. With --figures: the spectrum there, f - D against iteration (D: the
+    certified lower bound), and where d = 2 the gradient flow from the first start as a strip of panels.
+    Exit status 1 when a descent does not reach --tol, or --rigorous proves nothing of the end.
     """
 
     problem: ProblemFlags = field(default_factory=ProblemFlags)
     seed: int = 0
-    """of the random start"""
+    """of the first random start; the others count up from it"""
+    starts: int = 1
+    """random starts"""
     tol: float = 1e-10
     """relative gradient norm to reach"""
     free: bool = False
@@ -32,17 +40,22 @@ class Command:
     """also prove, in ball arithmetic, what the end is"""
     save: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the point there (safetensors)"""
+    figures: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """draw figures into that folder"""
+    gif: bool = False
+    """with --figures and d = 2: also the flow as an animated GIF"""
     json: JsonFile = None
 
     def run(self) -> int:
-        import torch
-
         import ufm
 
         problem = self.problem.problem()
-        with _gauge() as on_step:
-            solution = ufm.minimize(problem, seed=self.seed, tol=self.tol, reduce=not self.free, on_step=on_step)
-        certificate = ufm.certify(problem, solution.point)
+        self._check(problem)
+        descents = self._descend(problem)
+        best = min(range(self.starts), key=lambda i: descents[i][0].value)
+        solution, certificate = descents[best]
+        if self.starts > 1:
+            _show_starts(self.seed, descents)
         show("solution", ("quantity", "value"), _facts(solution, certificate).items())
         proof = ufm.prove(problem, solution.point) if self.rigorous else None
         if proof:
@@ -50,27 +63,97 @@ class Command:
         levels = None
         if certificate.lambda_min is not None:
             levels = ufm.spectrum(problem, solution.point).merged()
-            shown = torch.where(levels.values.abs() <= levels.tolerance, 0.0, levels.values)
-            rows = list(zip(shown.tolist(), levels.multiplicities.tolist(), strict=True))
-            title = f"Hessian: {levels.size:,} eigenvalues (0: within {levels.tolerance:.0e} of zero)"
-            show(title, ("eigenvalue", "multiplicity"), rows)
+            _show_levels(levels)
         if self.save:
             solution.point.save(self.save)
             say(f"point: {self.save}")
+        if self.figures:
+            for path in self._draw(problem, descents, certificate, levels):
+                say(str(path))
         write_result(
             self.json,
             "solve",
             {
                 "problem": problem.settings(),
-                "seed": self.seed,
+                "seed": self.seed + best,
                 "converged": solution.converged,
                 "iterations": solution.iterations,
+                "starts": [
+                    {"seed": self.seed + i, "value": one.value, "converged": one.converged, "verdict": end.verdict}
+                    for i, (one, end) in enumerate(descents)
+                ],
                 "certificate": certificate.numbers(),
                 "proof": proof and proof.numbers(),
                 "spectrum": levels and {"values": levels.values, "multiplicities": levels.multiplicities},
             },
         )
-        return 0 if solution.converged and not (proof and proof.refused) else 1
+        return 0 if all(one.converged for one, _ in descents) and not (proof and proof.refused) else 1
+
+    def _check(self, problem: "Problem") -> None:
+        from ufm.errors import require
+
+        require(self.starts >= 1, f"--starts must be >= 1, got {self.starts}")
+        if self.gif:
+            require(self.figures is not None, "--gif writes into the folder of the figures; name it with --figures DIR")
+            require(problem.dim == 2, f"--gif draws the flow in the plane: it needs -d 2, got d = {problem.dim}")
+
+    def _descend(self, problem: "Problem") -> list[tuple["Solution", "Certificate"]]:
+        """The descent from every start, with the certificate of its end."""
+        import ufm
+
+        found = []
+        for seed in track("starts")(range(self.seed, self.seed + self.starts)) if self.starts > 1 else [self.seed]:
+            with _gauge(self.starts == 1) as on_step:
+                solution = ufm.minimize(problem, seed=seed, tol=self.tol, reduce=not self.free, on_step=on_step)
+            found.append((solution, ufm.certify(problem, solution.point)))
+        return found
+
+    def _draw(self, problem: "Problem", descents, certificate: "Certificate", levels: "Spectrum | None") -> list[Path]:
+        """Write the figures that there is something for; returns their paths."""
+        from figures.convergence import convergence_figure
+        from figures.eigenvalues import spectrum_figure
+        from figures.film import filmstrip_figure, write_animation
+        from ufm.paths import gradient_flow
+        from ufm.solver import random_point
+
+        seeds = range(self.seed, self.seed + self.starts)
+        drawn = {"convergence": convergence_figure(problem, *zip(*descents, strict=True), seeds)}
+        if levels is not None and levels.complete:
+            where = f"the end of the descent ({certificate.verdict}, f = {certificate.value:.6g})"
+            drawn["spectrum"] = spectrum_figure(levels, where)
+        if problem.dim == 2:
+            start = random_point(problem, self.seed)
+            drawn["filmstrip"] = filmstrip_figure(problem, gradient_flow(problem, start, FRAMES))
+        paths = [path for name, drawing in drawn.items() for path in drawing.save(self.figures, name)]
+        if self.gif:
+            frames = gradient_flow(problem, start, MOVING)
+            paths.append(write_animation(problem, frames, self.figures / "filmstrip.gif"))
+        return paths
+
+
+def _show_starts(first: int, descents: list[tuple["Solution", "Certificate"]]) -> None:
+    columns = ("seed", "value f", "duality gap f - D", "|gradient|, relative", "iterations", "verdict")
+    rows = [
+        (
+            first + i,
+            f"{one.value:.12g}",
+            f"{end.duality_gap:.1e}",
+            f"{one.relative_grad_norm:.1e}",
+            one.iterations,
+            end.verdict,
+        )
+        for i, (one, end) in enumerate(descents)
+    ]
+    show("descents", columns, rows)
+
+
+def _show_levels(levels: "Spectrum") -> None:
+    import torch
+
+    shown = torch.where(levels.values.abs() <= levels.tolerance, 0.0, levels.values)
+    rows = list(zip(shown.tolist(), levels.multiplicities.tolist(), strict=True))
+    title = f"Hessian: {levels.size:,} eigenvalues (0: within {levels.tolerance:.0e} of zero)"
+    show(title, ("eigenvalue", "multiplicity"), rows)
 
 
 def _facts(solution: "Solution", certificate: "Certificate") -> dict[str, object]:
@@ -103,18 +186,13 @@ def _proved(proof: "Proof") -> dict[str, object]:
     }
 
 
-def _gauge():
-    """A context that yields a callback showing value and gradient norm while a terminal is looking."""
-    from contextlib import contextmanager
+@contextmanager
+def _gauge(wanted: bool):
+    """Yield a callback that shows value and gradient norm, if wanted and while a terminal is looking."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
 
-    @contextmanager
-    def gauge():
-        if not sys.stderr.isatty():
-            yield None
-            return
-        from rich.console import Console
-
-        with Console(stderr=True).status("descending") as status:
-            yield lambda step: status.update(f"f = {step.value:.10g}   |gradient| = {step.grad_norm:.1e}")
-
-    return gauge()
+    with Console(stderr=True).status("descending") as status:
+        yield lambda step: status.update(f"f = {step.value:.10g}   |gradient| = {step.grad_norm:.1e}")

@@ -1,15 +1,27 @@
-"""The spectrum of a Hessian as a histogram: a stem for each distinct eigenvalue, as high as its multiplicity."""
+"""Spectra of Hessians: a stem for each distinct eigenvalue, as high as its multiplicity; several spectra in rows."""
 
 import math
+from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter
 
 from ufm import Spectrum
+from ufm.atlas import Atlas
 
-from .drawing import Drawing, house_style, new_figure
+from .drawing import TWO_COLUMNS, Drawing, house_style, new_figure
 
 LABELLED = 24  # at most so many stems carry their multiplicity as text
+ROWS = 12  # at most so many critical points have their spectrum drawn
+NEAR = 0.02  # of a panel's width: stems closer than this share a label
+LETTER, LEVELS = 0.021, 3  # a letter's share of a panel's width; how many labels of a row may stand over each other
+LOOKS = {
+    "negative": {"color": "C1", "marker": "v"},
+    "zero": {"color": "0.45", "marker": "s"},
+    "positive": {"color": "C0", "marker": "o"},
+}
+Stems = list[tuple[float, int]]
 
 
 def spectrum_figure(spectrum: Spectrum, where: str) -> Drawing:
@@ -20,17 +32,13 @@ def spectrum_figure(spectrum: Spectrum, where: str) -> Drawing:
     """
     merged = spectrum.merged()
     values, counts = merged.values.tolist(), merged.multiplicities.tolist()
-    sides = {
-        "negative": [(-v, m) for v, m in zip(values, counts, strict=True) if v < -merged.tolerance],
-        "zero": [(0.0, m) for v, m in zip(values, counts, strict=True) if abs(v) <= merged.tolerance],
-        "positive": [(v, m) for v, m in zip(values, counts, strict=True) if v > merged.tolerance],
-    }
-    shown = {name: stems for name, stems in sides.items() if stems}
+    shown = {name: stems for name, stems in _sides(merged).items() if stems}
     widths = [0.6 if name == "zero" else 1 + len(stems) ** 0.5 for name, stems in shown.items()]
     with house_style():
-        figure = new_figure(7.6, 3.4)
+        figure = new_figure(TWO_COLUMNS, 2.1)
         panels = figure.subplots(1, len(shown), sharey=True, squeeze=False, width_ratios=widths)[0]
         for axes, (name, stems) in zip(panels, shown.items(), strict=True):
+            _axis(axes, name, [place for place, _ in stems])
             _stems(axes, name, stems, top=max(counts))
         panels[0].set_ylabel("multiplicity")
         figure.draw_without_rendering()
@@ -41,47 +49,143 @@ def spectrum_figure(spectrum: Spectrum, where: str) -> Drawing:
     return Drawing(figure, caption, ["eigenvalue", "multiplicity"], list(zip(values, counts, strict=True)))
 
 
-def _stems(axes, name: str, stems: list[tuple[float, int]], top: int) -> None:
-    colour = {"negative": "C1", "zero": "C6", "positive": "C0"}[name]
-    places, heights = [v for v, _ in stems], [m for _, m in stems]
-    axes.set_yscale("log")
-    axes.set_ylim(0.7, 3 * max(2, top))
-    axes.vlines(places, 0.7, heights, color=colour, linewidth=1.6)
-    axes.plot(places, heights, "o", color=colour, markersize=4)
+def spectra_figure(atlas: Atlas, spectra: Sequence[Spectrum]) -> Drawing:
+    """A row a critical point, lowest level below: its eigenvalues with their multiplicities, negative ones apart.
+
+    spectra   of the atlas's points, in their order. Of more than ROWS points the lowest are drawn; the table has all.
+    """
+    merged = [spectrum.merged() for spectrum in spectra]
+    shown = [_sides(spectrum) for spectrum in merged[:ROWS]]
+    names = [name for name in LOOKS if any(sides[name] for sides in shown)]
+    widths = [0.5 if name == "zero" else 3 if name == "positive" else 2 for name in names]
+    with house_style():
+        figure = new_figure(TWO_COLUMNS, 0.8 + 0.42 * len(shown))
+        panels = figure.subplots(1, len(names), sharey=True, squeeze=False, width_ratios=widths)[0]
+        for axes, name in zip(panels, names, strict=True):
+            _axis(axes, name, [place for sides in shown for place, _ in sides[name]])
+            for y, sides in enumerate(shown):
+                _row(axes, name, sides[name], y)
+            axes.grid(True, axis="y")
+        panels[0].set_ylim(-0.4, len(shown) - 0.1)
+        panels[0].set_yticks(range(len(shown)), [_titled(atlas, i) for i in range(len(shown))])
+        figure.draw_without_rendering()
+    rows = [
+        (i, atlas.points[i].level, atlas.points[i].rank, value, multiplicity)
+        for i, spectrum in enumerate(merged)
+        for value, multiplicity in zip(spectrum.values.tolist(), spectrum.multiplicities.tolist(), strict=True)
+    ]
+    return Drawing(figure, _caption(atlas, len(shown)), ["point", "level", "rank", "eigenvalue", "multiplicity"], rows)
+
+
+def _caption(atlas: Atlas, rows: int) -> str:
+    problem, more = atlas.problem, len(atlas.points) - rows
+    return (
+        f"The exact spectra of the Hessian at the critical points of K = {problem.num_classes}, N = "
+        f"{problem.num_samples}, d = {problem.dim}, by level f: every distinct eigenvalue, with its multiplicity above "
+        "it where there is room; markers are larger where it is. Triangles, on the left, are negative."
+        + (f" The {more} highest of the {len(atlas.points)} points are in the table alone." if more else "")
+    )
+
+
+def _titled(atlas: Atlas, i: int) -> str:
+    point = atlas.points[i]
+    kind = "minimiser" if i in atlas.minimizers else f"index {point.index}"
+    return f"f = {point.level:.4g}\n{kind}"
+
+
+def _sides(spectrum: Spectrum) -> dict[str, Stems]:
+    """The distinct eigenvalues of a merged spectrum as (absolute value, multiplicity), by sign."""
+    pairs = list(zip(spectrum.values.tolist(), spectrum.multiplicities.tolist(), strict=True))
+    return {
+        "negative": [(-v, m) for v, m in pairs if v < -spectrum.tolerance],
+        "zero": [(0.0, m) for v, m in pairs if abs(v) <= spectrum.tolerance],
+        "positive": [(v, m) for v, m in pairs if v > spectrum.tolerance],
+    }
+
+
+def _axis(axes: Axes, name: str, places: Sequence[float]) -> None:
+    """The horizontal axis of one sign: logarithmic, larger absolute values outwards."""
     if name == "zero":
         axes.set_xticks([0.0], ["0"])
         axes.set_xlim(-1, 1)
         axes.set_xlabel("zero")
-    else:
-        axes.set_xscale("log")
-        axes.set_xlabel({"negative": "-eigenvalue (negative ones)", "positive": "eigenvalue"}[name])
-        if len(stems) == 1:
-            axes.set_xlim(places[0] / 3, places[0] * 3)
-        if max(places) < 30 * min(places):
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        if name == "negative":
-            axes.invert_xaxis()
+        return
+    low, high = min(places), max(places)
+    margin = max(3.0 if low == high else 1.0, (high / low) ** 0.06, 1.1)
+    axes.set_xscale("log")
+    axes.set_xlim(low / margin, high * margin)
+    axes.set_xlabel({"negative": "negative: -eigenvalue", "positive": "eigenvalue"}[name])
+    digits = (1, 2, 5) if high < 30 * low else (1,)
+    ticks = [digit * 10.0**power for power in range(-18, 9) for digit in digits]
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low / margin <= tick <= high * margin]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if name == "negative":
+        axes.invert_xaxis()
+
+
+def _stems(axes: Axes, name: str, stems: Stems, top: int) -> None:
+    places, heights = [v for v, _ in stems], [m for _, m in stems]
+    axes.set_yscale("log")
+    axes.set_ylim(0.7, 4 * max(2, top))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.vlines(places, 0.7, heights, color=LOOKS[name]["color"], linewidth=1.2)
+    axes.plot(places, heights, linestyle="", **LOOKS[name])
     if len(stems) <= LABELLED:
-        outline = [withStroke(linewidth=2, foreground="white")]
-        for place, height, text in _labels(stems, span=math.log(max(places) / min(places)) if name != "zero" else 1):
-            axes.annotate(
-                text,
-                (place, height),
-                xytext=(0, 4),
-                textcoords="offset points",
-                fontsize=7,
-                ha="center",
-                path_effects=outline,
-            )
+        _label(axes, stems)
 
 
-def _labels(stems: list[tuple[float, int]], span: float) -> list[tuple[float, float, str]]:
-    """(place, height, text) of the labels: stems too close to be told apart share one, "35 + 36"."""
-    groups: list[list[tuple[float, int]]] = []
+def _row(axes: Axes, name: str, stems: Stems, y: int) -> None:
+    """Markers whose area grows with the multiplicity, and where there is room for all of them the numbers above."""
+    look = {"color": LOOKS[name]["color"], "marker": LOOKS[name]["marker"], "linewidths": 0, "alpha": 0.85, "zorder": 3}
+    axes.scatter([v for v, _ in stems], [y] * len(stems), [9 * m**0.6 + 3 for _, m in stems], **look)
+    for place, text, level in _stacked(stems, _span(axes)) or []:
+        _write(axes, place, y, text, 4.5 + 7.5 * level)
+
+
+def _label(axes: Axes, stems: Stems) -> None:
+    """The multiplicities over the stems."""
+    for place, height, text in _labels(stems, _span(axes)):
+        _write(axes, place, height, text, 3.5)
+
+
+def _span(axes: Axes) -> float:
+    """The width of a panel in logarithms of its axis."""
+    low, high = axes.get_xlim()
+    return abs(math.log(high / low)) if axes.get_xscale() == "log" else 1.0
+
+
+def _write(axes: Axes, x: float, y: float, text: str, above: float) -> None:
+    style = {"fontsize": 7, "ha": "center", "path_effects": [withStroke(linewidth=2, foreground="white")]}
+    axes.annotate(text, (x, y), xytext=(0, above), textcoords="offset points", **style)
+
+
+def _labels(stems: Stems, span: float) -> list[tuple[float, float, str]]:
+    """(place, height, text) of the labels: stems too close to be told apart share one, "35+36"."""
+    groups: list[Stems] = []
     for place, height in sorted(stems):
         last = groups[-1][-1] if groups else None
-        if last and math.log(place / last[0]) < 0.02 * span and abs(math.log(height / last[1])) < 0.6:
+        if last and math.log(place / last[0]) < NEAR * span and abs(math.log(height / last[1])) < 0.6:
             groups[-1].append((place, height))
         else:
             groups.append([(place, height)])
-    return [(group[0][0], max(m for _, m in group), " + ".join(f"{m:,}" for _, m in group)) for group in groups]
+    return [(group[0][0], max(m for _, m in group), "+".join(f"{m:,}" for _, m in group)) for group in groups]
+
+
+def _stacked(stems: Stems, span: float) -> list[tuple[float, str, int]] | None:
+    """(place, text, level) of labels over one line: one that would run into its neighbour moves a level up.
+
+    None where a label fits on none of the LEVELS.
+    """
+    written = []
+    free = [-math.inf] * LEVELS  # where the last label of each level ends, in logarithms
+    for place, multiplicity in sorted(stems):
+        text, at = f"{multiplicity:,}", math.log(place) if place else 0.0
+        half = 0.5 * LETTER * (len(text) + 0.5) * span
+        level = next((level for level in range(LEVELS) if free[level] <= at - half), None)
+        if level is None:
+            return None
+        free[level] = at + half
+        written.append((place, text, level))
+    return written

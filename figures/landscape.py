@@ -4,14 +4,15 @@ from collections import Counter
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ufm.atlas import Atlas
 
-from .drawing import Drawing, house_style, new_figure
+from .drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
 
 MARKERS = "osD^vP*Xhd<>"
 LABELLED = 40  # with more points than this, only the rank says which is which
+FEW = 12  # so many points fit a column
 HEADER = ("kind", "from", "to", "index", "level", "rank", "copies", "flow lines")
 
 
@@ -20,24 +21,28 @@ def landscape_figure(atlas: Atlas) -> Drawing:
     edges = Counter((line.start, line.end) for line in atlas.descents if line.end is not None)
     places = _places(atlas)
     with house_style():
-        figure = new_figure(7.6, 5.6)
+        figure = new_figure(*((ONE_COLUMN, 2.9) if len(atlas.points) <= FEW else (TWO_COLUMNS, 4.6)))
         axes = figure.subplots()
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+        axes.margins(x=0.1)
         axes.set_xlabel("index: negative eigenvalues of the Hessian")
         axes.set_ylabel("level f")
         for (start, end), _ in sorted(edges.items()):
             _edge(axes, places[start], places[end])
         _points(axes, atlas, places)
+        if len(atlas.points) <= LABELLED:
+            _shapes(axes, atlas, places)
         figure.draw_without_rendering()
     problem = atlas.problem
     caption = (
         f"The {len(atlas.points)} critical points found for K = {problem.num_classes}, N = {problem.num_samples}, "
         f"d = {problem.dim}, up to rotations and permutations of classes, and {len(edges)} connections: a line goes "
         "from a saddle to a point that the gradient flow reaches from it along a negative direction. Points of one "
-        "index are set apart sideways. 3+1+1 stands beside a point with three equal classes."
+        "index are set apart sideways. 3+1+1 stands beside a point with three equal classes, where there is room."
     )
     rows = [("point", i, "", p.index, p.level, p.rank, p.copies, "") for i, p in enumerate(atlas.points)]
     rows += [("descent", start, end, "", "", "", "", lines) for (start, end), lines in sorted(edges.items())]
@@ -76,23 +81,29 @@ def _points(axes: Axes, atlas: Atlas, places: list[tuple[float, float]]) -> None
     for rank in sorted({p.rank for p in atlas.points}):
         chosen = [i for i, p in enumerate(atlas.points) if p.rank == rank]
         style = {"marker": MARKERS[rank % len(MARKERS)], "color": f"C{rank % 6}", "linestyle": ""}
-        axes.plot([places[i][0] for i in chosen], [places[i][1] for i in chosen], **style, markersize=5, zorder=3)
+        axes.plot([places[i][0] for i in chosen], [places[i][1] for i in chosen], **style, markersize=4, zorder=3)
         handles.append(Line2D([], [], **style, label=f"rank {rank} ({len(chosen)})"))
     best = sorted(atlas.minimizers)
     if best:
-        ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "black", "linestyle": ""}
+        ring = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "color": "black", "linestyle": ""}
         axes.plot([places[i][0] for i in best], [places[i][1] for i in best], **ring, zorder=4)
         handles.append(Line2D([], [], **ring, label="global minimiser"))
-    if len(atlas.points) <= LABELLED:
-        _shapes(axes, atlas, places)
-    axes.legend(handles=handles, loc="lower right")
+    axes.figure.legend(
+        handles=handles, loc="outside upper left", ncols=2 if len(atlas.points) <= FEW else 5, borderpad=0.1
+    )
 
 
 def _shapes(axes: Axes, atlas: Atlas, places: list[tuple[float, float]]) -> None:
-    """The sizes of the groups of equal classes beside each point that has some, once for neighbours alike."""
-    last = ("", 0.0, 1.0)
-    for p, (x, y) in zip(atlas.points, places, strict=True):
-        alike = last[0] == p.shape and abs(last[1] - x) < 1 and y < 1.1 * last[2]
-        if len(p.partition) < len(p.logits) and not alike:
-            axes.annotate(p.shape, (x, y), (5, -3), textcoords="offset points", fontsize=6.5, color="0.25", zorder=5)
-            last = (p.shape, x, y)
+    """The sizes of the groups of equal classes beside each point that has some, where no other is written."""
+    axes.figure.draw_without_rendering()
+    taken = []
+    for p, place in zip(atlas.points, places, strict=True):
+        if len(p.partition) == len(p.logits):
+            continue
+        style = {"fontsize": 7, "color": "0.25", "zorder": 5}
+        text = axes.annotate(p.shape, place, (5, -3), textcoords="offset points", **style)
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in taken) or box.x1 > axes.figure.bbox.x1:
+            text.remove()
+        else:
+            taken.append(box)

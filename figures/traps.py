@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from ufm import InputError
 from ufm.traps import KINDS, Cell
 
-from .drawing import Drawing, house_style, new_figure
+from .drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
 
 NOT_RUN = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "////"}
 LABELLED = 10  # panels with more values on an axis than this have no numbers in their cells
@@ -72,7 +72,7 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
     classes = sorted({cell.problem.num_classes for cell in cells})
     dims = sorted({cell.problem.dim for cell in cells})
     with house_style():
-        figure = new_figure(1.6 + 2.6 * len(lambdas), 5.6)
+        figure = new_figure(TWO_COLUMNS if len(lambdas) > 1 else ONE_COLUMN, 4.4)
         panels = figure.subplots(len(QUANTITIES), len(lambdas), sharex=True, sharey=True, squeeze=False)
         for row, quantity in zip(panels, QUANTITIES, strict=True):
             norm = quantity.norm([value for cell in cells if (value := quantity.of(cell)) is not None])
@@ -83,8 +83,8 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
         for axes, decay in zip(panels[0], lambdas, strict=True):
             axes.set_title(f"lambda = {decay:g}")
         _legend(figure)
-        figure.supxlabel("number of classes K", fontsize=9)
-        figure.supylabel("feature dimension d", fontsize=9)
+        figure.supxlabel("number of classes K")
+        figure.supylabel("feature dimension d")
         figure.draw_without_rendering()
     return Drawing(figure, _caption(cells), (*HEADER, *MORE), [_numbers(cell) for cell in cells])
 
@@ -100,7 +100,7 @@ def _panel(axes: Axes, quantity: Quantity, norm: Normalize, cells: list[Cell], c
         colours[y, x] = (1, 1, 1, 1) if value is None else colormaps[quantity.colours](norm(value))
         if value is not None and max(len(dims), len(classes)) <= LABELLED:
             ink = "white" if colours[y, x, :3] @ (0.3, 0.6, 0.1) < 0.55 else "0.2"
-            axes.text(x, y, quantity.text(value), ha="center", va="center", fontsize=6.5, color=ink)
+            axes.text(x, y, quantity.text(value), ha="center", va="center", fontsize=7, color=ink)
     axes.pcolormesh(range(len(classes)), range(len(dims)), colours, edgecolors="0.85", linewidth=0.4)
     _border(axes, classes, dims)
     axes.set_xticks(range(len(classes)), classes)
@@ -111,13 +111,13 @@ def _border(axes: Axes, classes: list[int], dims: list[int]) -> None:
     """The line d = K - 1: from it upwards every critical point is a global minimiser or a strict saddle."""
     heights = [sum(d < K - 1 for d in dims) - 0.5 for K in classes]
     edges = np.arange(len(classes) + 1) - 0.5
-    axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.8, clip_on=False)
+    axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.4, clip_on=False)
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(-0.5, len(dims) - 0.5))
 
 
 def _legend(figure: Figure) -> None:
     keys = [
-        Line2D([], [], color="black", linewidth=1.8, label="d >= K - 1 above"),
+        Line2D([], [], color="black", linewidth=1.4, label="d >= K - 1 above"),
         Patch(facecolor="white", edgecolor="0.75", label="no trap found"),
         Patch(**NOT_RUN, label="not run"),
     ]

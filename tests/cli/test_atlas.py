@@ -28,7 +28,9 @@ def test_atlas(ask, capsys, tmp_path):
     assert {total["value"] for total in found["euler_sums"]} == {1}
     assert {line["to"] for line in found["descents"] if line["from"] == 1} == {0}
     folder = tmp_path / "atlas-K3-d2"
-    assert {path.name for path in (folder / "figures").iterdir()} == {f"landscape.{e}" for e in ("svg", "png", "csv")}
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        f"{name}.{extension}" for name in ("spectra", "landscape") for extension in ("svg", "pdf", "png", "csv")
+    }
     assert text.strip().splitlines()[-1] == f"4 critical points: {folder / 'atlas.json'}"
 
 

@@ -30,7 +30,9 @@ def test_map_shows_the_known_trap_and_none_from_k_minus_1(capsys, tmp_path):
     assert "d < K - 1: traps in 1 of 1 cells; the best is proved global in 0" in text
     assert "d >= K - 1: traps in 0 of 3 cells; the best is proved global in 3" in text
     folder = tmp_path / "map"
-    assert {file.name for file in (folder / "figures").iterdir()} == {"traps.svg", "traps.png", "traps.csv"}
+    assert {file.name for file in (folder / "figures").iterdir()} == {
+        f"traps.{extension}" for extension in ("svg", "pdf", "png", "csv")
+    }
     found = load(tmp_path / "m.json")
     assert found["command"] == "map"
     assert found["cells"] == load(folder / "map.json")["cells"]
@@ -78,7 +80,7 @@ def test_interrupted_map_goes_on(capsys, tmp_path, monkeypatch):
     for folder in ("stopped", "whole"):
         assert main([*ask, "--runs", str(tmp_path / folder)]) == 0
     stopped, whole = (tmp_path / folder / "map" for folder in ("stopped", "whole"))
-    for name in ("map.json", "figures/traps.svg", "figures/traps.png", "figures/traps.csv"):
+    for name in ("map.json", *(f"figures/traps.{extension}" for extension in ("svg", "pdf", "png", "csv"))):
         assert (stopped / name).read_bytes() == (whole / name).read_bytes()
 
 

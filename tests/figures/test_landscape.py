@@ -1,11 +1,13 @@
-"""The picture of the landscape shows every point and every connection of an atlas, reproducibly."""
+"""The pictures of an atlas show every point, connection and eigenvalue, reproducibly."""
 
 from collections import Counter
 
 import pytest
 
 import ufm
+from figures.eigenvalues import spectra_figure
 from figures.landscape import landscape_figure
+from tests.figures.looks import require_readable
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +34,49 @@ def test_the_same_atlas_gives_the_same_bytes(atlas, tmp_path):
     first = [path.read_bytes() for path in landscape_figure(atlas).save(tmp_path / "a", "landscape")]
     second = [path.read_bytes() for path in landscape_figure(atlas).save(tmp_path / "b", "landscape")]
     assert first == second
+
+
+def test_every_eigenvalue_of_every_point_is_in_its_row(atlas):
+    spectra = [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]
+    drawing = spectra_figure(atlas, spectra)
+    for i, levels in enumerate(levels.merged() for levels in spectra):
+        rows = [row for row in drawing.rows if row[0] == i]
+        assert [row[3] for row in rows] == levels.values.tolist()
+        assert sum(row[4] for row in rows) == atlas.problem.num_variables
+    negative, zero, positive = drawing.figure.axes
+    assert negative.get_xlabel() == "negative: -eigenvalue"
+    drawn = {i: [] for i in range(len(spectra))}
+    for axes, sign in ((negative, -1), (zero, 0), (positive, 1)):
+        for dots in axes.collections:
+            for x, y in dots.get_offsets().tolist():
+                drawn[int(y)].append(sign * x)
+    for i, levels in enumerate(spectra):
+        near = levels.merged().values
+        assert sorted(drawn[i]) == pytest.approx(
+            [0.0 if abs(value) <= levels.tolerance else float(value) for value in near]
+        )
+
+
+def test_numbers_over_a_row_are_its_multiplicities(atlas):
+    spectra = [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]
+    negative = spectra_figure(atlas, spectra).figure.axes[0]
+    for i, (point, levels) in enumerate(zip(atlas.points, spectra, strict=True)):
+        written = [int(text.get_text()) for text in negative.texts if text.xy[1] == i]
+        below = levels.merged().multiplicities[levels.merged().values < -levels.tolerance].tolist()
+        assert sorted(written) == sorted(below)
+        assert sum(written) == point.index
+
+
+def test_of_many_points_the_lowest_are_drawn_and_all_are_in_the_table(atlas, monkeypatch):
+    monkeypatch.setattr("figures.eigenvalues.ROWS", 2)
+    spectra = [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]
+    drawing = spectra_figure(atlas, spectra)
+    titles = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]
+    assert titles == ["f = 0.03884\nminimiser", "f = 0.1109\nindex 2"]
+    assert {row[0] for row in drawing.rows} == {0, 1, 2, 3}
+    assert "The 2 highest of the 4 points are in the table alone" in drawing.caption
+
+
+def test_they_are_readable(atlas):
+    require_readable(landscape_figure(atlas))
+    require_readable(spectra_figure(atlas, [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]))

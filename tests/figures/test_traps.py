@@ -8,6 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from figures.traps import traps_figure
+from tests.figures.looks import require_readable
 from ufm import InputError
 from ufm.grid import Grid
 from ufm.traps import TRAPPED, Cell, survey
@@ -101,3 +102,8 @@ def test_a_map_without_traps_and_a_wide_one_are_drawn(cells):
 def test_refuses_no_cells():
     with pytest.raises(InputError, match="no cell to draw"):
         traps_figure([])
+
+
+def test_it_is_readable(cells):
+    require_readable(traps_figure(cells))
+    require_readable(traps_figure([cell for cell in cells if cell.problem.lambda_w == LAMBDAS[0]]))
