@@ -10,6 +10,7 @@ from validate import Comparison, compare_run, locate
 from .finding import Finding, Runs
 
 NEAR = 0.1  # relative deviation of margin and norms from the prediction up to which a run is said to meet it
+SUMMARISED = ("mean_margin", "norm_w", "norm_h", "loss", "objective")
 MEASURED = ("mean_margin", "norm_w", "norm_h")
 ROUNDING = 1e-9  # a prediction below it is zero
 PER_CLASS = 2  # samples of a class in the problem that the theorems are checked on
@@ -30,12 +31,12 @@ def predictions(runs: Runs) -> Finding:
     gaps = [row["network"] for row in table if row["quantity"] == "gap"]
     covered = len({row["cell"] for row in compared})
     if not covered:
-        return Finding(False, "no run that fits can be compared", {"theory": table})
+        return Finding(False, "no run that fits can be compared", {"all": table})
     said = f"{covered} of {len(runs)} runs fit and can be compared; furthest from the prediction: "
     said += ", ".join(f"{name} {value:.1%}" for name, value in worst.items())
     near = {row["cell"] for row in compared} - {row["cell"] for row in compared if row["deviation"] > NEAR}
     said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
-    return Finding(len(near) == covered and min(gaps) >= 0, said, {"theory": table})
+    return Finding(len(near) == covered and min(gaps) >= 0, said, {"all": table, "summary": _summary(table)})
 
 
 def _compared(name: str, run) -> Table:
@@ -54,21 +55,39 @@ def _compared(name: str, run) -> Table:
     return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
 
 
+def _summary(table: Table) -> Table:
+    """One row a run: network and theory side by side."""
+    rows: dict[str, dict[str, Any]] = {}
+    for entry in table:
+        row, quantity = rows.setdefault(entry["cell"], {"run": entry["cell"]}), entry["quantity"]
+        if quantity == "not covered":
+            row["note"] = entry["note"]
+        elif quantity in SUMMARISED:
+            row[quantity] = entry["network"]
+            row[f"{quantity}, theory"] = entry["theory"]
+        elif quantity == "gap":
+            row["gap f - D"] = entry["network"]
+        elif quantity == "distance to":
+            row["nearest critical point"] = f"{entry['note']}, {entry['network']:.3g} of its norm away"
+    return list(rows.values())
+
+
 def theorems(runs: Runs) -> Finding:
     """The theorems that apply hold at the networks' K, d and decays; all other listed points are strict saddles."""
-    verdicts, levels, said = [], [], []
+    verdicts, levels, summary, said = [], [], [], []
     for name, run in runs.items():
         comparison = compare_run(run.run)
         problem = equivalent(comparison)
         verdicts += [{"cell": name, **asdict(verdict)} for verdict in ufm.verify(problem, starts=2)]
         found = _levels(problem)
         levels += [{"cell": name, **row} for row in found]
-        said.append(f"{name}: {_placed(comparison, found)}")
+        summary.append({"run": name, **_placed(comparison, found)})
+        said.append(f"{name} is {summary[-1]['above the minimum']:.2%} above the minimum of its problem")
     counts = {status: sum(v["status"] == status for v in verdicts) for status in ("holds", "fails", "not covered")}
     others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
     said += [", ".join(f"{count} verdicts {status}" for status, count in counts.items())]
     holds = counts["holds"] > 0 and not counts["fails"] and others == {"strict saddle"}
-    return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels})
+    return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary})
 
 
 def equivalent(comparison: Comparison) -> Problem:
@@ -94,8 +113,12 @@ def _levels(problem: Problem) -> Table:
     return rows
 
 
-def _placed(comparison: Comparison, levels: Table) -> str:
-    value, best = comparison.certificate.value, levels[0]["level"]
-    saddle = min(row["level"] for row in levels[1:])
-    above = f"f = {value:.6g}, {value / best - 1:.2%} above the minimum {best:.6g}"
-    return f"{above}; the lowest listed saddle is at {saddle:.4g}"
+def _placed(comparison: Comparison, levels: Table) -> dict[str, Any]:
+    """Where the network's f is among the levels."""
+    p, value, best = comparison.problem, comparison.certificate.value, levels[0]["level"]
+    saddles = [row["level"] for row in levels[1:]]
+    return {
+        **{"d": p.dim, "lambda_w": p.lambda_w, "n lambda_h": p.lambda_h * p.num_samples / p.num_classes},
+        **{"f of the network": value, "minimum": best, "above the minimum": value / best - 1},
+        **{"saddles listed": len(saddles), "lowest saddle": min(saddles), "highest (the origin)": max(saddles)},
+    }

@@ -59,7 +59,7 @@ def frames(runs: Runs) -> Finding:
         if row["head"] == "etf":
             saved = f"{row['fewer_parameters']:.2%} fewer parameters and {row['fewer_memory_bytes']:.2%} less memory"
             said.append(f"{row['model']} at its full size has {saved} with it")
-    return Finding(holds, "; ".join(said), {"footprints": sizes})
+    return Finding(holds, "; ".join(said), {"summary": sizes})
 
 
 def random_labels(runs: Runs) -> Finding:

@@ -11,7 +11,10 @@ Runs = Mapping[str, Trained]
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a claim held in the runs, what was seen, and by name tables of rows that go into the record."""
+    """Whether a claim held in the runs, what was seen, and by name tables of rows that go into the record.
+
+    The table "summary", where there is one, is shown on the page.
+    """
 
     holds: bool
     said: str

@@ -106,6 +106,21 @@ def write_table(file: Path, rows: list[dict[str, Any]]) -> None:
     write_text(file, text.getvalue())
 
 
+def read_table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV, numbers to three digits; none without a file."""
+    if not file.is_file():
+        return []
+    rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))
+    return [{name: _three_digits(text) for name, text in row.items()} for row in rows]
+
+
+def _three_digits(text: str) -> str:
+    try:
+        return text if text.isdigit() else f"{float(text):.3g}"
+    except ValueError:
+        return text
+
+
 def write_page(results: Path) -> None:
     """README.md: claim by claim what was run at each scale, and what came out."""
     scales = {}
@@ -113,6 +128,9 @@ def write_page(results: Path) -> None:
         file = results / name / "claims.json"
         if file.is_file():
             scales[name] = read_json(file) | {"cells": _cells(results / name), "figures": _figures(results / name)}
+            scales[name] |= {
+                "summaries": {claim: read_table(results / name / f"{claim}-summary.csv") for claim in CLAIMS}
+            }
     others = sorted(page.parent.name for page in results.glob("*/README.md"))
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"number": _number, "percent": lambda value: f"{value:.2%}"}

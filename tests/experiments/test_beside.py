@@ -23,7 +23,7 @@ def test_a_run_at_its_minimiser_meets_the_prediction(tmp_path):
     run = made_run(tmp_path, "mnist-sgd", at_minimum())
     found = predictions({"mnist-sgd": run})
     assert found.holds
-    rows = {row["quantity"]: row for row in found.tables["theory"]}
+    rows = {row["quantity"]: row for row in found.tables["all"]}
     assert rows["mean_margin"]["deviation"] < 1e-9
     assert rows["distance to"]["note"] == "global minimizer"
     assert rows["lambda_h"]["network"] == pytest.approx(4e-5)
@@ -43,7 +43,7 @@ def test_runs_without_a_comparison_or_unfitted_are_said_and_do_not_count(tmp_pat
     found = predictions(runs)
     assert not found.holds
     assert found.said == "no run that fits can be compared"
-    notes = [row["note"] for row in found.tables["theory"] if row["quantity"] == "not covered"]
+    notes = [row["note"] for row in found.tables["all"] if row["quantity"] == "not covered"]
     assert len(notes) == 1
     assert "etf head" in notes[0]
 
