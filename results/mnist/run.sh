@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # Small networks on MNIST on a CPU: three optimisers, a fixed simplex frame, random labels.
-# usage: results/mnist.sh DATA_DIR RUNS   (DATA_DIR holds MNIST as torchvision stores it; RUNS is where the runs go)
-# Leaves what is small of each run in results/: epochs.csv, config.json (the recipe), and the command in commands.txt.
+# usage: results/mnist/run.sh DATA_DIR RUNS   (DATA_DIR holds MNIST as torchvision stores it; RUNS is where the runs go)
+# Leaves what is small of each run in results/mnist/: epochs.csv, config.json (the recipe), and the command in commands.txt.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 data=$1 runs=$2
 base=(--data mnist --data-dir "$data" --model mlp --depth 3 --keep 1000)
-: > results/commands.txt
+: > results/mnist/commands.txt
 
 run() {
   local name=$1
   shift
-  echo "ufm train --name $name ${base[*]/$data/DATA_DIR} $*" >> results/commands.txt
+  echo "ufm train --name $name ${base[*]/$data/DATA_DIR} $*" >> results/mnist/commands.txt
   .venv/bin/python -m cli train --name "$name" --runs "$runs" --force "${base[@]}" "$@"
-  mkdir -p "results/$name"
-  cp "$runs/$name/epochs.csv" "$runs/$name/config.json" "results/$name/"
+  mkdir -p "results/mnist/$name"
+  cp "$runs/$name/epochs.csv" "$runs/$name/config.json" "results/mnist/$name/"
 }
 
 run mnist-sgd --per-class 1000 --width 256 --preset paper-sgd --batch-size 128 --epochs 100 --patience 40
