@@ -1,6 +1,11 @@
 """Data sets: real images, split without overlap, the same every time, from files and from folders."""
 
 import dataclasses
+import functools
+import gzip
+import hashlib
+import http.server
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +242,79 @@ def test_one_class_is_no_classifier(noise, tmp_path):
     recipe = dataclasses.replace(write_folder(tmp_path, classes=("cat",)), label_noise=noise)
     with pytest.raises(InputError, match=rf"at least 2 classes, {tmp_path} holds 1"):
         networks.load(recipe)
+
+
+def idx(array):
+    """The bytes of an idx file (the format of MNIST): a magic number, big-endian sizes, the values."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+@pytest.fixture
+def mnist_server(tmp_path, monkeypatch):
+    """(a folder, served where torchvision looks for MNIST; the labels of its 6 + 4 images; the files asked for)."""
+    from torchvision.datasets import MNIST
+
+    served, asked = tmp_path / "served", []
+    served.mkdir()
+    draws = np.random.default_rng(0)
+    labels = {"train": np.array([3, 1, 9, 0, 3, 1], dtype=np.uint8), "t10k": np.array([2, 2, 5, 9], dtype=np.uint8)}
+    files = {}
+    for part, answers in labels.items():
+        images = draws.integers(0, 256, (len(answers), 28, 28), dtype=np.uint8)
+        images[:, 0, 0] = answers
+        files |= {f"{part}-images-idx3-ubyte.gz": images, f"{part}-labels-idx1-ubyte.gz": answers}
+    for name, array in files.items():
+        (served / name).write_bytes(gzip.compress(idx(array)))
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=served))
+    sums = [(name, hashlib.md5((served / name).read_bytes()).hexdigest()) for name in files]
+    monkeypatch.setattr(MNIST, "resources", sums)
+    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield served, labels, asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_is_missing_is_downloaded_once(mnist_server, tmp_path):
+    _, labels, asked = mnist_server
+    recipe = networks.DataRecipe("mnist", str(tmp_path / "data"))
+    images = networks.load(recipe)
+    assert images.train_labels.tolist() == labels["train"].tolist()
+    assert images.test_labels.tolist() == labels["t10k"].tolist()
+    assert images.train_images[:, 0, 0, 0].tolist() == labels["train"].tolist()
+    assert images.test_images.shape == (4, 1, 28, 28)
+    assert len(set(asked)) == 4
+    before = list(asked)
+    again = networks.load(recipe)
+    assert again.train_images.equal(images.train_images)
+    assert asked == before
+
+
+def test_a_download_that_is_not_what_was_published_is_refused(mnist_server, tmp_path):
+    served, _, _ = mnist_server
+    (served / "train-labels-idx1-ubyte.gz").write_bytes(b"something else")
+    with pytest.raises(InputError, match=r"MNIST is not whole in .*MNIST/raw and cannot be downloaded"):
+        networks.load(networks.DataRecipe("mnist", str(tmp_path / "data")))
+
+
+def test_a_file_cut_short_is_refused_and_says_what_to_remove(mnist_server, tmp_path):
+    """torchvision takes a file that is there for whole: a download that was killed leaves one."""
+    recipe = networks.DataRecipe("mnist", str(tmp_path / "data"))
+    whole = networks.load(recipe)
+    file = tmp_path / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(
+        InputError, match=r"not whole in .*; remove what is damaged there, put torchvision's files there"
+    ):
+        networks.load(recipe)
+    file.unlink()
+    assert networks.load(recipe).train_images.equal(whole.train_images)
