@@ -11,8 +11,10 @@ import importlib
 import io
 import os
 import sys
+import time
 from collections.abc import Sequence
 
+PATIENCE = 10.0  # seconds that a process waits for the first of several to say why it ends
 COMMANDS = {
     "verify": "check every theorem on one problem",
     "solve": "minimise once from a random start, with certificate and spectrum",
@@ -133,5 +135,11 @@ def _overview() -> str:
 
 
 def _refuse(message: str) -> int:
+    """One line on standard error; status 2. Of several processes the first speaks, and torchrun then ends the others.
+
+    One that is not ended in time was alone in its trouble, and speaks as well.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        time.sleep(PATIENCE)
     print(f"ufm: {' '.join(message.split())}", file=sys.stderr)
     return 2

@@ -4,25 +4,36 @@ Each process takes its share of every batch of the single-process run, and gradi
 batch: a model without batch normalisation trains to the same numbers up to rounding. BatchNorm layers become
 SyncBatchNorm on CUDA, which keeps that true; on the CPU, where torch has no such layer, they normalise by share.
 Random layers draw for each process, so a run with dropout depends on the number of processes. Every process reads the
-data set, and a run is resumed from a folder that all of them see.
+data set, the first of each machine before the others, and a run is resumed from a folder that all of them see. What
+one process cannot do, none goes on without: all raise the same InputError.
 """
 
 import atexit
+import gc
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 
 from ufm import InputError
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all. Collective methods (sum, mean, gather, first) are called by every process."""
+    """This process among all. Collective methods (those that do more than cut shares) are called by every process.
+
+    local    its number on its machine       device    where tensors have to be to reach the others
+    """
 
     rank: int = 0
     world: int = 1
+    local: int = 0
+    device: torch.device | str = "cpu"
 
     def share(self, tensor: torch.Tensor) -> torch.Tensor:
         """This process's rows of a tensor that all processes have: consecutive, as even as can be."""
@@ -50,13 +61,39 @@ class Ranks:
         sizes = [total // self.world + (rank < total % self.world) for rank in range(self.world)]
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
-    def first(self, number: int, device: torch.device) -> int:
+    def first(self, number: int) -> int:
         """The number that process 0 has."""
         if self.world == 1:
             return number
-        tensor = torch.tensor(number, device=device)
+        tensor = torch.tensor(number, device=self.device)
         distributed.broadcast(tensor, src=0)
         return int(tensor)
+
+    def agreed(self, task: Callable[[], Result]) -> Result:
+        """What task() returns here; where it raises InputError in some processes, that of the first of them in all."""
+        if self.world == 1:
+            return task()
+        try:
+            result, problem = task(), None
+        except InputError as error:
+            result, problem = None, error
+        failed = torch.tensor(self.world if problem is None else self.rank, device=self.device)
+        distributed.all_reduce(failed, distributed.ReduceOp.MIN)
+        if int(failed) < self.world:
+            raise InputError(self._words(str(problem), int(failed))) from problem
+        return result
+
+    def in_turn(self, task: Callable[[], Result]) -> Result:
+        """task() in the first process of each machine, then in the others: they find on disk what it put there."""
+        early = self.agreed(lambda: task() if self.local == 0 else None)
+        return self.agreed(lambda: early if self.local == 0 else task())
+
+    def _words(self, text: str, source: int) -> str:
+        """The text that process `source` has (of a kilobyte)."""
+        letters = text.encode()[:1024].ljust(1024)
+        tensor = torch.tensor(list(letters), dtype=torch.uint8, device=self.device)
+        distributed.broadcast(tensor, src=source)
+        return bytes(tensor.tolist()).decode(errors="ignore").strip()
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """The model with batch statistics taken over all processes, where torch can."""
@@ -90,13 +127,20 @@ def processes(name: str) -> tuple[Ranks, torch.device]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return ALONE, device
+    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        atexit.register(distributed.destroy_process_group)
-    return Ranks(distributed.get_rank(), world), device
+        atexit.register(_leave)
+    return Ranks(distributed.get_rank(), world, local, device), device
+
+
+def _leave() -> None:
+    """End the process group. What still holds it goes first: its threads would abort the interpreter at its end."""
+    gc.collect()
+    distributed.destroy_process_group()
 
 
 def _device(name: str) -> torch.device:

@@ -36,7 +36,8 @@ def mean_square(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) 
 
     torch's MSELoss, which the code released with Zhu et al. 2021 calls, is 2/K times this.
     """
-    return (logits - functional.one_hot(labels, logits.shape[1]).to(logits)).square().sum(1).mean() / 2
+    targets = torch.zeros_like(logits).scatter(1, labels[:, None], 1.0)
+    return (logits - targets).square().sum(1).mean() / 2
 
 
 def smoothed(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:

@@ -57,9 +57,9 @@ def train(
     if recipe.tensorboard:
         require_tensorboard()
     ranks, device = processes(recipe.device)
-    images = load(recipe, recipe.seed).to(device)
+    images = ranks.in_turn(lambda: load(recipe, recipe.seed)).to(device)
     with seeded(recipe.seed, device):
-        model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+        model = ranks.agreed(lambda: model_of(recipe, images.num_classes, images.image_shape)).to(device)
         takes = footprint(model, images, recipe.batch_size) if ranks.rank == 0 else None
         model = ranks.prepare(model)
     if recipe.channels_last:
@@ -67,11 +67,11 @@ def train(
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks))
     require_batches(recipe, images, ranks)
-    run, done = _open_run(recipe, images, Path(path), ranks, device, force=force, resume=resume)
+    run, done = _open_run(recipe, images, Path(path), ranks, force=force, resume=resume)
     if takes:
         run.write_config(run.config | {"model": takes})
     if done:
-        done = load_training(run.last_checkpoint, model, optimizer)
+        done = ranks.agreed(lambda: load_training(run.last_checkpoint, model, optimizer))
     rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]
     with board(run, rows) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
         for epoch in track(range(done + 1, recipe.epochs + 1)):
@@ -105,8 +105,8 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
     """
     train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
     test_batches = batches(images, ranks.share(images.test_images), ranks.share(images.test_labels))
-    point, _ = collect(model, train_batches, head=model.head)
-    test_point, test_labels = collect(model, test_batches, head=model.head)
+    point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
+    test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
     features = ranks.gather(point.H, len(images.train_labels))
     point = dataclasses.replace(point, H=features, labels=images.train_labels)
     right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())
@@ -116,7 +116,17 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
 
 
 def _one_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, epoch: int) -> float:
-    """One pass over the training set; the mean training loss. Nothing waits for the device but the last line."""
+    """One pass over the training set; the mean training loss. All that waits for the device is its last line."""
+    total = train_epoch(objective, optimizer, images, ranks, epoch)
+    ranks.agree(objective.model)
+    return float(ranks.sum(total) / len(images.train_labels))
+
+
+def train_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, epoch: int) -> torch.Tensor:
+    """The steps of an epoch; the sum of this process's losses, 0-d float64 where the images are.
+
+    No value is asked of the device here, so that the host runs ahead of it (but for L-BFGS: a line search has to look).
+    """
     recipe, model = objective.recipe, objective.model
     method, device = OPTIMIZERS[recipe.optimizer], images.train_labels.device
     total = torch.zeros((), dtype=torch.float64, device=device)
@@ -127,8 +137,7 @@ def _one_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, ep
             total += loss * len(batch.labels)
         if not method.tracks:
             refresh_statistics(model, (batch.images for batch in epoch_batches(recipe, images, ranks, epoch)))
-    ranks.agree(model)
-    return float(ranks.sum(total) / len(images.train_labels))
+    return total
 
 
 def _as_run(model: Classifier, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:
@@ -137,18 +146,14 @@ def _as_run(model: Classifier, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:
     return torch.compile(wrapped) if recipe.compile else wrapped
 
 
-def _open_run(recipe: Recipe, images: Images, path: Path, ranks: Ranks, device, *, force: bool, resume: bool):
-    """(run, epochs done) on every process; process 0 alone looks and writes, and the others stop when it has to."""
-    problem, run, done = None, Run(path), -1
-    if ranks.rank == 0:
-        try:
-            run, done = open_run(recipe, images, path, force=force, resume=resume)
-        except InputError as error:
-            problem = error
-    done = ranks.first(done, device)
-    if done < 0:
-        raise problem or InputError("process 0 could not open the run and says why")
-    return run, done
+def _open_run(recipe: Recipe, images: Images, path: Path, ranks: Ranks, *, force: bool, resume: bool):
+    """(run, epochs done) on every process; process 0 alone looks and writes."""
+
+    def opened() -> tuple[Run, int]:
+        return open_run(recipe, images, path, force=force, resume=resume) if ranks.rank == 0 else (Run(path), 0)
+
+    run, done = ranks.agreed(opened)
+    return run, ranks.first(done)
 
 
 def _mend(epoch: int) -> str:

@@ -1,14 +1,15 @@
-"""`ufm` with one more model in its table, an mlp without normalisation: a program for tests of several processes.
+"""`ufm` with one more model, an mlp without normalisation, and one more data set: for tests of several processes.
 
 Takes several command lines, each after a word "ufm"; ends with the first status that is not 0.
 """
 
 import sys
+import time
 
 from torch import nn
 
 from cli.main import main
-from networks import models
+from networks import datasets, models
 from networks.backbones import Family
 
 
@@ -20,6 +21,17 @@ def plain(recipe, image_shape):
 PLAIN = Family(lambda: ("plain",), ("width", "depth"), False, (1, 8, 8), plain)
 
 
+def shelf(place):
+    """The digits; who finds them missing puts them into a folder, slowly, and notes it, others note that they came."""
+    there = (place.folder / "there").exists()
+    with (place.folder / "notes").open("a") as notes:
+        notes.write("found\n" if there else "put\n")
+    if not there:
+        time.sleep(1.0)
+        (place.folder / "there").touch()
+    return datasets.digits(place)
+
+
 def run(words):
     commands = []
     for word in words:
@@ -28,5 +40,6 @@ def run(words):
 
 
 if __name__ == "__main__":
+    datasets.DATASETS["shelf"] = shelf
     models.BACKBONES = (PLAIN, *models.BACKBONES)
     sys.exit(run(sys.argv[1:]))

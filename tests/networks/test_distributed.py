@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import networks
-from cli.main import main
+from cli.main import PATIENCE, main
 from networks.backbones import BACKBONES
 from networks.batches import require_batches
 from networks.distributed import ALONE, Ranks
@@ -59,6 +59,8 @@ def of_two(tmp_path_factory):
     for name, flags in RECIPES.items():
         words += ["ufm", "train", *flags, "--runs", str(runs), "--name", name]
     words += ["ufm", "train", *RECIPES["adam"], "--runs", str(runs), "--name", "adam-cut", "--resume"]
+    words += ["ufm", "train", *PLAIN, "--epochs", "1", "--runs", str(runs), "--name", "shelf"]
+    words += ["--data", "shelf", "--data-dir", str(runs)]
     words += ["ufm", "train", *RECIPES["adam"], "--runs", str(runs), "--name", "adam"]
     return runs, torchrun(*words)
 
@@ -89,7 +91,21 @@ def test_one_process_prints_and_a_refusal_is_everybodys(of_two):
     for name in RECIPES:
         assert text.count(f"run: {runs / name}\n") == 1 + (name == "adam-cut")
     assert status != 0
-    assert errors.count("exists; resume it with --resume") == 1
+    assert errors.count("exists; resume it with --resume") == errors.count("ufm: ") == 1
+
+
+def test_what_is_missing_is_fetched_by_one_process(of_two):
+    assert (of_two[0] / "notes").read_text() == "put\nfound\n"
+
+
+def test_a_process_whose_trouble_is_its_own_says_so_in_the_end(monkeypatch, capsys):
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert main(["train", "--epochs", "0"]) == 2
+    assert waited == [PATIENCE]
+    assert "epochs must be >= 1" in capsys.readouterr().err
 
 
 def test_batches_smaller_than_the_processes_are_refused():
@@ -108,4 +124,5 @@ def test_alone_everything_is_itself():
     assert ALONE.share(rows).equal(rows)
     assert ALONE.gather(rows, 4) is rows
     assert ALONE.mean(rows) is rows
-    assert ALONE.first(5, rows.device) == 5
+    assert ALONE.first(5) == 5
+    assert ALONE.in_turn(lambda: rows) is rows

@@ -1,5 +1,6 @@
 """Training: reproducible, resumable to the bit, recorded every epoch, measured again from the weights."""
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -18,7 +19,12 @@ import networks
 from cli.main import main
 from networks.backbones import BACKBONES, Family
 from networks.checkpoints import save_training
+from networks.distributed import ALONE
+from networks.models import model_of
+from networks.objective import FeaturesAndLogits, Objective
+from networks.optimizers import build_optimizer
 from networks.revalidate import remeasure
+from networks.train import train_epoch
 from ufm import InputError, Point
 from validate import Run, compare_run, neural_collapse
 
@@ -377,3 +383,27 @@ def test_resume_wants_every_epoch(run_copy, small_recipe):
     run_copy.write_epochs([rows[0], *rows[3:]])
     with pytest.raises(InputError, match="does not list the epochs 1, 2"):
         networks.train(small_recipe, run_copy.path, resume=True)
+
+
+STEPS = [
+    {"optimizer": "sgd", "feature_decay": 0.1},
+    {"optimizer": "adam", "loss": "mse"},
+    {"optimizer": "adamw", "loss": "focal", "head": "normalized"},
+    {"loss": "label-smoothing", "amp": True, "head": "etf"},
+    {"model": "resnet18", "width": 8, "depth": None, "channels_last": True, "augment": "crop-flip"},
+]
+
+
+@pytest.mark.parametrize("changes", STEPS)
+def test_no_step_waits_for_the_device(changes, small_recipe, monkeypatch):
+    """On torch's meta device, where tensors have no values, whatever asks for one raises."""
+    recipe, device = dataclasses.replace(small_recipe, **changes), torch.device("meta")
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # it knows no meta device
+    images = networks.load("digits").to(device)
+    with device:
+        model = model_of(recipe, images.num_classes, images.image_shape)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    objective = Objective(recipe, model, FeaturesAndLogits(model))
+    total = train_epoch(objective, build_optimizer(recipe, model), images, ALONE, epoch=1)
+    assert (total.device, total.shape, total.dtype) == (device, (), torch.float64)
