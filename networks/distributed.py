@@ -123,7 +123,7 @@ def is_main() -> bool:
 
 def processes(name: str) -> tuple[Ranks, torch.device]:
     """(this process among all, its device) for --device `name`; those that torchrun started are joined, once."""
-    device = _device(name)
+    device = device_of(name)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return ALONE, device
@@ -143,7 +143,8 @@ def _leave() -> None:
     distributed.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that --device `name` means here: cpu, cuda, or with auto cuda where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):

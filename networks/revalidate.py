@@ -9,6 +9,7 @@ from validate import Run
 
 from .checkpoints import load_model
 from .data import load
+from .distributed import device_of
 from .models import model_of
 from .recipe import recipe_of
 from .train import measure
@@ -27,10 +28,13 @@ class Remeasured:
 
 
 def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[Remeasured]:
-    """Every checkpoint of the run measured on its data; track wraps the epochs, to show progress."""
-    recipe = recipe_of(run)
-    images = load(recipe, recipe.seed)
-    model = model_of(recipe, images.num_classes, images.image_shape)
+    """Every checkpoint of the run measured on its data, on a GPU where there is one.
+
+    track wraps the epochs, to show progress.
+    """
+    recipe, device = recipe_of(run), device_of("auto")
+    images = load(recipe, recipe.seed).to(device)
+    model = model_of(recipe, images.num_classes, images.image_shape).to(device)
     recorded = {int(row["epoch"]): row for row in run.epochs}
     checkpoints = run.checkpoints
     if not checkpoints:

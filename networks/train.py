@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -98,6 +99,15 @@ def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterabl
         yield data.normalized(batch), answers
 
 
+@contextmanager
+def full_precision():
+    """Convolutions in float32 proper: by default cuDNN rounds what enters them to TF32's ten bits of mantissa."""
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+    with cudnn.flags(**kept, allow_tf32=False):
+        yield
+
+
 def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
     """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
 
@@ -105,8 +115,9 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
     """
     train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
     test_batches = batches(images, ranks.share(images.test_images), ranks.share(images.test_labels))
-    point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
-    test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
+    with full_precision():
+        point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
+        test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
     features = ranks.gather(point.H, len(images.train_labels))
     point = dataclasses.replace(point, H=features, labels=images.train_labels)
     right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())

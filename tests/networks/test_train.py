@@ -407,3 +407,13 @@ def test_no_step_waits_for_the_device(changes, small_recipe, monkeypatch):
     objective = Objective(recipe, model, FeaturesAndLogits(model))
     total = train_epoch(objective, build_optimizer(recipe, model), images, ALONE, epoch=1)
     assert (total.device, total.shape, total.dtype) == (device, (), torch.float64)
+
+
+def test_metrics_are_measured_without_tf32():
+    seen, images = [], networks.load("digits")
+    model = networks.build_model("mlp", 10, width=8, depth=0)
+    model.head.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    before = torch.backends.cudnn.allow_tf32
+    networks.measure(model, images)
+    assert set(seen) == {False}
+    assert torch.backends.cudnn.allow_tf32 is before
