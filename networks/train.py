@@ -79,7 +79,8 @@ def train(
             rate = learning_rate(recipe, epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss = _one_epoch(objective, optimizer, images, ranks, epoch)
+            with compiling(recipe):
+                loss = _one_epoch(objective, optimizer, images, ranks, epoch)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss became {loss} in epoch {epoch}; {_mend(epoch)}")
             try:
@@ -155,6 +156,18 @@ def _as_run(model: Classifier, recipe: Recipe, ranks: Ranks) -> torch.nn.Module:
     """The model as the training pass runs it: distributed, and compiled if asked for."""
     wrapped = ranks.wrap(FeaturesAndLogits(model))
     return torch.compile(wrapped) if recipe.compile else wrapped
+
+
+@contextmanager
+def compiling(recipe: Recipe):
+    """A compiler that fails (there may be none) is told of in one line; it runs when the first batch comes."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (recipe.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"torch cannot compile {recipe.model} here ({reason[:120]}); leave --compile out") from error
 
 
 def _open_run(recipe: Recipe, images: Images, path: Path, ranks: Ranks, *, force: bool, resume: bool):

@@ -324,6 +324,15 @@ def test_the_compiled_pass_is_the_same_function(trained, small_recipe, tmp_path,
         assert row == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
+def test_without_a_compiler_one_line_says_what_to_leave_out(small_recipe, tmp_path, monkeypatch):
+    def backend(graph, inputs):
+        raise OSError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    with pytest.raises(InputError, match=r"torch cannot compile mlp here \(.*no compiler.*\); leave --compile out"):
+        networks.train(dataclasses.replace(small_recipe, epochs=1, compile=True), tmp_path / "run")
+
+
 def scalars(run):
     """What TensorBoard itself reads of a run: {(name, epoch): value}, once each."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
