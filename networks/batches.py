@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ufm.errors import require
 
@@ -40,11 +42,14 @@ def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> I
         yield Batch(batch, images.train_labels[own], len(own) * ranks.world / len(index))
 
 
-def require_batches(recipe: Recipe, images: Images, ranks: Ranks) -> None:
-    """Raise InputError unless every process gets a sample of every batch."""
+def require_batches(recipe: Recipe, images: Images, ranks: Ranks, model: nn.Module) -> None:
+    """Raise InputError unless every process gets a sample of every batch, or two where it normalises by them alone."""
     count = len(images.train_labels)
     smallest = count // math.ceil(count / recipe.batch_size)
+    alone = any(isinstance(m, _BatchNorm) and not isinstance(m, nn.SyncBatchNorm) for m in model.modules())
+    least, why = (2, " with batch normalisation") if alone else (1, "")
     require(
-        smallest >= ranks.world,
-        f"batches of {smallest} samples are too small for {ranks.world} processes; raise --batch-size",
+        smallest // ranks.world >= least,
+        f"batches of {smallest} samples are too small for {ranks.world} process{'es' * (ranks.world > 1)}{why}; "
+        "raise --batch-size",
     )

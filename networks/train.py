@@ -67,7 +67,7 @@ def train(
         model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks))
-    require_batches(recipe, images, ranks)
+    require_batches(recipe, images, ranks, model)
     run, done = _open_run(recipe, images, Path(path), ranks, force=force, resume=resume)
     if takes:
         run.write_config(run.config | {"model": takes})

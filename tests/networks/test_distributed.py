@@ -1,6 +1,7 @@
 """Two processes on the CPU train to the numbers of one."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -108,9 +109,24 @@ def test_a_process_whose_trouble_is_its_own_says_so_in_the_end(monkeypatch, caps
     assert "epochs must be >= 1" in capsys.readouterr().err
 
 
-def test_batches_smaller_than_the_processes_are_refused():
-    with pytest.raises(InputError, match="batches of 2 samples are too small for 3 processes"):
-        require_batches(networks.Recipe(batch_size=2), networks.load("digits"), Ranks(0, 3))
+@pytest.mark.parametrize(
+    ("size", "world", "norm", "message"),
+    [
+        (2, 3, False, "batches of 1 samples are too small for 3 processes; raise --batch-size"),
+        (5, 3, True, "batches of 5 samples are too small for 3 processes with batch normalisation"),
+        (2, 1, True, "batches of 1 samples are too small for 1 process with batch normalisation"),
+        (5, 3, False, None),
+        (6, 3, True, None),
+        (2, 1, False, None),
+    ],
+)
+def test_every_process_gets_as_much_of_a_batch_as_it_needs(size, world, norm, message):
+    """Of 5 (2 a batch) samples one batch has a single one."""
+    images = networks.load(networks.DataRecipe(per_class=3))
+    images = dataclasses.replace(images, train_labels=images.train_labels[: 5 if size == 2 else 30])
+    model = torch.nn.BatchNorm1d(3) if norm else torch.nn.Linear(3, 3)
+    with contextlib.nullcontext() if message is None else pytest.raises(InputError, match=message):
+        require_batches(networks.Recipe(batch_size=size), images, Ranks(0, world), model)
 
 
 @pytest.mark.parametrize("total", [2, 7, 9])
