@@ -69,8 +69,9 @@ class Command:
         show(f"checkpoints of {run.path}, measured again", columns, rows)
         worst = max(item.deviation for item in found)
         agrees = worst <= AGREE
-        metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point))
-        reason = not_covered(run)
+        recorded = run.last_point.is_file()
+        metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point)) if recorded else {}
+        reason = not_covered(run) or (None if recorded else "the run ended before it recorded a point")
         comparison = None if reason else compare_run(run)
         if comparison:
             _show_comparison(comparison, given=run.config.get("lambda_h") is not None)

@@ -115,7 +115,9 @@ def _relabelled(recipe: DataRecipe, labels: torch.Tensor, num_classes: int, seed
     if recipe.random_labels:
         return permuted(labels, random_stream(seed, "random labels"))
     if recipe.label_noise:
-        return with_noise(labels, recipe.label_noise, num_classes, random_stream(seed, "label noise"))
+        labels = with_noise(labels, recipe.label_noise, num_classes, random_stream(seed, "label noise"))
+        left = int(torch.bincount(labels, minlength=num_classes).count_nonzero())
+        require(left == num_classes, f"label_noise {recipe.label_noise} leaves a class with no sample; lower it")
     return labels
 
 

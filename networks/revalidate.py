@@ -30,13 +30,16 @@ class Remeasured:
 def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[Remeasured]:
     """Every checkpoint of the run measured on its data, on a GPU where there is one.
 
-    track wraps the epochs, to show progress.
+    The training state, which a run that did not reach its end has for its last epoch, is a checkpoint too. track wraps
+    the epochs, to show progress.
     """
     recipe, device = recipe_of(run), device_of("auto")
     images = load(recipe, recipe.seed).to(device)
     model = model_of(recipe, images.num_classes, images.image_shape).to(device)
     recorded = {int(row["epoch"]): row for row in run.epochs}
-    checkpoints = run.checkpoints
+    checkpoints = dict(run.checkpoints)
+    if run.last_checkpoint.is_file():
+        checkpoints.setdefault(load_model(run.last_checkpoint, model), run.last_checkpoint)
     if not checkpoints:
         raise InputError(f"the run {run.path} has no checkpoints; train it first")
     found = []

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ufm import InputError, Point
+from ufm.errors import require
 from validate import Run, collect, last_layer, neural_collapse
 
 from .batches import epoch_batches, require_batches
@@ -55,6 +56,7 @@ def train(
     Raises InputError for a bad recipe or an existing run without force or resume, and Diverged, which is one,
     for numbers that stop being finite (the run keeps its last good checkpoint).
     """
+    require(not (force and resume), "--force replaces a run and --resume goes on with it; give one of them")
     if recipe.tensorboard:
         require_tensorboard()
     ranks, device = processes(recipe.device)

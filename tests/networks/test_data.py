@@ -316,3 +316,9 @@ def test_a_file_cut_short_is_refused_and_says_what_to_remove(mnist_server, tmp_p
         networks.load(recipe)
     file.unlink()
     assert networks.load(recipe).train_images.equal(whole.train_images)
+
+
+def test_noise_leaves_every_class_a_sample(tmp_path):
+    recipe = dataclasses.replace(write_folder(tmp_path, classes=("ant", "bee", "cat"), count=1), label_noise=0.7)
+    with pytest.raises(InputError, match=r"label_noise 0.7 leaves a class with no sample; lower it"):
+        networks.load(recipe)

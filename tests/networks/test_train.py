@@ -135,6 +135,23 @@ def test_global_generator_is_left_alone(small_recipe, tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_what_is_left_of_a_run_that_exploded_can_be_validated(small_recipe, tmp_path, capsys):
+    recipe = dataclasses.replace(small_recipe, gamma=1e20, patience=2, keep=20)
+    with pytest.raises(InputError, match=r"the loss became .* in epoch 3; lower --lr \(the run keeps 2 epochs\)"):
+        networks.train(recipe, tmp_path / "run")
+    assert [row["epoch"] for row in Run.open(tmp_path / "run").epochs] == [1, 2]
+    assert main(["validate", str(tmp_path / "run")]) == 0
+    text = capsys.readouterr().out
+    assert "1 checkpoints measure what training recorded" in text
+    assert "theory: not covered (the run ended before it recorded a point)" in text
+
+
+def test_replacing_and_going_on_exclude_each_other(run_copy, small_recipe):
+    with pytest.raises(InputError, match="--force replaces a run and --resume goes on with it; give one of them"):
+        networks.train(small_recipe, run_copy.path, force=True, resume=True)
+    assert len(run_copy.epochs) == 6
+
+
 BAD = [
     ({"epochs": 0}, "epochs must be >= 1, got 0"),
     ({"batch_size": 0}, "batch_size must be >= 2"),
