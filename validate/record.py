@@ -31,7 +31,8 @@ class Run:
                 raise InputError(f"{path} exists and is not a run; choose another name")
             if not force:
                 raise InputError(f"the run {path} exists; resume it with --resume, replace it with --force, or rename")
-            shutil.rmtree(path)
+            _set_aside(path)
+        shutil.rmtree(_aside(path), ignore_errors=True)
         run = cls(path)
         run.write_config(config)
         return run
@@ -106,3 +107,13 @@ class Run:
     def analysis(self) -> Path:
         """What `ufm validate` found."""
         return self.path / "validation.json"
+
+
+def _aside(path: Path) -> Path:
+    """Where a run that is to be removed goes: a process that dies over it leaves no half of a run under its name."""
+    return path.absolute().with_name(f".{path.name}.replaced")
+
+
+def _set_aside(path: Path) -> None:
+    shutil.rmtree(_aside(path), ignore_errors=True)
+    path.rename(_aside(path))

@@ -26,7 +26,7 @@ from networks.optimizers import build_optimizer
 from networks.revalidate import remeasure
 from networks.train import train_epoch
 from ufm import InputError, Point
-from validate import Run, compare_run, neural_collapse
+from validate import Run, compare_run, neural_collapse, not_covered
 
 
 def rows_of(run):
@@ -144,6 +144,21 @@ def test_what_is_left_of_a_run_that_exploded_can_be_validated(small_recipe, tmp_
     text = capsys.readouterr().out
     assert "1 checkpoints measure what training recorded" in text
     assert "theory: not covered (the run ended before it recorded a point)" in text
+
+
+def test_killed_while_replacing_a_run_replaces_it_the_next_time(run_copy, small_recipe, monkeypatch):
+    def die(path, **_):
+        for config in path.glob("config.json"):
+            config.unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", die)
+    with pytest.raises(KeyboardInterrupt):
+        networks.train(small_recipe, run_copy.path, force=True)
+    monkeypatch.undo()
+    run = networks.train(dataclasses.replace(small_recipe, epochs=1), run_copy.path, force=True)
+    assert len(run.epochs) == 1
+    assert [path.name for path in run.path.parent.iterdir()] == [run.path.name]
 
 
 def test_replacing_and_going_on_exclude_each_other(run_copy, small_recipe):
@@ -312,7 +327,10 @@ def test_another_objective_is_measured_but_not_compared(setting, small_recipe, t
     with pytest.raises(InputError, match=reason):
         compare_run(run)
     assert main(["validate", str(run.path)]) == 0
-    assert "1 checkpoints measure what training recorded" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "1 checkpoints measure what training recorded" in text
+    assert f"theory: not covered ({not_covered(run)})" in text
+    assert "beside network" not in text
     assert main(["report", str(run.path)]) == 0
     assert reason in (run.path / "report.html").read_text()
 
