@@ -39,7 +39,9 @@ def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) 
     recorded = {int(row["epoch"]): row for row in run.epochs}
     checkpoints = dict(run.checkpoints)
     if run.last_checkpoint.is_file():
-        checkpoints.setdefault(load_model(run.last_checkpoint, model), run.last_checkpoint)
+        last = load_model(run.last_checkpoint, model)
+        if last in recorded and last not in checkpoints:
+            checkpoints[last] = run.last_checkpoint
     if not checkpoints:
         raise InputError(f"the run {run.path} has no checkpoints; train it first")
     found = []

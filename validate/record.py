@@ -87,7 +87,8 @@ class Run:
     def checkpoints(self) -> dict[int, Path]:
         """The checkpoints on disk by epoch, ascending."""
         files = sorted((self.path / "checkpoints").glob("epoch_[0-9]*.safetensors"))
-        return {int(file.stem.removeprefix("epoch_")): file for file in files}
+        numbered = [(file.stem.removeprefix("epoch_"), file) for file in files]
+        return {int(number): file for number, file in numbered if number.isdigit()}
 
     @property
     def last_checkpoint(self) -> Path:

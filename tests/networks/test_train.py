@@ -212,6 +212,12 @@ def test_a_swapped_checkpoint_is_seen(run_copy):
     assert max(found[2], found[6]) < 1e-5
 
 
+def test_what_somebody_put_beside_the_checkpoints_is_none(run_copy):
+    (run_copy.path / "checkpoints" / "epoch_0004_old.safetensors").write_bytes(b"")
+    run_copy.last_checkpoint.write_bytes(run_copy.checkpoint(2).read_bytes())
+    assert [item.epoch for item in remeasure(run_copy)] == [2, 4, 6]
+
+
 def test_a_changed_record_is_seen(run_copy):
     rows = run_copy.epochs
     rows[1]["nc1"] *= 1.01
