@@ -19,8 +19,8 @@ class CollapseRecorder:
     ...     print(record(epoch=epoch)["nc1"])
     >>> pandas.DataFrame(record.rows).plot("epoch", "nc1", logy=True)           # doctest: +SKIP
 
-    Arguments as for `validate.collect`, the loader without shuffling: it is passed over twice, and no features are
-    kept. absent as for `validate.neural_collapse`. The model is left as it was.
+    Arguments as for `validate.collect`, the loader without random augmentation: it is passed over twice, and no
+    features are kept. absent as for `validate.neural_collapse`. The model is left as it was.
     """
 
     def __init__(

@@ -95,6 +95,13 @@ def compare(
     classes (the minimiser is then computed).
     """
     labels = resolve_labels(point, labels)
+    counts = torch.bincount(labels, minlength=point.num_classes)
+    empty = (counts == 0).nonzero().flatten().tolist()
+    if empty:
+        raise InputError(
+            f"no sample of class {empty[0]} ({len(empty)} of {len(counts)} classes are empty): the model's objective "
+            "needs samples of every class that W has a row for"
+        )
     lambda_b = lambda_w if lambda_b is None else lambda_b
     Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
     if not bias and bool(point.b.any()):
@@ -104,7 +111,7 @@ def compare(
         raise InputError("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
     point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
-        class_counts=tuple(torch.bincount(labels, minlength=point.num_classes).tolist()),
+        class_counts=tuple(counts.tolist()),
         dim=point.dim,
         lambda_w=lambda_w,
         lambda_h=lambda_h,

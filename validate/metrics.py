@@ -48,7 +48,7 @@ class NeuralCollapse:
     nc3  | W Hbar/|W Hbar|_F - Pi/sqrt(K-1) |_F                    (self-duality) [1]
     nc4  | b + W h_G |_2                                           (collapse of the bias) [1]
     nearest_center_disagreement  the fraction of samples whose largest logit, bias included, is not of the class with
-         the nearest mean: NC4 of [2]. NaN where single samples were not seen
+         the nearest mean: NC4 of [2]. NaN where single samples were not seen or all means are equal
     rank       numerical rank of the centred means, at most min(K - 1, d)
     condition  largest over smallest kept eigenvalue of their Gram matrix: nc1 may be uncertain by 1e-16 times this,
          relative, and where it is near 1e13 a direction more or less counts as one
@@ -156,6 +156,12 @@ def collapse(
 
 def _classifier(W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, means: torch.Tensor) -> Classifier:
     b = W.new_zeros(len(W)) if b is None else b
+    dim = means.shape[1]
+    require(
+        W.ndim == 2 and W.shape[1] == dim and b.shape == W.shape[:1],
+        f"features of {dim} dimensions need W of shape (K, {dim}) and b of shape (K,), got {tuple(W.shape)} and "
+        f"{tuple(b.shape)}",
+    )
     W, b = (part if len(classes) == len(W) else part[classes] for part in (W.detach(), b.detach()))
     return Classifier(W.to(means), b.to(means))
 

@@ -25,7 +25,8 @@ class Classifier(NamedTuple):
 
 class Seen(NamedTuple):
     """pulled   sum of |((M^T M)^+)^(1/2) (h - h_k)|^2: over each class (K,), or over all samples (1,)
-    disagreement  the fraction of samples whose largest logit is not the class of the nearest mean; NaN if not seen
+    disagreement  the fraction of samples whose largest logit is not the class of the nearest mean; NaN if not seen,
+              and if all means are equal
     disagreements (K,) their number in each class; None if not all were seen
     """
 
@@ -83,7 +84,9 @@ class Deviations:
         """One pass: exact where K <= rows; above, about `rows` random samples are compared with all centres."""
         K = len(between.coordinates)
         chance = 1.0 if rows >= K else rows / (num_samples if self.weights is None else K)
-        judge = None if classifier is None else _Judge(between, classifier, self.means.mean(0), chance)
+        judge = (
+            None if classifier is None or not between.rank else _Judge(between, classifier, self.means.mean(0), chance)
+        )
         pulled, came = self.means.new_zeros(K), 0
         for H, deviations, y in self:
             came += len(y)

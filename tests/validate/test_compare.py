@@ -98,6 +98,12 @@ def test_nothing_to_balance():
     assert compare(zeros, lambda_w=1e-2, lambda_h=1e-2).certificate.verdict == "strict saddle"
 
 
+def test_a_class_without_samples_is_named():
+    point = random_point(PROBLEMS["imbalanced"])
+    with pytest.raises(InputError, match=r"no sample of class 2 \(1 of 3 classes are empty\)"):
+        compare(point, torch.arange(len(point.H)) % 2, lambda_w=1e-2)
+
+
 def test_of_a_run_without_a_point(tmp_path):
     run = Run.create(tmp_path / "run", {"recipe": {"weight_decay": 1e-3}})
     with pytest.raises(InputError, match="recorded no point yet"):

@@ -43,7 +43,9 @@ def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
     variances = [np.mean([np.sum((h - means[k]) ** 2) for h in H[y == k]]) for k in range(K)]
     pairs = [(i, j) for i in range(K) for j in range(K) if i != j]
     sizes = np.linalg.svd(centred, compute_uv=False)
-    sizes = sizes[sizes > 1e-12 * sizes[0]] / sizes[sizes > 1e-12 * sizes[0]].sum()
+    sizes = sizes[sizes > 1e-12 * sizes[0]]
+    condition = (sizes[0] / sizes[-1]) ** 2
+    sizes = sizes / sizes.sum()
     angles = {"w": cosines(W), "means": cosines(centred)}
     nearest = np.array([np.argmin(np.linalg.norm(means - h, axis=1)) for h in H])
     return {
@@ -59,6 +61,7 @@ def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
         "self_duality": np.linalg.norm(W / np.linalg.norm(W) - centred / np.linalg.norm(centred)),
         "equinorm_w": variation(W),
         "equinorm_means": variation(centred),
+        "condition": condition,
         "effective_rank": np.exp(-np.sum(sizes * np.log(sizes))),
         **{f"equiangularity_{name}": np.std(found) for name, found in angles.items()},
         **{f"simplex_angles_{name}": np.mean(np.abs(found + 1 / (K - 1))) for name, found in angles.items()},
@@ -73,7 +76,7 @@ def test_equal_the_definitions(name, seed):
     point = random_point(problem, seed)
     found = dataclasses.asdict(neural_collapse(point, problem.labels))
     expected = naive(point, problem.labels)
-    assert set(found) - set(expected) == {"rank", "condition"}
+    assert set(found) - set(expected) == {"rank"}
     for metric, value in expected.items():
         assert found[metric] == pytest.approx(value, rel=1e-9, abs=2e-14), metric
     assert found["rank"] == min(problem.num_classes - 1, problem.dim)
@@ -185,6 +188,8 @@ def test_features_without_class_structure(H, value):
     assert found["rank"] == 0
     undefined = {name for name, number in found.items() if math.isnan(number)}
     assert {"nc2_means", "nc3", "condition", "effective_rank", "equinorm_means", "self_duality"} <= undefined
+    assert "nearest_center_disagreement" in undefined  # no centre is nearer than another
+    assert math.isnan(per_class(point, torch.arange(len(H)) // (len(H) // 3))[0]["nearest_center_disagreement"])
     assert not {"nc2", "nc4", "equinorm_w", "coherence_w"} & undefined
 
 

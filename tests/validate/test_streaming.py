@@ -217,6 +217,13 @@ def test_batches_that_are_gone_in_the_second_pass_are_refused():
         batch_neural_collapse([], point.W)
 
 
+@pytest.mark.parametrize(("W", "b"), [((4, 5), (4,)), ((4, 6), (3,)), ((4,), (4,))])
+def test_a_classifier_of_other_features_is_refused(W, b):
+    problem = PROBLEMS["balanced"]
+    with pytest.raises(InputError, match=r"features of 6 dimensions need W of shape \(K, 6\) and b of shape \(K,\)"):
+        batch_neural_collapse([(random_point(problem).H, problem.labels)], torch.ones(W), torch.ones(b))
+
+
 def two_ranks(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
