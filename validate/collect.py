@@ -20,8 +20,8 @@ def collect(model: nn.Module, loader: Iterable[Any], head: str | nn.Linear | Non
     loader yields batches, and is passed over once, in its order: pairs (inputs, labels), where inputs is a tensor, a
     tuple of arguments or a mapping of keyword arguments, or mappings of keyword arguments with an entry "labels".
     They are moved to the device of the model. head names the Linear layer (or is it); None takes the last one that
-    the first batch runs through, and refuses it if no output of the model has as many entries along any dimension. What
-    else the model returns does not matter. Of a head that runs several times on a batch, the last time counts.
+    the first batch runs through, and refuses it if no output of the model has as many entries along any dimension. Of
+    several heads, or several runs of one, the last is taken. What the model makes of its logits does not matter.
 
     Where the head sees (..., d), every position is a sample: labels have shape (...), and -100 leaves one out. W, H, b
     keep the dtype and device of the model. The model runs in eval mode, without gradients, and is left as it was, its
