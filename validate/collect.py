@@ -73,8 +73,13 @@ class Features:
             yield samples(seen[-1][1], labels)
 
 
-def samples(features: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """(features (m, d), labels (m,)) of a batch, one row a position, without those that are ignored."""
+def samples(
+    features: torch.Tensor, labels: torch.Tensor | None, most: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(features (m, d), labels (m,)) of the first `most` entries of a batch (all of them), one row a position.
+
+    Positions that are ignored are left out. Raises InputError where labels are missing or of another shape.
+    """
     require(labels is not None, 'a batch of keyword arguments needs an entry "labels"')
     labels = torch.as_tensor(labels, device=features.device)
     require(
@@ -83,7 +88,7 @@ def samples(features: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.
         f"{tuple(features.shape[:-1])}, class numbers; got {tuple(labels.shape)} (head= names another layer; of "
         "one-hot labels, pass argmax(-1))",
     )
-    features, labels = features.flatten(0, -2), labels.flatten()
+    features, labels = features[:most].flatten(0, -2), labels[:most].flatten()
     kept = labels != IGNORED
     features, labels = (features, labels) if bool(kept.all()) else (features[kept], labels[kept])
     return features, labels

@@ -67,7 +67,7 @@ class Largest:
         centred = X - self.centre
         size, (longest, offset) = centred.norm(dim=1), self.uncentred
         wrong = self.share * size * self.longest + _share(0, torch.float32) * self.offset
-        wrong += self.share64 * ((size + self.centre.norm()) * longest + offset)
+        wrong += 2 * self.share64 * ((size + self.centre.norm()) * longest + offset)  # of c, and of float64's own
         wrong[~((size >= 1 / RANGE) & (size <= RANGE))] = torch.inf
         return (centred.float() @ self.Y32.T).add_(self.c32), wrong
 

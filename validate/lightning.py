@@ -53,9 +53,9 @@ class CollapseCallback(pl.Callback):
 
     def on_validation_batch_end(self, trainer, module, outputs, batch: Any, batch_idx: int, dataloader_idx: int = 0):
         require(bool(self.seen), f"validation_step did not run through {self.head!r}; name another head")
-        features, labels = self.seen[-1], self.labels(batch)
-        rows = unrepeated(_loader(trainer, dataloader_idx), batch_idx, len(labels))
-        self.metric.update(*samples(features[:rows], labels[:rows]))
+        labels = self.labels(batch)
+        most = unrepeated(_loader(trainer, dataloader_idx), batch_idx, len(labels))
+        self.metric.update(*samples(self.seen[-1], labels, most))
         self.seen.clear()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

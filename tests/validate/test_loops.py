@@ -116,6 +116,34 @@ def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_labels_that_do_not_fit_are_refused(lightning, tmp_path):
+    from validate.lightning import CollapseCallback
+
+    net = model()
+    callback = CollapseCallback("net.3", labels=lambda batch: batch[1][:-1])
+    with pytest.raises(InputError, match=r"which need labels of shape \(16,\).*got \(15,\)"):
+        trainer_of(lightning, tmp_path, callback).validate(module_of(lightning, net), loader())
+    assert not any(layer._forward_pre_hooks for layer in net.modules())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_several_loaders_are_one_data_set(lightning, tmp_path):
+    from validate.lightning import CollapseCallback
+
+    net, halves = model(), [DataLoader(TensorDataset(INPUTS[i::2], CLASSES[i::2]), 8) for i in range(2)]
+    module = module_of(lightning, net)
+    module.validation_step = lambda batch, index, dataloader_idx=0: net(batch[0]) * 0
+    expected = asdict(validate.neural_collapse(*validate.collect(net, DataLoader(TensorDataset(INPUTS, CLASSES), 8))))
+    for loaders in (halves, dict(enumerate(halves))):
+        callback = CollapseCallback("net.3")
+        trainer_of(lightning, tmp_path, callback).validate(module, loaders, verbose=False)
+        row = callback.rows[0]
+        assert {name: row[name] for name in ("nc2", "nc3", "rank")} == pytest.approx(
+            {name: expected[name] for name in ("nc2", "nc3", "rank")}
+        )
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_head_that_validation_does_not_use_is_named(lightning, tmp_path):
     from validate.lightning import CollapseCallback
 
