@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from .again import commands
 from .console import say, track
 from .options import JsonFile, write_result
 
@@ -27,7 +28,8 @@ class Command:
         from figures.report import write_report
         from validate import Run
 
-        path = write_report(Run.open(self.target), self.verdicts, track=track("figures"))
+        run = Run.open(self.target)
+        path = write_report(run, self.verdicts, track("figures"), commands(run, self.verdicts))
         write_result(self.json, "report", {"run": str(self.target), "report": str(path)})
         say(str(path))
         return 0

@@ -46,6 +46,7 @@ Selection = Callable[[Sequence[Material]], Sequence[Material]]
 class Comparison:
     """One figure: its panels, the runs it takes, and what runs must have to be in it.
 
+    dashed  what theory's lines are, where there are some
     about   settings that its legend names wherever they differ
     x       "epoch", a curve a run; or a setting, a point a run after its last epoch and a curve a family
     """
@@ -54,6 +55,7 @@ class Comparison:
     takes: Selection
     caption: str
     needs: str = "a run"
+    dashed: str = ""
     about: tuple[str, ...] = ()
     x: str = "epoch"
 
@@ -103,16 +105,17 @@ COMPARISONS: dict[str, Comparison] = {
         PREDICTIONS,
         everything,
         "Mean training cross-entropy, mean logit margin (own logit less the mean of the others), the norm of W, and "
-        "its ratio to |H - h_G|_F / sqrt N after each epoch. Dashed, of each run with a point that theory covers: "
-        "the minimiser of its unconstrained feature model. Where a run has no feature decay of its own, its norm ratio "
-        "fixes the model's.",
+        "its ratio to |H - h_G|_F / sqrt N after each epoch.",
+        dashed="the minimiser of the unconstrained feature model of each run that has a point and that theory covers; "
+        "where a run has no feature decay of its own, its norm ratio fixes the model's",
     ),
     "bounds": Comparison(
         BOUNDS,
         with_points,
         "The objective of each run's unconstrained feature model at its last layer and class means after each epoch, "
-        "the lower bound on it that they prove by convex duality, and the gap between the two. Dashed: the minimum.",
-        "a run with the points of its epochs (RUN/points), trained on what the theory is about",
+        "the lower bound on it that they prove by convex duality, and the gap between the two.",
+        needs="a run with the points of its epochs (RUN/points), trained on what the theory is about",
+        dashed="the minimum",
     ),
     "optimizers": Comparison(
         METRICS,
@@ -193,7 +196,12 @@ def _drawn(entry: Comparison, chosen: Sequence[Material]) -> Drawing:
         x=entry.x,
         x_scale="linear" if by_epoch else "log",
     )
-    return panels_figure(curves, entry.panels, layout, entry.caption + labels.sentence)
+    return panels_figure(curves, entry.panels, layout, _caption(entry, chosen, labels))
+
+
+def _caption(entry: Comparison, chosen: Sequence[Material], labels: Labels) -> str:
+    dashed = f" Dashed: {entry.dashed}." if entry.dashed and any(run.theory for run in chosen) else ""
+    return entry.caption + dashed + labels.sentence
 
 
 def _by_epoch(chosen: Sequence[Material], labels: Labels) -> list[Curve]:

@@ -1,33 +1,45 @@
 """One self-contained page about a run: what was asked, the verdicts, theory beside network, the figures."""
 
 import base64
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from ufm import InputError
 from ufm.files import read_json, write_text
 from validate import Comparison, Run, not_covered
 from validate.provenance import provenance
 
-from .drawing import Drawing
+from .compare import Track
+from .drawing import ONE_COLUMN, Drawing
 from .material import Material
 from .runs import drawings_of
+from .settings import in_words
 
-TEMPLATE = Path(__file__).with_name("report.html")
+NO_POINT = (
+    "no point of the run is on disk (RUN/points/last.safetensors), so there is no last layer to compare with theory, "
+    "and no spectrum and no lower bounds to draw"
+)
+ROOM = Path(__file__).parent
+LISTED = 15  # so many epochs are in the page's table
+COLUMNS = ("epoch", "loss", "accuracy", "test_accuracy", "mean_margin", "nc1", "nc2", "nc3", "nc4")
 
 
 def write_report(
     run: Run,
     verdicts: Path | None = None,
-    track: Callable[[Iterable[str]], Iterable[str]] = iter,
+    track: Track = iter,
+    commands: Sequence[str] = (),
 ) -> Path:
     """Write RUN/report.html and return its path.
 
     verdicts   the file that `ufm verify --json` wrote; without it the page says "not covered" there
     track      wraps the figures' names, to show progress
+    commands   command lines that do it again, to be shown
 
     What the page has nothing on, it says is not covered. Raises InputError when the run has no epochs or
     `verdicts` is not such a file.
@@ -35,28 +47,42 @@ def write_report(
     material = Material(run)
     theorems = _read_verdicts(verdicts) if verdicts else {"verdicts": [], "problem": None}
     drawings = drawings_of(material, track)
+    epochs = material.epochs
     page = _render(
+        style=Markup((ROOM / "report.css").read_text(encoding="utf-8")),
+        script=Markup((ROOM / "report.js").read_text(encoding="utf-8")),
         title=f"Neural collapse in the run {run.name}",
         summary=_summary(theorems["verdicts"], material.comparison),
-        asked=run.config.get("recipe", {}),
+        asked={name: in_words(value) for name, value in run.config.get("recipe", {}).items()},
         verdicts=theorems["verdicts"],
-        problem=_in_words(theorems["problem"]),
+        problem=_listed(theorems["problem"]),
         comparison=material.comparison,
-        network_problem=_in_words(material.comparison and material.comparison.problem.settings()),
+        network_problem=_listed(material.comparison and material.comparison.problem.settings()),
         balance_implies=run.config.get("lambda_h") is None,
-        not_covered=not_covered(run) or "the run has recorded no point yet",
+        not_covered=not_covered(run) or NO_POINT,
         rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
-        figures=[{"source": _embedded(d), "caption": d.caption} for d in drawings.values()],
+        figures=[_figure(name, drawing) for name, drawing in drawings.items()],
+        epochs=_some(epochs),
+        last_epoch=int(epochs[-1]["epoch"]),
+        columns=[name for name in COLUMNS if name in epochs[0]],
         made_by=_made_by(run),
+        commands=commands,
     )
     path = run.path / "report.html"
     write_text(path, page)
     return path
 
 
+def _some(epochs: list[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Some epochs, evenly spaced, the first and the last among them; None for what is not a number."""
+    last, count = len(epochs) - 1, min(LISTED, len(epochs))
+    rows = [epochs[round(i * last / max(1, count - 1))] for i in range(count)]
+    return [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in rows]
+
+
 def _render(**contents: Any) -> str:
     try:
-        return _environment().from_string(TEMPLATE.read_text(encoding="utf-8")).render(**contents)
+        return _environment().from_string((ROOM / "report.html").read_text(encoding="utf-8")).render(**contents)
     except (jinja2.UndefinedError, TypeError) as error:
         raise InputError(f"the verdicts or validation.json are damaged ({error}); make them again") from error
 
@@ -70,7 +96,9 @@ def _read_verdicts(file: Path) -> dict[str, Any]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["number"] = lambda value: "-" if value is None else f"{value:.5g}"
     environment.filters["short"] = lambda value: "-" if value is None else f"{value:.1e}"
     return environment
@@ -89,9 +117,8 @@ def _summary(verdicts: list[dict[str, Any]], comparison: Comparison | None) -> s
     return " ".join(parts) or "Nothing was checked yet."
 
 
-def _in_words(settings: dict[str, Any] | None) -> str:
-    plain = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in (settings or {}).items()}
-    return ", ".join(f"{name} {value}" for name, value in plain.items())
+def _listed(settings: dict[str, Any] | None) -> str:
+    return ", ".join(f"{name} {in_words(value)}" for name, value in (settings or {}).items())
 
 
 def _made_by(run: Run) -> dict[str, str]:
@@ -104,6 +131,14 @@ def _made_by(run: Run) -> dict[str, str]:
     return {"training": line(run.config), "this page": line(provenance())}
 
 
-def _embedded(drawing: Drawing) -> str:
-    """The figure as a data URI, so that the page stands alone and its ids stay apart."""
-    return "data:image/svg+xml;base64," + base64.b64encode(drawing.bytes("svg")).decode()
+def _figure(name: str, drawing: Drawing) -> dict[str, Any]:
+    """A figure as a data URI, so that the page stands alone and its ids stay apart, with its size in CSS pixels."""
+    width, height = drawing.figure.get_size_inches()
+    return {
+        "name": name,
+        "caption": drawing.caption,
+        "source": "data:image/svg+xml;base64," + base64.b64encode(drawing.bytes("svg")).decode(),
+        "wide": width > ONE_COLUMN,
+        "width": round(96 * width),
+        "height": round(96 * height),
+    }

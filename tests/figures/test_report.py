@@ -1,9 +1,12 @@
 """The page holds everything, stands alone, and says what it has nothing on."""
 
+import base64
 import dataclasses
 import html
+import math
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -56,6 +59,8 @@ def test_page_is_whole(run_copy, verdicts):
     for theorem in ufm.THEOREMS:
         assert f"<td>{html.escape(theorem.name)}</td>" in text
     assert text.count('<td class="holds">holds</td>') == len(ufm.THEOREMS)
+    for theorem in ufm.THEOREMS:
+        assert f"<td>{html.escape(theorem.source)}</td>" in text
     for row in compare_run(run_copy).rows:
         assert f"{row.network:.5g}" in text
     assert str(run_copy.config["recipe"]["lr"]) in text
@@ -65,13 +70,49 @@ def test_page_is_whole(run_copy, verdicts):
 def test_page_stands_alone(run_copy, verdicts):
     text = write_report(run_copy, verdicts).read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", text)
-    assert "<script" not in text
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert "default-src 'none'; img-src data:;" in text
+    assert text.count("<script>") == 1
+    for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', text):
+        assert not re.search(rb"<image|(href|src)=\"(?!#)", base64.b64decode(source))
+
+
+def test_page_is_valid_html(run_copy, verdicts):
+    import html5lib
+
+    text = write_report(run_copy, verdicts).read_text()
+    html5lib.HTMLParser(strict=True).parse(text)
+    spoiled = text.replace("</tr>\n</tbody>", "<div></tr>\n</tbody>", 1)
+    assert spoiled != text
+    with pytest.raises(html5lib.html5parser.ParseError):
+        html5lib.HTMLParser(strict=True).parse(spoiled)
+
+
+def test_every_setting_and_the_commands_are_shown(run_copy):
+    text = write_report(run_copy, commands=["ufm train --name 'a & b'", "ufm report x"]).read_text()
+    for name in run_copy.config["recipe"]:
+        assert f"<dt>{name}</dt>" in text
+    assert "ufm train --name &#39;a &amp; b&#39;\nufm report x</pre>" in text
+
+
+def test_epochs_are_listed_evenly_with_the_first_and_the_last(run_copy):
+    rows = [
+        run_copy.epochs[0] | {"epoch": epoch, "nc1": math.nan if epoch == 1 else 1 / epoch} for epoch in range(1, 101)
+    ]
+    run_copy.write_epochs(rows)
+    table = re.search(r'<table id="epochs">.*?</table>', write_report(run_copy).read_text(), re.S).group()
+    listed = [int(number) for number in re.findall(r'<tr><td class="number" data-value="(\d+)\.0">', table)]
+    assert (len(listed), listed[0], listed[-1]) == (15, 1, 100)
+    assert max(b - a for a, b in pairwise(listed)) <= 8
+    assert '<td class="number" data-value="">-</td>' in table
 
 
 def test_what_is_not_there_is_not_covered(run_copy):
     run_copy.last_point.unlink()
     text = write_report(run_copy).read_text()
     assert text.count("Not covered") == 3
+    assert "no point of the run is on disk" in text
+    assert "Dashed" not in text
     assert len(parsed(text).images) == 3
 
 
@@ -87,7 +128,8 @@ def test_a_failing_verdict_and_disagreement_are_shown(run_copy, tmp_path):
     assert '<td class="fails">fails</td>' in text
     assert "DO NOT agree" in text
     assert "a &lt; b" in text
-    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert text.count("<script>") == 1
     assert "0 holds, 1 fails" in text
 
 
