@@ -23,6 +23,8 @@ class Command:
     """run directories"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """the folder of the figures (default: RUN/figures, for several runs compared/ beside the first)"""
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")] = ()
+    """these figures alone: collapse, accuracy, predictions, bounds, optimizers, heads, decays, width"""
     json: JsonFile = None
 
     def run(self) -> int:
@@ -32,18 +34,19 @@ class Command:
 
         require(self.targets, "name a run directory, or several to compare")
         opened = [Run.open(path) for path in dict.fromkeys(self.targets)]
-        if len(opened) == 1:
+        alone = len(opened) == 1 and not self.only
+        if alone:
             paths = runs.draw(opened[0], self.out, track("figures"))
         else:
-            folder = self.out or opened[0].path.parent / "compared"
-            paths = compare.draw(opened, folder, track("figures"))
+            beside = opened[0].path / "figures" if len(opened) == 1 else opened[0].path.parent / "compared"
+            paths = compare.draw(opened, self.out or beside, self.only, track("figures"))
         drawn = {path.stem for path in paths}
         for path in paths:
             say(str(path))
-        left_out = {name: entry.needs for name, entry in compare.COMPARISONS.items() if name not in drawn}
-        if len(opened) > 1:
-            for name, needs in left_out.items():
-                say(f"not drawn: {name} (it takes {needs})")
+        wanted = [] if alone else self.only or compare.COMPARISONS
+        left_out = {name: compare.COMPARISONS[name].needs for name in wanted if name not in drawn}
+        for name, needs in left_out.items():
+            say(f"not drawn: {name} (it takes {needs})")
         listed = {"runs": [str(run.path) for run in opened], "files": [str(path) for path in paths]}
-        write_result(self.json, "figures", listed | {"not_drawn": left_out if len(opened) > 1 else {}})
+        write_result(self.json, "figures", listed | {"not_drawn": left_out})
         return 0

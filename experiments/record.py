@@ -82,7 +82,7 @@ def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> No
     """The claim's figures whose cells are all there."""
     for name, (kind, cells) in CLAIMS[claim].figures.items():
         if set(cells) <= set(found):
-            drawings = comparison_figures([found[cell].run for cell in cells], names=[kind])
+            drawings = comparison_figures([found[cell].run for cell in cells], only=[kind])
             drawings[kind].save(folder / "figures", f"{claim}-{name}")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ufm.errors import require
 from validate import Run
 
 from .drawing import ONE_COLUMN, TWO_COLUMNS, Drawing
@@ -23,13 +24,13 @@ ACCURACY = (
     Panel("test_accuracy", "test accuracy", "linear", theory=False),
 )
 PREDICTIONS = (
-    Panel("loss", "training loss"),
+    Panel("loss", "training loss (nats)"),
     Panel("mean_margin", "mean logit margin", "linear"),
     Panel("norm_w", "norm of W", "linear"),
     Panel("norm_ratio", "norm ratio W : H"),
 )
 BOUNDS = (
-    Panel("objective", "objective f"),
+    Panel("objective", "objective f (nats)"),
     Panel("lower_bound", "lower bound D on f", "linear"),
     Panel("gap", "gap f - D", theory=False),
 )
@@ -87,9 +88,13 @@ def apart_only_in(*names: str, along: Sequence[str] = ()) -> Selection:
 
 def random_labels_by_width(runs: Sequence[Material]) -> Sequence[Material]:
     """The runs with random labels and a width given, if widths differ."""
-    asked = {id(run): settings(run.run) for run in runs}
-    chosen = [run for run in runs if asked[id(run)].get("random_labels") == "yes" and asked[id(run)]["width"].isdigit()]
-    return chosen if len({asked[id(run)]["width"] for run in chosen}) > 1 else []
+    asked = [(run, settings(run.run)) for run in runs]
+    chosen = [(run, one["width"]) for run, one in asked if one.get("random_labels") == "yes" and _given(one, "width")]
+    return [run for run, _ in chosen] if len({width for _, width in chosen}) > 1 else []
+
+
+def _given(asked: dict[str, str], name: str) -> bool:
+    return asked.get(name, "").isdigit()
 
 
 COMPARISONS: dict[str, Comparison] = {
@@ -151,23 +156,22 @@ COMPARISONS: dict[str, Comparison] = {
 }
 
 
-def comparison_figures(
-    runs: Sequence[Run], track: Track = iter, names: Sequence[str] = tuple(COMPARISONS)
-) -> dict[str, Drawing]:
-    """The figures of COMPARISONS (or those of these names) that these runs have something to show in, by name.
+def comparison_figures(runs: Sequence[Run], only: Sequence[str] = (), track: Track = iter) -> dict[str, Drawing]:
+    """The figures of COMPARISONS that these runs (one or more) have something to show in, by name.
 
-    A figure with the panels and the runs of an earlier one is left out. track wraps the names, to show progress.
-    Raises InputError for a run that has no epochs or lacks a column.
+    only    the names of those wanted; all by default, where one with the panels and runs of an earlier one is left out
+    track   wraps the names, to show progress
+    Raises InputError for an unknown name, and for a run that has no epochs or lacks a column.
     """
-    return figures_of([Material(run) for run in runs], track, names)
+    unknown = [name for name in only if name not in COMPARISONS]
+    require(not unknown, f"there is no figure {', '.join(unknown)}; choose among: {', '.join(COMPARISONS)}")
+    return figures_of([Material(run) for run in runs], only, track)
 
 
-def figures_of(
-    runs: Sequence[Material], track: Track = iter, names: Sequence[str] = tuple(COMPARISONS)
-) -> dict[str, Drawing]:
-    """The same from what was read of the runs already."""
+def figures_of(runs: Sequence[Material], only: Sequence[str] = (), track: Track = iter) -> dict[str, Drawing]:
+    """The same from what was read of the runs already, without a look at the names."""
     drawn, seen = {}, set()
-    for name in track(list(names)):
+    for name in track([name for name in COMPARISONS if name in only or not only]):
         entry = COMPARISONS[name]
         chosen = entry.takes(runs)
         what = (entry.panels, tuple(id(run) for run in chosen))
@@ -177,9 +181,9 @@ def figures_of(
     return drawn
 
 
-def draw(runs: Sequence[Run], folder: Path | str, track: Track = iter) -> list[Path]:
+def draw(runs: Sequence[Run], folder: Path | str, only: Sequence[str] = (), track: Track = iter) -> list[Path]:
     """Write every figure that compares these runs to `folder` as SVG, PDF, PNG and CSV; returns the paths."""
-    figures = comparison_figures(runs, track)
+    figures = comparison_figures(runs, only, track)
     return [path for name, drawing in figures.items() for path in drawing.save(folder, name)]
 
 

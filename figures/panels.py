@@ -1,6 +1,7 @@
 """Panels side by side, a curve a run: quantities against epoch (or a setting), with the theory's values as lines."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -96,18 +97,35 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
     for i, curve in enumerate(curves):
         values = curve.values(panel.column)
         finite = [value for value in values if math.isfinite(value)]
-        if panel.scale == "log" and finite and len(curves) > 1 and max(finite) < ROUNDING:
-            notes.append((i, f"{finite[-1]:.0e}"))
+        if panel.scale == "log" and finite and max(finite) < (ROUNDING if len(curves) > 1 else 1e-300):
+            notes.append((i, f"{finite[-1]:.0e}" if finite[-1] else "0"))
             continue
-        shown += [value for value in finite if value > 0 or panel.scale != "log"]
-        axes.plot([row[layout.x] for row in curve.rows], values, **line(i, len(curves), len(curve.rows)))
+        if panel.scale == "log":
+            values = [value if value > 0 else math.nan for value in values]
+        shown += [value for value in values if math.isfinite(value)]
+        _plot(axes, [row[layout.x] for row in curve.rows], values, line(i, len(curves), len(curve.rows)))
     below, drawn = _theory(axes, panel, curves, shown)
-    if shown and panel.scale == "log":
+    if not shown:
+        axes.set_yticks([], minor=False)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        note(axes, 0.5, 0.5, "no values" if not notes else "", ha="center")
+    elif panel.scale == "log":
         log_ticks(axes, shown)
     _ticks_below(axes, layout, curves)
     feet = [(None, f"theory {below:.0e}")] if below is not None else []
     _foot(axes, [*feet, *notes])
     return drawn
+
+
+def _plot(axes: Axes, places: Sequence[float], values: Sequence[float], look: dict[str, object]) -> None:
+    """The line through the values; where several stand at one place, all their markers and the line of their means."""
+    at = defaultdict(list)
+    for place, value in zip(places, values, strict=True):
+        at[place].append(value)
+    if len(at) < len(places):
+        axes.plot(places, values, **look | {"linestyle": "", "markevery": None})
+        places, values, look = list(at), [sum(found) / len(found) for found in at.values()], look | {"marker": ""}
+    axes.plot(places, values, **look)
 
 
 def line(i: int, curves: int, points: int) -> dict[str, object]:

@@ -18,7 +18,7 @@ def drawings(run: Run, track: Track = iter) -> dict[str, Drawing]:
 
 def drawings_of(material: Material, track: Track = iter) -> dict[str, Drawing]:
     """The same from what was read of the run already."""
-    return figures_of([material], track) | _spectrum(material)
+    return figures_of([material], (), track) | _spectrum(material)
 
 
 def draw(run: Run, folder: Path | str | None = None, track: Track = iter) -> list[Path]:

@@ -23,6 +23,14 @@ def test_several_runs_are_compared(tmp_path, capsys):
     assert any(line.startswith("not drawn: width (") for line in said)
 
 
+def test_one_figure_alone(tmp_path, capsys):
+    runs = [str(RESULTS / name) for name in ("mnist-sgd", "mnist-adam")]
+    assert main(["figures", *runs, "--out", str(tmp_path), "--only", "accuracy", "heads"]) == 0
+    assert {path.stem for path in tmp_path.iterdir()} == {"accuracy"}
+    assert "not drawn: heads (it takes runs that differ in head or feature_dim alone)" in capsys.readouterr().out
+    assert main(["figures", *runs, "--out", str(tmp_path), "--only", "nc5"]) == 2
+
+
 def test_by_default_beside_the_first(run_copy, trained, capsys):
     assert main(["figures", str(run_copy.path), str(trained.path)]) == 0
     assert (run_copy.path.parent / "compared" / "collapse.pdf").is_file()

@@ -1,6 +1,7 @@
 """Several runs compared: every curve is its run's record, every figure is there when it has something to show."""
 
 import csv
+import math
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from figures.compare import COMPARISONS, comparison_figures, draw
 from figures.drawing import FORMATS, TWO_COLUMNS
 from tests.figures.looks import require_readable
+from ufm import InputError
 from validate import Run
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -101,6 +103,47 @@ def test_families_are_curves_of_their_own(like):
     for line in drawing.figure.axes[0].lines:
         assert line.get_xdata().tolist() == [2, 8]
         assert line.get_ydata()[1] == pytest.approx(4 * line.get_ydata()[0])
+
+
+def test_of_seeds_at_one_width_the_line_is_the_mean(like):
+    runs = [
+        like(f"{width}-{seed}", width + seed, width=width, seed=seed, random_labels=True)
+        for width in (2, 8)
+        for seed in (1, 3)
+    ]
+    drawing = comparison_figures(runs)["width"]
+    markers, mean = drawing.figure.axes[0].lines
+    assert (markers.get_linestyle(), markers.get_xdata().tolist()) == ("None", [2, 2, 8, 8])
+    assert mean.get_xdata().tolist() == [2, 8]
+    np.testing.assert_allclose(mean.get_ydata(), markers.get_ydata().reshape(2, 2).mean(1))
+    assert len(drawing.rows) == 4
+
+
+ODD = {
+    "zero": (0.0, "0, below"),
+    "not a number": (math.nan, "no values"),
+    "infinite": (math.inf, "no values"),
+    "negative": (-1.0, "-1e+00, below"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), ODD.values(), ids=ODD)
+def test_what_a_log_axis_cannot_show_is_said(value, said, like):
+    run, other = like("odd"), like("other", seed=1)
+    run.write_epochs([row | {"nc2": value} for row in run.epochs])
+    panel = comparison_figures([run])["collapse"].figure.axes[1]
+    assert [text.get_text() for text in panel.texts if text.get_text()] == [said]
+    beside = comparison_figures([run, other])["collapse"]
+    require_readable(beside)
+    drawn = [line for line in beside.figure.axes[1].lines if np.isfinite(line.get_ydata()).sum() > 1]
+    np.testing.assert_array_equal(drawn[-1].get_ydata(), [row["nc2"] for row in other.epochs])
+
+
+def test_only_the_figures_asked_for(like):
+    runs = [like("a"), like("b", optimizer="adam")]
+    assert list(comparison_figures(runs, only=["optimizers"])) == ["optimizers"]
+    with pytest.raises(InputError, match="there is no figure nc5; choose among: collapse, "):
+        comparison_figures(runs, only=["nc5"])
 
 
 def test_weight_decays_stand_side_by_side(like):

@@ -1,6 +1,7 @@
 """The house style: the same numbers give the same bytes in any process, text stays text, nothing global changes."""
 
 import ast
+import io
 import os
 import re
 import subprocess
@@ -97,6 +98,24 @@ def test_a_date_would_show(tmp_path):
             figure.savefig(tmp_path / "x.pdf")
             files[when] = (tmp_path / "x.pdf").read_bytes()
     assert len(set(files.values())) == 2
+
+
+def test_a_random_id_would_show():
+    """The check on bytes has something to catch: without the fixed salt the ids of an SVG are random."""
+    with house_style():
+        figure = new_figure(3.3, 2.0)
+        figure.subplots().plot([1, 2])
+        fixed, free = (_svgs(figure, salt) for salt in ("ufm", None))
+    assert fixed[0] == fixed[1]
+    assert free[0] != free[1]
+
+
+def _svgs(figure: Figure, salt: str | None) -> list[bytes]:
+    files = [io.BytesIO(), io.BytesIO()]
+    with matplotlib.rc_context({"svg.hashsalt": salt}):
+        for file in files:
+            figure.savefig(file, format="svg", metadata=FORMATS["svg"])
+    return [file.getvalue() for file in files]
 
 
 def test_text_stays_text(tmp_path):
