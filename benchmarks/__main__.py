@@ -16,7 +16,7 @@ from validate.provenance import provenance
 
 from .timing import Row
 
-SCRIPTS = ("objective", "minimize", "spectra", "metrics")
+SCRIPTS = ("objective", "minimize", "spectra", "metrics", "training")
 RESULTS = Path(__file__).with_name("results.md")
 HEADER = ("task", "ours", "seconds", "peer", "seconds", "peer/ours", "note")
 

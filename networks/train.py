@@ -88,7 +88,7 @@ def train(
             try:
                 point, row = measure(model, images, ranks)
             except InputError as error:
-                raise InputError(f"epoch {epoch} cannot be measured: {error}; {_mend(epoch)}") from error
+                raise Diverged(f"epoch {epoch} cannot be measured: {error}; {_mend(epoch)}") from error
             if ranks.rank == 0:
                 rows.append({"epoch": epoch, "lr": rate, "train_loss": loss} | row)
                 record(run, model, optimizer, point, rows, recipe)

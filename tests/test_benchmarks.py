@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import networks
 import ufm
 from benchmarks import __main__ as front
 from benchmarks import metrics, timing
@@ -195,3 +196,17 @@ def test_all_benchmarks_print_a_table_and_write_the_page(capsys, monkeypatch, tm
     page = front.RESULTS.read_text().splitlines()
     assert page[0] == "# Benchmarks"
     assert page.count("| a task | us | 2 | them | 6 | 3 | the same |") == len(scripts)
+
+
+def test_the_plain_loop_and_ours_train_the_same_model_on_the_same_images():
+    """Without augmentation and in one batch both take the same step."""
+    from benchmarks import training
+
+    recipe = networks.preset("paper-sgd", networks.Recipe(model="resnet18", width=4, bias=False))
+    images = training.random_images(40)
+    ours, plain = training.Ours(recipe, images), training.Plain(recipe, images, augmented=False)
+    assert ours.epoch() == pytest.approx(plain.epoch(), rel=1e-5)
+    for mine, theirs in zip(ours.model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+    metrics = ours.epoch_and_metrics()
+    assert {"nc1", "accuracy", "test_accuracy"} <= set(metrics)
