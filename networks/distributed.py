@@ -13,6 +13,7 @@ import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from torch import distributed, nn
 from ufm import InputError
 
 Result = TypeVar("Result")
+LOADING = timedelta(hours=4)  # that the others wait while one downloads or decodes
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def processes(name: str) -> tuple[Ranks, torch.device]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LOADING)
         atexit.register(_leave)
     return Ranks(distributed.get_rank(), world, local, device), device
 

@@ -142,3 +142,18 @@ def test_alone_everything_is_itself():
     assert ALONE.mean(rows) is rows
     assert ALONE.first(5) == 5
     assert ALONE.in_turn(lambda: rows) is rows
+
+
+def test_what_another_process_cannot_do_is_told_here_too(monkeypatch):
+    """Process 1 of two fails where this one, 0, does not: a stand-in of torch's collectives says so."""
+
+    def broadcast(tensor, src):
+        assert src == 1
+        tensor.copy_(torch.tensor(list("no é on disk".encode().ljust(len(tensor)))))
+
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda tensor, op: tensor.fill_(1))
+    monkeypatch.setattr("torch.distributed.broadcast", broadcast)
+    with pytest.raises(InputError, match=r"^no é on disk$"):
+        Ranks(0, 2).agreed(lambda: "done")
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda tensor, op: tensor)
+    assert Ranks(0, 2).agreed(lambda: "done") == "done"
