@@ -27,6 +27,8 @@ class Command:
 
     target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|POINT.safetensors")]
     """a run directory, or a safetensors file with W, H, b (and labels)"""
+    data_dir: str | None = None
+    """for a run: the folder of data sets, if it is no longer where it was"""
     lambda_w: float | None = None
     """for a Point: the weight decay of W, to compare with theory"""
     lambda_h: float | None = None
@@ -63,7 +65,7 @@ class Command:
         from validate import Run, compare_run, not_covered
 
         run = Run.open(self.target)
-        found = remeasure(run, track=track("checkpoints"))
+        found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
         columns = ("epoch", *SHOWN, "deviation")
         rows = [[item.epoch, *(item.metrics[name] for name in SHOWN), item.deviation] for item in found]
         show(f"checkpoints of {run.path}, measured again", columns, rows)

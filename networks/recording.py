@@ -12,7 +12,7 @@ from .checkpoints import save_model, save_training
 from .data import Images
 from .recipe import Recipe, recipe_of
 
-MAY_CHANGE = ("epochs", "device", "tensorboard")  # between a run and its resumption
+MAY_CHANGE = ("epochs", "device", "tensorboard", "data_dir")  # between a run and its resumption
 
 
 def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume: bool) -> tuple[Run, int]:

@@ -1,5 +1,6 @@
 """Measure every checkpoint of a run again, from its weights alone."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,13 +28,16 @@ class Remeasured:
     deviation: float
 
 
-def remeasure(run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[Remeasured]:
+def remeasure(
+    run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter, data_dir: str | None = None
+) -> list[Remeasured]:
     """Every checkpoint of the run measured on its data, on a GPU where there is one.
 
     The training state, which a run that did not reach its end has for its last epoch, is a checkpoint too. track wraps
-    the epochs, to show progress.
+    the epochs, to show progress. data_dir is where the run's data are now, if they have been moved.
     """
     recipe, device = recipe_of(run), device_of("auto")
+    recipe = recipe if data_dir is None else dataclasses.replace(recipe, data_dir=data_dir)
     images = load(recipe, recipe.seed).to(device)
     model = model_of(recipe, images.num_classes, images.image_shape).to(device)
     recorded = {int(row["epoch"]): row for row in run.epochs}

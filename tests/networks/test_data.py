@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import networks
+from cli.main import main
 from networks.data import channel_statistics
 from ufm import InputError
 
@@ -143,6 +144,9 @@ def test_what_cannot_be_downloaded_says_where_to_put_it(tmp_path, monkeypatch):
     ):
         with pytest.raises(InputError, match=rf"{tmp_path}/{inside} and cannot be downloaded \(no network\)"):
             networks.load(networks.DataRecipe(name, str(tmp_path)))
+
+
+TINY = {"width": 4, "depth": 0, "epochs": 1, "device": "cpu"}
 
 
 def write_folder(path, size=(6, 5), classes=("cat", "dog"), count=3):
@@ -322,3 +326,14 @@ def test_noise_leaves_every_class_a_sample(tmp_path):
     recipe = dataclasses.replace(write_folder(tmp_path, classes=("ant", "bee", "cat"), count=1), label_noise=0.7)
     with pytest.raises(InputError, match=r"label_noise 0.7 leaves a class with no sample; lower it"):
         networks.load(recipe)
+
+
+def test_data_that_have_moved_are_found_again(tmp_path, capsys):
+    recipe = write_folder(tmp_path / "there")
+    run = networks.train(networks.Recipe(data="folder", data_dir=recipe.data_dir, **TINY), tmp_path / "run")
+    (tmp_path / "there").rename(tmp_path / "here")
+    assert main(["validate", str(run.path)]) == 2
+    assert "no images in" in capsys.readouterr().err
+    assert main(["validate", str(run.path), "--data-dir", str(tmp_path / "here")]) == 0
+    again = networks.Recipe(data="folder", data_dir=str(tmp_path / "here"), **TINY | {"epochs": 2})
+    assert len(networks.train(again, run.path, resume=True).epochs) == 2
