@@ -43,7 +43,7 @@ def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> I
 
 
 def require_batches(recipe: Recipe, images: Images, ranks: Ranks, model: nn.Module) -> None:
-    """Raise InputError unless every process gets a sample of every batch, or two where it normalises by them alone."""
+    """Raise InputError unless every process gets a test image, and of every batch a sample (two to normalise by)."""
     count = len(images.train_labels)
     smallest = count // math.ceil(count / recipe.batch_size)
     alone = any(isinstance(m, _BatchNorm) and not isinstance(m, nn.SyncBatchNorm) for m in model.modules())
@@ -53,3 +53,5 @@ def require_batches(recipe: Recipe, images: Images, ranks: Ranks, model: nn.Modu
         f"batches of {smallest} samples are too small for {ranks.world} process{'es' * (ranks.world > 1)}{why}; "
         "raise --batch-size",
     )
+    tests = len(images.test_labels)
+    require(tests >= ranks.world, f"{tests} test images are too few for {ranks.world} processes; start fewer")

@@ -78,21 +78,11 @@ def train(
     rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]
     with board(run, rows) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
         for epoch in track(range(done + 1, recipe.epochs + 1)):
-            rate = learning_rate(recipe, epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with compiling(recipe):
-                loss = _one_epoch(objective, optimizer, images, ranks, epoch)
-            if not math.isfinite(loss):
-                raise Diverged(f"the loss became {loss} in epoch {epoch}; {_mend(epoch)}")
-            try:
-                point, row = measure(model, images, ranks)
-            except InputError as error:
-                raise Diverged(f"epoch {epoch} cannot be measured: {error}; {_mend(epoch)}") from error
+            point, row = _trained_and_measured(objective, optimizer, images, ranks, epoch)
             if ranks.rank == 0:
-                rows.append({"epoch": epoch, "lr": rate, "train_loss": loss} | row)
+                rows.append(row)
                 record(run, model, optimizer, point, rows, recipe)
-                write(rows[-1])
+                write(row)
     return run
 
 
@@ -127,6 +117,25 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
     row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
     row |= dataclasses.asdict(neural_collapse(point))
     return point, {name: float(value) for name, value in row.items()}
+
+
+def _trained_and_measured(
+    objective: Objective, optimizer, images: Images, ranks: Ranks, epoch: int
+) -> tuple[Point, dict[str, float]]:
+    """(the training Point after one more epoch, its row); InputError where numbers stop being finite."""
+    rate = learning_rate(objective.recipe, epoch)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with compiling(objective.recipe):
+        loss = _one_epoch(objective, optimizer, images, ranks, epoch)
+    mend = f"lower --lr (the run keeps {epoch - 1} epochs)"
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss became {loss} in epoch {epoch}; {mend}")
+    try:
+        point, row = measure(objective.model, images, ranks)
+    except InputError as error:
+        raise Diverged(f"epoch {epoch} cannot be measured: {error}; {mend}") from error
+    return point, {"epoch": epoch, "lr": rate, "train_loss": loss} | row
 
 
 def _one_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, epoch: int) -> float:
@@ -180,7 +189,3 @@ def _open_run(recipe: Recipe, images: Images, path: Path, ranks: Ranks, *, force
 
     run, done = ranks.agreed(opened)
     return run, ranks.first(done)
-
-
-def _mend(epoch: int) -> str:
-    return f"lower --lr (the run keeps {epoch - 1} epochs)"

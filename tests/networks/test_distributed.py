@@ -129,6 +129,13 @@ def test_every_process_gets_as_much_of_a_batch_as_it_needs(size, world, norm, me
         require_batches(networks.Recipe(batch_size=size), images, Ranks(0, world), model)
 
 
+def test_every_process_gets_a_test_image():
+    images = networks.load("digits")
+    images = dataclasses.replace(images, test_labels=images.test_labels[:2])
+    with pytest.raises(InputError, match="2 test images are too few for 3 processes; start fewer"):
+        require_batches(networks.Recipe(), images, Ranks(0, 3), torch.nn.Linear(3, 3))
+
+
 @pytest.mark.parametrize("total", [2, 7, 9])
 def test_shares_are_a_partition(total):
     rows = torch.arange(total)
