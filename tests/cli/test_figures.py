@@ -1,34 +1,37 @@
 """ufm figures: one run into its own folder, several into one of their own."""
 
-from pathlib import Path
-
 import pytest
 
 from cli.main import main
+from tests.runs import like
 from ufm.files import read_json
 
-RESULTS = Path(__file__).parents[2] / "results"
+
+@pytest.fixture
+def pair(trained, tmp_path):
+    """Two runs that differ in their optimiser, as the command takes them."""
+    runs = [like(trained, tmp_path / "runs" / name, optimizer=name) for name in ("sgd", "adam")]
+    return [str(run.path) for run in runs]
 
 
-def test_several_runs_are_compared(tmp_path, capsys):
-    runs = [str(RESULTS / name) for name in ("mnist-sgd", "mnist-adam")]
+def test_several_runs_are_compared(pair, tmp_path, capsys):
     result = tmp_path / "f.json"
-    assert main(["figures", *runs, "--out", str(tmp_path / "out"), "--json", str(result)]) == 0
+    assert main(["figures", *pair, "--out", str(tmp_path / "out"), "--json", str(result)]) == 0
     said = capsys.readouterr().out.splitlines()
     found = read_json(result)
     assert sorted(found["files"]) == sorted(str(path) for path in (tmp_path / "out").iterdir())
     assert set(found["files"]) <= set(said)
-    assert found["runs"] == runs
+    assert found["runs"] == pair
     assert set(found["not_drawn"]) == {"bounds", "optimizers", "heads", "decays", "width"}
     assert any(line.startswith("not drawn: width (") for line in said)
 
 
-def test_one_figure_alone(tmp_path, capsys):
-    runs = [str(RESULTS / name) for name in ("mnist-sgd", "mnist-adam")]
-    assert main(["figures", *runs, "--out", str(tmp_path), "--only", "accuracy", "heads"]) == 0
-    assert {path.stem for path in tmp_path.iterdir()} == {"accuracy"}
+def test_one_figure_alone(pair, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["figures", *pair, "--out", str(out), "--only", "accuracy", "heads"]) == 0
+    assert {path.stem for path in out.iterdir()} == {"accuracy"}
     assert "not drawn: heads (it takes runs that differ in head or feature_dim alone)" in capsys.readouterr().out
-    assert main(["figures", *runs, "--out", str(tmp_path), "--only", "nc5"]) == 2
+    assert main(["figures", *pair, "--out", str(out), "--only", "nc5"]) == 2
 
 
 def test_by_default_beside_the_first(run_copy, trained, capsys):

@@ -10,6 +10,7 @@ import pytest
 from figures.report import write_report
 from tests.cases import PROBLEMS
 from ufm.files import write_json
+from validate import Run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -43,15 +44,25 @@ def opened(file, folder, *flags) -> tuple[str, list[str]]:
     return answer.stdout, [line for line in answer.stderr.splitlines() if "CONSOLE" in line]
 
 
-@pytest.fixture
-def page(run_copy, tmp_path):
+@pytest.fixture(scope="module")
+def text(trained, tmp_path_factory):
     """A report with four verdicts."""
+    folder = tmp_path_factory.mktemp("report")
+    shutil.copytree(trained.path, folder / "run")
     verdicts = [
         {"claim": name, "statement": "", "source": "", "status": "holds", "worst": worst, "tolerance": 1.0, "note": ""}
         for name, worst in WORST.items()
     ]
-    write_json(tmp_path / "v.json", {"problem": PROBLEMS["balanced"].settings(), "verdicts": verdicts})
-    return write_report(run_copy, tmp_path / "v.json")
+    write_json(folder / "v.json", {"problem": PROBLEMS["balanced"].settings(), "verdicts": verdicts})
+    return write_report(Run.open(folder / "run"), folder / "v.json").read_text()
+
+
+@pytest.fixture
+def page(text, tmp_path):
+    """The report as a file, to be spoiled."""
+    file = tmp_path / "report.html"
+    file.write_text(text)
+    return file
 
 
 def test_tables_sort_and_the_console_is_silent(page, tmp_path):

@@ -10,18 +10,26 @@ import pytest
 
 from figures.compare import COMPARISONS, comparison_figures, draw
 from figures.drawing import FORMATS, TWO_COLUMNS
+from figures.settings import names_of
 from tests.figures.looks import require_readable
+from tests.runs import cast
+from tests.runs import like as run_like
 from ufm import InputError
 from validate import Run
 
 RESULTS = Path(__file__).parents[2] / "results"
-MNIST = [Run.open(file.parent) for file in sorted(RESULTS.glob("*/config.json"))]
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    """The figures of the recorded runs, which have no points."""
-    return comparison_figures(MNIST)
+def runs(trained, tmp_path_factory):
+    """Seven runs without points, of all the kinds that the contrasts are about."""
+    return cast(trained, tmp_path_factory.mktemp("cast"))
+
+
+@pytest.fixture(scope="module")
+def drawn(runs):
+    """Their figures."""
+    return comparison_figures(runs)
 
 
 @pytest.fixture
@@ -29,9 +37,7 @@ def like(trained, tmp_path):
     """Make runs of the trained one's numbers, with other settings, times a factor."""
 
     def make(name, factor=1.0, **changes):
-        run = Run.create(tmp_path / name, {"recipe": trained.config["recipe"] | changes})
-        run.write_epochs([{k: v * (1 if k == "epoch" else factor) for k, v in row.items()} for row in trained.epochs])
-        return run
+        return run_like(trained, tmp_path / name, factor, **changes)
 
     return make
 
@@ -41,17 +47,24 @@ def legend(drawing) -> tuple[str, list[str]]:
     return found.get_title().get_text(), [text.get_text() for text in found.get_texts()]
 
 
-def test_recorded_runs_without_points_are_drawn(drawn):
+def test_runs_without_points_are_drawn(drawn):
     assert set(drawn) == {"collapse", "accuracy", "predictions", "optimizers", "heads", "width"}
 
 
-def test_every_run_is_a_curve_in_every_panel(drawn):
+def test_every_run_recorded_here_can_be_drawn():
+    recorded = [Run.open(file.parent) for file in sorted(RESULTS.rglob("config.json"))]
+    found = comparison_figures(recorded[:12], only=["collapse"])
+    assert recorded
+    assert {row[0] for row in found["collapse"].rows} == set(names_of(recorded[:12]))
+
+
+def test_every_run_is_a_curve_in_every_panel(drawn, runs):
     axes = drawn["collapse"].figure.axes
     assert len(axes) == 4
     assert len({round(panel.get_position().y0, 6) for panel in axes}) == 1
     for panel, name in zip(axes, ("nc1", "nc2", "nc3", "nc4"), strict=True):
         curves = [line for line in panel.lines if len(line.get_xdata()) > 1]
-        records = [[row[name] for row in run.epochs] for run in MNIST]
+        records = [[row[name] for row in run.epochs] for run in runs]
         records = [record for record in records if max(record) > 1e-6]
         assert len(curves) == len(records) == (6 if name == "nc2" else 7)
         for curve, record in zip(curves, records, strict=True):
@@ -60,7 +73,7 @@ def test_every_run_is_a_curve_in_every_panel(drawn):
 
 def test_a_frame_that_is_fixed_is_noted_below_the_axis(drawn):
     panel = drawn["collapse"].figure.axes[1]
-    assert [text.get_text() for text in panel.texts] == ["5e-08, below"]
+    assert [text.get_text() for text in panel.texts] == ["4e-08, below"]
     assert panel.get_ylim()[0] > 1e-5
 
 
@@ -71,24 +84,24 @@ def test_curves_are_told_apart_without_colour_as_well(drawn):
 
 def test_legends_name_what_differs(drawn):
     assert legend(drawn["optimizers"]) == ("optimizer", ["adam", "lbfgs", "sgd"])
-    assert legend(drawn["heads"]) == ("head, feature_dim", ["linear, 10", "etf, 10", "linear, default"])
+    assert legend(drawn["heads"]) == ("head, feature_dim", ["linear, 10", "etf, 10", "linear, 16"])
     title, texts = legend(drawn["collapse"])
     assert title == "random_labels, optimizer, head, feature_dim"
-    assert texts[0] == "no, adam, linear, default"
+    assert texts[0] == "no, adam, linear, 16"
 
 
 def test_contrasts_take_the_runs_that_differ_in_nothing_else(drawn):
     runs = {name: {row[0] for row in drawn[name].rows} for name in drawn}
-    assert runs["optimizers"] == {"mnist-sgd", "mnist-adam", "mnist-lbfgs"}
-    assert runs["heads"] == {"mnist-sgd", "mnist-etf", "mnist-d10"}
-    assert runs["width"] == {"random-narrow", "random-wide"}
+    assert runs["optimizers"] == {"sgd", "adam", "lbfgs"}
+    assert runs["heads"] == {"sgd", "etf", "d10"}
+    assert runs["width"] == {"narrow", "wide"}
 
 
-def test_random_labels_stand_against_width(drawn):
+def test_random_labels_stand_against_width(drawn, runs):
     for axes, name in zip(drawn["width"].figure.axes, ("nc1", "nc2", "nc3", "accuracy"), strict=True):
         (line,) = axes.lines
         assert line.get_xdata().tolist() == [4, 512]
-        ends = [run.epochs[-1][name] for run in MNIST if run.name in ("random-narrow", "random-wide")]
+        ends = [run.epochs[-1][name] for run in runs if run.name in ("narrow", "wide")]
         np.testing.assert_array_equal(line.get_ydata(), ends)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import html
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -15,16 +16,18 @@ from figures.report import write_report
 from tests.cases import PROBLEMS
 from ufm import InputError
 from ufm.files import write_json
-from validate import compare_run
+from validate import Run, compare_run
 
 
-@pytest.fixture
-def verdicts(tmp_path):
-    problem = PROBLEMS["balanced"]
+@pytest.fixture(scope="module")
+def page(trained, tmp_path_factory) -> str:
+    """The page of the trained run, with every theorem's verdict."""
+    folder, problem = tmp_path_factory.mktemp("report"), PROBLEMS["balanced"]
     found = [dataclasses.asdict(verdict) for verdict in ufm.verify(problem, starts=1)]
-    file = tmp_path / "verify.json"
-    write_json(file, {"problem": problem.settings(), "verdicts": found})
-    return file
+    write_json(folder / "verify.json", {"problem": problem.settings(), "verdicts": found})
+    shutil.copytree(trained.path, folder / "run")
+    commands = ["ufm train --name 'a & b'", "ufm report x"]
+    return write_report(Run.open(folder / "run"), folder / "verify.json", commands=commands).read_text()
 
 
 class Balanced(HTMLParser):
@@ -51,48 +54,44 @@ def parsed(text: str) -> Balanced:
     return page
 
 
-def test_page_is_whole(run_copy, verdicts):
-    text = write_report(run_copy, verdicts).read_text()
-    page = parsed(text)
-    assert len(page.images) == 5
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in page.images)
+def test_page_is_whole(page, trained):
+    images = parsed(page).images
+    assert len(images) == 5
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
     for theorem in ufm.THEOREMS:
-        assert f"<td>{html.escape(theorem.name)}</td>" in text
-    assert text.count('<td class="holds">holds</td>') == len(ufm.THEOREMS)
+        assert f"<td>{html.escape(theorem.name)}</td>" in page
+    assert page.count('<td class="holds">holds</td>') == len(ufm.THEOREMS)
     for theorem in ufm.THEOREMS:
-        assert f"<td>{html.escape(theorem.source)}</td>" in text
-    for row in compare_run(run_copy).rows:
-        assert f"{row.network:.5g}" in text
-    assert str(run_copy.config["recipe"]["lr"]) in text
-    assert run_copy.config["versions"]["torch"] in text
+        assert f"<td>{html.escape(theorem.source)}</td>" in page
+    for row in compare_run(trained).rows:
+        assert f"{row.network:.5g}" in page
+    assert str(trained.config["recipe"]["lr"]) in page
+    assert trained.config["versions"]["torch"] in page
 
 
-def test_page_stands_alone(run_copy, verdicts):
-    text = write_report(run_copy, verdicts).read_text()
-    assert not re.search(r"(src|href)=\"(?!data:)", text)
-    assert not re.search(r"url\(|@import|https?://", text)
-    assert "default-src 'none'; img-src data:;" in text
-    assert text.count("<script>") == 1
-    for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', text):
+def test_page_stands_alone(page):
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert "default-src 'none'; img-src data:;" in page
+    assert page.count("<script>") == 1
+    for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', page):
         assert not re.search(rb"<image|(href|src)=\"(?!#)", base64.b64decode(source))
 
 
-def test_page_is_valid_html(run_copy, verdicts):
+def test_page_is_valid_html(page):
     import html5lib
 
-    text = write_report(run_copy, verdicts).read_text()
-    html5lib.HTMLParser(strict=True).parse(text)
-    spoiled = text.replace("</tr>\n</tbody>", "<div></tr>\n</tbody>", 1)
-    assert spoiled != text
+    html5lib.HTMLParser(strict=True).parse(page)
+    spoiled = page.replace("</tr>\n</tbody>", "<div></tr>\n</tbody>", 1)
+    assert spoiled != page
     with pytest.raises(html5lib.html5parser.ParseError):
         html5lib.HTMLParser(strict=True).parse(spoiled)
 
 
-def test_every_setting_and_the_commands_are_shown(run_copy):
-    text = write_report(run_copy, commands=["ufm train --name 'a & b'", "ufm report x"]).read_text()
-    for name in run_copy.config["recipe"]:
-        assert f"<dt>{name}</dt>" in text
-    assert "ufm train --name &#39;a &amp; b&#39;\nufm report x</pre>" in text
+def test_every_setting_and_the_commands_are_shown(page, trained):
+    for name in trained.config["recipe"]:
+        assert f"<dt>{name}</dt>" in page
+    assert "ufm train --name &#39;a &amp; b&#39;\nufm report x</pre>" in page
 
 
 def test_epochs_are_listed_evenly_with_the_first_and_the_last(run_copy):
