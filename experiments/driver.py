@@ -37,17 +37,17 @@ class Grid:
         return self.runs / self.scale.name / cell
 
     def epochs_done(self, cell: str) -> int:
-        """How many epochs of a cell are recorded; InputError when they are of another recipe."""
+        """How many epochs of a cell are recorded; InputError when they are of another recipe (that may have fewer)."""
         path = self.path(cell)
         if not (path / "config.json").is_file():
             return 0
         run, asked = Run(path), self.recipe(cell)
-        elsewhere = {"data_dir": asked.data_dir, "device": asked.device}
-        made = dataclasses.replace(recipe_of(run), **elsewhere)
+        free = {name: getattr(asked, name) for name in ("data_dir", "device", "epochs")}
+        made = dataclasses.replace(recipe_of(run), **free)
         changed = [f.name for f in dataclasses.fields(asked) if getattr(made, f.name) != getattr(asked, f.name)]
         if changed:
             values = f"{changed[0]} = {getattr(made, changed[0])}, not {getattr(asked, changed[0])}"
-            raise InputError(f"{path} was made with {values}; remove it, or name another folder with --runs")
+            raise InputError(f"{path} was made with {values}; remove it, or name another folder of --runs")
         return len(run.epochs)
 
     def finished(self, cell: str) -> Trained | None:
