@@ -36,7 +36,7 @@ BOUNDS = (
 )
 STEPS = (
     *("lr", "momentum", "history_size", "max_iter", "batch_size", "epochs", "weight_decay"),
-    *("schedule", "patience", "gamma", "milestones"),
+    *("schedule", "patience", "gamma", "milestones", "amp"),
 )
 
 Track = Callable[[Iterable[str]], Iterable[str]]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ufm import InputError
@@ -16,9 +18,11 @@ from ufm import InputError
 from .drawing import Drawing, house_style, new_figure
 
 COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
+TICK = 0.045  # of a panel's width: a digit of a tick's number
 FEW = 4  # curves; of more than these, theory's values are short
 MARKED = 6  # how many points of a curve carry its marker
 ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its value is noted, its axis left alone
+FONT, LETTERS = 7, 4.6  # points of a legend's text; what a marker and the spaces around an entry take, in letters
 FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
 
 
@@ -144,8 +148,19 @@ def _ticks_below(axes: Axes, layout: Layout, curves: Sequence[Curve]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         return
     places = sorted({row[layout.x] for curve in curves for row in curve.rows})
-    axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.set_xticks(places, _spaced(places))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _spaced(places: Sequence[float]) -> list[str]:
+    """The ticks' numbers on a log axis, empty where one would run into the number before it."""
+    span, ends, texts = math.log(places[-1] / places[0]), -math.inf, []
+    for place in places:
+        text = f"{place:g}"
+        at, half = math.log(place / places[0]), (len(text) + 0.5) / 2 * TICK * span
+        texts.append(text if at - half >= ends else "")
+        ends = at + half if texts[-1] else ends
+    return texts
 
 
 def _theory(axes: Axes, panel: Panel, curves: Sequence[Curve], shown: list[float]) -> tuple[float | None, bool]:
@@ -212,12 +227,17 @@ def _legend(figure: Figure, keys: list[Line2D], layout: Layout) -> None:
     """The legend above the panels, as many entries side by side as fit; the figure grows by its height."""
     if not keys:
         return
-    longest = max(len(str(key.get_label())) for key in keys)
-    across = max(1, min(len(keys), int(layout.width / (0.45 + 0.062 * longest))))
+    longest = max(_width(str(key.get_label())) for key in keys) + LETTERS * FONT / 72
+    across = max(1, min(len(keys), int(layout.width / longest)))
     lines = math.ceil(len(keys) / across) + bool(layout.title)
     figure.set_figheight(figure.get_figheight() + 0.15 * lines)
     place = {"loc": "outside upper left", "alignment": "left", "borderpad": 0.1}
     figure.legend(handles=keys, ncols=across, title=layout.title or None, **place)
+
+
+def _width(text: str) -> float:
+    """Of a legend's text, in inches."""
+    return text_to_path.get_text_width_height_descent(text, FontProperties(size=FONT), False)[0] / 72
 
 
 def _table(curves: Sequence[Curve], facts: list[str], shown: list[str]) -> Iterable[list[object]]:

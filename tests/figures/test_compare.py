@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,21 @@ def test_families_are_curves_of_their_own(like):
     for line in drawing.figure.axes[0].lines:
         assert line.get_xdata().tolist() == [2, 8]
         assert line.get_ydata()[1] == pytest.approx(4 * line.get_ydata()[0])
+
+
+def test_numbers_of_widths_do_not_run_into_each_other(like):
+    runs = [like(f"w{width}", width=width, random_labels=True) for width in (1, 2, 4, 8, 16, 32, 64, 256, 1024)]
+    drawing = comparison_figures(runs, only=["width"])["width"]
+    require_readable(drawing)
+    for axes in drawing.figure.axes:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        assert len(boxes) >= 6
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_numerics_of_training_belong_to_the_optimiser(like):
+    runs = [like("sgd"), like("lbfgs", optimizer="lbfgs", amp=True, batch_size=2048), like("d10", feature_dim=10)]
+    assert {row[0] for row in comparison_figures(runs)["optimizers"].rows} == {"sgd", "lbfgs"}
 
 
 def test_of_seeds_at_one_width_the_line_is_the_mean(like):
