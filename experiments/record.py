@@ -1,4 +1,4 @@
-"""The record: what a scale's runs and claims gave, small enough for version control, and the page that states it."""
+"""The record: what a scale's runs and claims gave, small enough for version control."""
 
 import csv
 import dataclasses
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from figures.compare import comparison_figures
 from networks import Recipe, preset
 from ufm.files import read_json, write_json, write_text
@@ -17,10 +15,10 @@ from validate.provenance import provenance
 
 from .claims import CLAIMS, Claim
 from .finding import Finding
-from .grid import CELLS, SCALES, Scale
+from .grid import CELLS, Scale
+from .page import write_page
 from .trained import Trained
 
-PAGE = Path(__file__).with_name("page.md")
 ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say nothing of the experiment
 
 
@@ -41,7 +39,7 @@ class Outcome:
 
 
 def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]) -> None:
-    """Write results/SCALE (claims.json, tables, each finished cell's epochs and recipe) and results/README.md.
+    """Write results/SCALE (claims.json, tables, each finished cell's epochs and recipe) and the page of all scales.
 
     What the record has on other claims, cells and scales stays.
     """
@@ -82,8 +80,8 @@ def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> No
     """The claim's figures whose cells are all there."""
     for name, (kind, cells) in CLAIMS[claim].figures.items():
         if set(cells) <= set(found):
-            drawings = comparison_figures([found[cell].run for cell in cells], only=[kind])
-            drawings[kind].save(folder / "figures", f"{claim}-{name}")
+            for drawing in comparison_figures([found[cell].run for cell in cells], only=[kind]).values():
+                drawing.save(folder / "figures", f"{claim}-{name}")
 
 
 def write_claims(folder: Path, scale: Scale, outcomes: Mapping[str, Outcome]) -> None:
@@ -104,52 +102,3 @@ def write_table(file: Path, rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(file, text.getvalue())
-
-
-def read_table(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV, numbers to three digits; none without a file."""
-    if not file.is_file():
-        return []
-    rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))
-    return [{name: _three_digits(text) for name, text in row.items()} for row in rows]
-
-
-def _three_digits(text: str) -> str:
-    try:
-        return text if text.isdigit() else f"{float(text):.3g}"
-    except ValueError:
-        return text
-
-
-def write_page(results: Path) -> None:
-    """README.md: claim by claim what was run at each scale, and what came out."""
-    scales = {}
-    for name in SCALES:
-        file = results / name / "claims.json"
-        if file.is_file():
-            scales[name] = read_json(file) | {"cells": _cells(results / name), "figures": _figures(results / name)}
-            scales[name] |= {
-                "summaries": {claim: read_table(results / name / f"{claim}-summary.csv") for claim in CLAIMS}
-            }
-    others = sorted(page.parent.name for page in results.glob("*/README.md"))
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"number": _number, "percent": lambda value: f"{value:.2%}"}
-    template = environment.from_string(PAGE.read_text(encoding="utf-8"))
-    page = template.render(claims=CLAIMS, scales=scales, all_scales=SCALES, others=others)
-    write_text(results / "README.md", page.rstrip() + "\n")
-
-
-def _cells(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the record has on each cell, by name."""
-    files = {name: folder / "cells" / name / "config.json" for name in CELLS}
-    return {name: read_json(file) for name, file in files.items() if file.is_file()}
-
-
-def _figures(folder: Path) -> dict[str, list[str]]:
-    """The figures that the record has of each claim."""
-    there = {file.stem for file in (folder / "figures").glob("*.svg")}
-    return {claim: [name for name in CLAIMS[claim].figures if f"{claim}-{name}" in there] for claim in CLAIMS}
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
