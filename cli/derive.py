@@ -11,7 +11,7 @@ from .console import WIDTH, say, track
 from .options import JsonFile, write_result
 
 if TYPE_CHECKING:
-    from ufm.formulas import Result
+    from ufm.derivations import Result
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Command:
     json: JsonFile = None
 
     def run(self) -> int:
-        from ufm.formulas import SYMBOLS
-        from ufm.symbolic import derive
+        from ufm.derivations import SYMBOLS, derive
 
         results = derive(*self.only, track=track("derive"))
         lines = {"text": _text, "latex": _document}[self.format](SYMBOLS, track("write")(results))
@@ -61,7 +60,7 @@ def _qualifiers(result: "Result") -> Iterator[str]:
 
 def _equations(result: "Result") -> Iterator[tuple[str, str]]:
     """(left, right) of every line: formulas, eigenvalues, and each large block with its polynomial."""
-    from ufm.formulas import characteristic
+    from ufm.derivations import characteristic
 
     yield from ((str(left), str(right)) for left, right in result.formulas)
     yield from (("x", str(value)) for value in result.eigenvalues)
@@ -119,7 +118,7 @@ def _document(symbols: dict[str, str], results: "Iterable[Result]") -> Iterator[
 
 
 def _qualifiers_latex(result: "Result") -> Iterator[str]:
-    from ufm.formulas import latex
+    from ufm.derivations import latex
 
     if result.multiplicity is not None:
         yield f"Multiplicity ${latex(result.multiplicity)}$."
@@ -130,7 +129,7 @@ def _qualifiers_latex(result: "Result") -> Iterator[str]:
 
 
 def _equations_latex(result: "Result") -> Iterator[str]:
-    from ufm.formulas import characteristic, latex
+    from ufm.derivations import characteristic, latex
 
     yield from (f"{latex(left)} &= {latex(right)}" for left, right in result.formulas)
     yield from (f"x &= {latex(value)}" for value in result.eigenvalues)

@@ -10,8 +10,7 @@ from .console import say, show, track
 from .options import JsonFile, require_plain_name, write_result
 
 if TYPE_CHECKING:
-    from ufm.grid import Grid
-    from ufm.traps import Cell
+    from ufm.traps import Cell, Grid
 
 Whole = Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")]
 COLUMNS = (
@@ -55,7 +54,7 @@ class Command:
 
     def run(self) -> int:
         from figures.traps import traps_figure
-        from ufm.grid import Grid, explore
+        from ufm.traps.grid import Grid, explore
         from validate.provenance import provenance
 
         folder = self.runs / require_plain_name(self.name)

@@ -39,7 +39,7 @@ def test_readme_network_names_exist():
 
 @pytest.mark.parametrize("folder", ["ufm", "validate", "networks", "figures", "experiments", "cli"])
 def test_nothing_is_pickled(folder):
-    for file in (HOUSE / folder).glob("*.py"):
+    for file in (HOUSE / folder).rglob("*.py"):
         assert not re.search(r"torch\.(save|load)\(|import pickle|np\.save", file.read_text()), file
 
 

@@ -9,11 +9,10 @@ from .closed_form import global_minimizer
 from .errors import InputError, NoClosedForm
 from .point import Point
 from .problem import Problem
-from .rigorous import Proof, prove
+from .proofs import Proof, prove
 from .solver import Solution, minimize
 from .spectra import Spectrum, spectrum
-from .theorems import THEOREMS, Theorem
-from .verification import Verdict, verify
+from .theorems import THEOREMS, Theorem, Verdict, verify
 
 __all__ = [
     "THEOREMS",
@@ -47,7 +46,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """`ufm.derive` imports sympy, so it waits until it is asked for."""
     if name == "derive":
-        from .symbolic import derive
+        from .derivations import derive
 
         return derive
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from ufm import Point
-from ufm.codes import one_vs_rest_distance, reference_distance
 from ufm.errors import require
+from ufm.traps.codes import one_vs_rest_distance, reference_distance
 
 from .statistics import class_statistics
 

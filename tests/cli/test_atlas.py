@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-import ufm.atlas
+import ufm.atlas.atlas
 from cli.main import main
-from ufm.euler import euler_sum
+from ufm.atlas.euler import euler_sum
 
 ASK = ["atlas", "-K", "3", "-n", "2", "-d", "2", "--lambda-w", "2e-3", "--lambda-h", "2e-3", "--jobs", "1"]
 
@@ -56,19 +56,19 @@ def test_another_problem_is_refused_and_nothing_lost(ask, capsys, tmp_path):
 
 
 def test_a_sum_that_is_not_1_gives_status_1(ask, capsys, monkeypatch):
-    monkeypatch.setattr("ufm.euler.euler_sum", lambda *given: replace(euler_sum(*given), value=3))
+    monkeypatch.setattr("ufm.atlas.euler.euler_sum", lambda *given: replace(euler_sum(*given), value=3))
     assert main(ask) == 1
     assert "Euler sums are not 1: a point is missing" in capsys.readouterr().out
 
 
 def test_a_minimum_where_theory_has_none_gives_status_1(ask, capsys, monkeypatch):
-    described = ufm.atlas._described
+    described = ufm.atlas.atlas._described
 
     def wrong(problem, entry):
         point = described(problem, entry)
         return replace(point, certificate=replace(point.certificate, verdict="local minimizer"))
 
-    monkeypatch.setattr("ufm.atlas._described", wrong)
+    monkeypatch.setattr("ufm.atlas.atlas._described", wrong)
     assert main(ask) == 1
     assert "4 points are neither global minimisers nor strict saddles" in capsys.readouterr().out
 

@@ -68,7 +68,7 @@ def test_files_that_cannot_be_used_are_named(monkeypatch, capsys):
 
 def test_verify_exits_1_when_a_claim_fails(capsys, monkeypatch):
     wrong = replace(ufm.THEOREMS[0], check=lambda problem, evidence: Finding(1.0, 0.5, "planted"))
-    monkeypatch.setattr("ufm.verification.THEOREMS", (wrong,))
+    monkeypatch.setattr("ufm.theorems.verification.THEOREMS", (wrong,))
     assert main(["verify", *SMALL]) == 1
     assert "0 holds, 1 fails" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ import sympy as sp
 from matplotlib.mathtext import MathTextParser
 
 from cli.main import main
-from ufm.symbolic import derive
+from ufm.derivations.symbolic import derive
 
 matplotlib.use("agg")
 
@@ -65,7 +65,7 @@ def test_json(capsys, tmp_path):
 def document():
     """The whole LaTeX document."""
     from cli.derive import _document
-    from ufm.formulas import SYMBOLS
+    from ufm.derivations.formulas import SYMBOLS
 
     return "\n".join(_document(SYMBOLS, derive()))
 

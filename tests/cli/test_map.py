@@ -8,8 +8,8 @@ import pytest
 import ufm
 from cli.main import main
 from tests.cli.test_console import Terminal
-from ufm.grid import survey
 from ufm.traps import Cell
+from ufm.traps.grid import survey
 
 ASK = ["map", "--classes", "3", "6", "--dims", "2", "5", "--lambdas", "2e-4", "--starts", "8", "--jobs", "1"]
 QUICK = ["map", "--classes", "3", "--dims", "2", "--lambdas", "2e-3", "--starts", "2", "--jobs", "1"]
@@ -73,7 +73,7 @@ def test_interrupted_map_goes_on(capsys, tmp_path, monkeypatch):
 
     ask = [*QUICK, "--dims", "1", "2", "3"]
     with monkeypatch.context() as patch:
-        patch.setattr("ufm.grid.survey", stop_at_the_second)
+        patch.setattr("ufm.traps.grid.survey", stop_at_the_second)
         assert main([*ask, "--runs", str(tmp_path / "stopped")]) == 130
     assert capsys.readouterr().err.strip() == "ufm: interrupted"
     assert len(load(tmp_path / "stopped" / "map" / "map.json")["cells"]) == 1
@@ -89,7 +89,7 @@ def test_map_exits_1_on_a_trap_from_k_minus_1(capsys, tmp_path, monkeypatch):
         found = ufm.certify(problem, point)
         return replace(found, verdict="local minimizer", value=found.value + float(point.W[0, 0] > 0))
 
-    monkeypatch.setattr("ufm.traps.certify", certify)
+    monkeypatch.setattr("ufm.traps.descents.certify", certify)
     assert main([*QUICK, "--starts", "6", "--runs", str(tmp_path)]) == 1
     text = capsys.readouterr().out
     assert "K = 3, d = 2, lambda = 0.002: a local minimiser that is not global, against the theory" in text

@@ -76,6 +76,6 @@ def test_theorems_are_checked_at_the_networks_problem(tmp_path):
 
 def test_a_failing_theorem_fails_the_claim(tmp_path, monkeypatch):
     run = made_run(tmp_path, "mnist-sgd", at_minimum())
-    planted = ufm.verification.Verdict("planted", "1 < 0", "nowhere", "fails", 1.0, 0.0, "")
+    planted = ufm.Verdict("planted", "1 < 0", "nowhere", "fails", 1.0, 0.0, "")
     monkeypatch.setattr(ufm, "verify", lambda *given, **asked: [planted])
     assert not theorems({"mnist-sgd": run}).holds

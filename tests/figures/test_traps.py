@@ -10,8 +10,8 @@ from matplotlib.image import imread
 from figures.traps import traps_figure
 from tests.figures.looks import require_readable
 from ufm import InputError
-from ufm.grid import Grid
 from ufm.traps import TRAPPED, Cell, survey
+from ufm.traps.grid import Grid
 
 LAMBDAS = (2e-4, 2e-3)
 GRID = Grid(classes=(3, 5, 6), dims=(1, 2, 4, 5), lambdas=LAMBDAS)

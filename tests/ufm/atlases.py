@@ -8,8 +8,8 @@ import torch
 
 from ufm import Problem
 from ufm.atlas import Atlas, explore
-from ufm.catalogue import Catalogue
-from ufm.family import Family
+from ufm.atlas.catalogue import Catalogue
+from ufm.atlas.family import Family
 
 DECAY = {"lambda_w": 2e-3, "lambda_h": 2e-3, "lambda_b": 1e-2}
 FREE = {"lambda_w": 2e-3, "lambda_h": 2e-3, "lambda_b": 0.0}

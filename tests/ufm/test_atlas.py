@@ -17,8 +17,8 @@ from tests.cases import autograd_gradient, autograd_hessian, naive_objective
 from tests.ufm.atlases import ATLASES, DECAY, atlas, catalogue, images, invariants, naive_gradient, naive_value
 from ufm import InputError, Problem
 from ufm.atlas import critical_points, explore, partition_points
-from ufm.family import Family
-from ufm.symmetry import same_point
+from ufm.atlas.family import Family
+from ufm.atlas.symmetry import same_point
 
 SMALL = ATLASES["K = 3"]
 

@@ -8,9 +8,9 @@ import ufm
 from tests.cases import PROBLEMS
 from tests.ufm.test_theorems import spoiled
 from ufm import Problem
-from ufm.atlas_theorems import ATLAS
-from ufm.evidence import Evidence
-from ufm.verification import judge
+from ufm.theorems.atlas_theorems import ATLAS
+from ufm.theorems.evidence import Evidence
+from ufm.theorems.verification import judge
 
 PROBLEM = Problem.balanced(4, 2, 3, lambda_w=2e-3, lambda_h=2e-3, lambda_b=1e-2)
 BY_NAME = {theorem.name: theorem for theorem in ATLAS}

@@ -8,7 +8,7 @@ from flint import arb, arb_mat, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ufm import balls
+from ufm.proofs import balls
 
 REAL = st.floats(-1e300, 1e300).filter(lambda x: x == 0 or abs(x) > 1e-290)
 

@@ -6,9 +6,9 @@ import scipy.integrate
 import torch
 
 from tests.ufm.atlases import ATLASES, CONNECTED, atlas, catalogue, naive_gradient
-from ufm.connections import FlowLines, flow, symmetrizer
-from ufm.family import Family
-from ufm.symmetry import matchings
+from ufm.atlas.connections import FlowLines, flow, symmetrizer
+from ufm.atlas.family import Family
+from ufm.atlas.symmetry import matchings
 
 
 @pytest.mark.parametrize("name", ["K = 3", "K = 3, wide", "K = 4", "K = 4, free bias"])

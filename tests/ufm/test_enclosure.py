@@ -7,8 +7,8 @@ import torch
 from flint import arb
 
 from tests.cases import PROBLEMS, flat_objective
-from ufm import balls
-from ufm.enclosure import Reduced
+from ufm.proofs import balls
+from ufm.proofs.enclosure import Reduced
 
 RADIUS = 1e-6
 NAMES = ["balanced", "imbalanced", "no bias", "free bias", "one sample each"]

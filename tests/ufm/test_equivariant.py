@@ -9,7 +9,22 @@ from tests.cases import autograd_hessian
 from ufm import Point, Problem
 from ufm.closed_form import simplex_frame
 from ufm.critical import origin
-from ufm.equivariant import AT_FRAME, AT_ORIGIN, K, Model, alpha, beta, d, lb, lH, lW, n, second_form, standard, total
+from ufm.derivations.equivariant import (
+    AT_FRAME,
+    AT_ORIGIN,
+    K,
+    Model,
+    alpha,
+    beta,
+    d,
+    lb,
+    lH,
+    lW,
+    n,
+    second_form,
+    standard,
+    total,
+)
 
 
 def eigenvalues(problem: Problem, parts, scales: tuple[float, float]) -> list[float]:

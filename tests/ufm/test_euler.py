@@ -10,8 +10,8 @@ import torch
 
 from tests.cases import flat_objective
 from tests.ufm.atlases import ATLASES, atlas, catalogue, images
-from ufm.catalogue import Catalogue
-from ufm.euler import (
+from ufm.atlas.catalogue import Catalogue
+from ufm.atlas.euler import (
     EulerSum,
     Ledger,
     choices,
@@ -21,7 +21,7 @@ from ufm.euler import (
     stiefel_characteristic,
     terms,
 )
-from ufm.involutions import actions, isotypic
+from ufm.atlas.involutions import actions, isotypic
 
 BRUTE_FORCE = ("K = 3", "K = 4", "K = 4, no bias", "in pairs", "all different")
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ufm import InputError
-from ufm.grid import Grid, explore
 from ufm.traps import survey
+from ufm.traps.grid import Grid, explore
 
 GRID = Grid(classes=(3, 6), dims=(1, 2), lambdas=(2e-4, 2e-3), starts=2)
 
@@ -40,7 +40,7 @@ def stop_after(count: int):
 def surveyed(monkeypatch) -> list:
     """The problems surveyed from now on."""
     seen = []
-    monkeypatch.setattr("ufm.grid.survey", lambda problem, *rest: seen.append(problem) or survey(problem, *rest))
+    monkeypatch.setattr("ufm.traps.grid.survey", lambda problem, *rest: seen.append(problem) or survey(problem, *rest))
     return seen
 
 
@@ -123,7 +123,7 @@ def test_another_question_is_refused(change, message, whole):
 
 def test_one_torch_thread_a_survey_and_the_callers_afterwards(tmp_path, monkeypatch):
     before, seen = torch.get_num_threads(), []
-    monkeypatch.setattr("ufm.grid.survey", lambda *ask: seen.append(torch.get_num_threads()) or survey(*ask))
+    monkeypatch.setattr("ufm.traps.grid.survey", lambda *ask: seen.append(torch.get_num_threads()) or survey(*ask))
     try:
         torch.set_num_threads(2)
         explore(Grid(classes=(3,), dims=(2,), lambdas=(2e-3,), starts=1), tmp_path / "map.json")

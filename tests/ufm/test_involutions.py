@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ufm.involutions import action_of, actions, elements, isotypic
+from ufm.atlas.involutions import action_of, actions, elements, isotypic
 
 BALANCED = [(1,) * K for K in (2, 3, 4, 5)]
 COUNTS = [*BALANCED, (1, 1, 2, 2), (1, 2, 1, 2), (1, 1, 1, 5), (1, 2, 3, 4), (3, 3, 1, 1, 1)]

@@ -6,9 +6,10 @@ from flint import arb
 
 import ufm
 from tests.cases import PROBLEMS
-from ufm import Problem, balls
-from ufm.enclosure import BallJet, Reduced, pack
-from ufm.krawczyk import NotProved, find_zero
+from ufm import Problem
+from ufm.proofs import balls
+from ufm.proofs.enclosure import BallJet, Reduced, pack
+from ufm.proofs.krawczyk import NotProved, find_zero
 from ufm.spectra import row_space
 
 PROBLEM = PROBLEMS["balanced"]
@@ -81,7 +82,7 @@ def test_it_is_not_alone_where_there_are_others():
 def test_the_radius_is_about_the_anchor(anchor, monkeypatch):
     """Of a radius about the centre only what is left beyond the way from the anchor counts."""
     reduced, x0 = anchor
-    monkeypatch.setattr("ufm.krawczyk._alone", lambda *_: arb(1))
+    monkeypatch.setattr("ufm.proofs.krawczyk._alone", lambda *_: arb(1))
     moved = (x0 + balls.column([arb(i % 3) / 1000 for i in range(reduced.size)])).mid()
     with balls.working_precision(128):
         zero = find_zero(reduced, moved, near=1.0, wide=1e-5)
@@ -100,9 +101,9 @@ def test_far_points_are_refused(anchor):
 G, HESSIAN = BallJet.G.func, BallJet.hessian.func
 
 SPOILED = {
-    "a box too small for the rounding": ("ufm.krawczyk._inflated", lambda offset, centre: offset / 16),
-    "no slice across the orbit": ("ufm.enclosure.Reduced.planes", []),
-    "a residual with the wrong sign": ("ufm.enclosure.BallJet.G", property(lambda jet: G(jet) * arb(-1))),
+    "a box too small for the rounding": ("ufm.proofs.krawczyk._inflated", lambda offset, centre: offset / 16),
+    "no slice across the orbit": ("ufm.proofs.enclosure.Reduced.planes", []),
+    "a residual with the wrong sign": ("ufm.proofs.enclosure.BallJet.G", property(lambda jet: G(jet) * arb(-1))),
 }
 
 

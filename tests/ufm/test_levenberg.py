@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tests.cases import PROBLEMS
+from ufm.atlas.family import Family
+from ufm.atlas.levenberg import deflation, find_zeros, gradient_system, polished
 from ufm.closed_form import global_minimizer
-from ufm.family import Family
-from ufm.levenberg import deflation, find_zeros, gradient_system, polished
 
 BY_HAND = torch.tensor([[1.0, 2.0], [2.0, 1.0], [-1.0, -2.0], [-2.0, -1.0]], dtype=torch.float64)
 

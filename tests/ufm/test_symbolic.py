@@ -15,9 +15,9 @@ from ufm import InputError, Point, Problem
 from ufm.certificates import descent_direction
 from ufm.closed_form import minimizer_scale, simplex_frame
 from ufm.critical import narrow_solution, origin
-from ufm.equivariant import K, d, lb, lH, lW, n
-from ufm.formulas import characteristic, explicit, s1
-from ufm.symbolic import TOPICS, derive
+from ufm.derivations.equivariant import K, d, lb, lH, lW, n
+from ufm.derivations.formulas import characteristic, explicit, s1
+from ufm.derivations.symbolic import TOPICS, derive
 
 SETTINGS = {K, n, d, lW, lH, lb}
 CASES = [(2, 3, 1), (2, 2, 4), (3, 2, 2), (3, 1, 5), (4, 3, 6), (6, 2, 7)]

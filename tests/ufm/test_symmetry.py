@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from ufm.symmetry import (
+from ufm.atlas.symmetry import (
     automorphism_count,
     equal_classes,
     group_order,

@@ -75,7 +75,7 @@ def test_a_trap_or_an_unproved_minimiser_from_k_minus_1_contradicts(plane):
 
 
 def test_descents_that_do_not_converge_are_counted_apart(monkeypatch):
-    monkeypatch.setattr("ufm.traps.minimize", partial(ufm.minimize, max_iterations=3))
+    monkeypatch.setattr("ufm.traps.descents.minimize", partial(ufm.minimize, max_iterations=3))
     cell = survey(PLANE, starts=3)
     assert cell.ends == {kind: 3 * (kind == UNCONVERGED) for kind in KINDS}
     assert (cell.levels, cell.trapped, cell.worst, cell.proved) == (0, 0.0, None, False)

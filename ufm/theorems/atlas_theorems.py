@@ -3,12 +3,12 @@
 import math
 from collections import Counter
 
-from .atlas import CriticalPoint
-from .certificates import descent_direction
+from ..atlas import CriticalPoint
+from ..certificates import descent_direction
+from ..problem import Problem
+from ..spectra import relative_gradient
 from .evidence import Evidence
-from .problem import Problem
-from .spectra import relative_gradient
-from .theorems import CROSS_ENTROPY, HERE, WEAK_DECAY, WIDE, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
+from .registry import CROSS_ENTROPY, HERE, WEAK_DECAY, WIDE, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
 
 MOST_CLASSES = 6
 
@@ -40,7 +40,7 @@ def _deviation(problem: Problem, point: CriticalPoint) -> float:
 
 
 def euler_characteristic(problem: Problem, evidence: Evidence) -> Finding:
-    """The alternating sums of `ufm.euler` over the atlas, in subspaces that symmetries fix, are 1; counts others.
+    """The alternating sums of `ufm.atlas.euler` over the atlas, in subspaces that symmetries fix, are 1; counts others.
 
     f grows at infinity, so Morse-Bott theory gives chi(R^N) = 1. A sum with a degenerate point in it decides nothing.
     """

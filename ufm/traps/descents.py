@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from .certificates import Certificate, certify
+from ..certificates import Certificate, certify
+from ..errors import InputError, require
+from ..point import Point
+from ..problem import Problem
+from ..solver import minimize
 from .codes import one_vs_rest_distance, reference_distance
-from .errors import InputError, require
-from .point import Point
-from .problem import Problem
-from .solver import minimize
 
 LEVEL = 1e-10  # values of f closer than this fraction of log K are one level
 TOL = 1e-12  # relative gradient norm that each descent has to reach

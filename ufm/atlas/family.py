@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import torch
 
-from .landscape import Landscape
-from .point import Point
-from .problem import Problem
-from .spectra import row_space
+from ..landscape import Landscape
+from ..point import Point
+from ..problem import Problem
+from ..spectra import row_space
 
 
 class Expansion(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from .errors import InputError, require
-from .files import read_json, write_json
-from .problem import Problem
-from .traps import Cell, survey
+from ..errors import InputError, require
+from ..files import read_json, write_json
+from ..problem import Problem
+from .descents import Cell, survey
 
 
 @dataclass(frozen=True)

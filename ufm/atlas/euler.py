@@ -3,9 +3,9 @@
 f grows at infinity and (at all parameters looked at) its critical set is a finite union of nondegenerate orbits of
 O(d). By Morse-Bott theory the sum over critical manifolds of (-1)^index chi(manifold) is chi(R^N) = 1. That also holds
 for f restricted to any subspace that a group of symmetries fixes. The orbit of a rank-r point is the Stiefel manifold
-V_r(R^d), whose characteristic vanishes for r >= 2; in the subspace of an action of involutions (`ufm.involutions`)
-with D_c coordinates of character c it is the product over c of V_{r_c}(R^{D_c}), which does not vanish when every
-r_c <= 1. A list that misses a point fails a sum, unless misses cancel.
+V_r(R^d), whose characteristic vanishes for r >= 2; in the subspace of an action of involutions
+(`ufm.atlas.involutions`) with D_c coordinates of character c it is the product over c of V_{r_c}(R^{D_c}), which does
+not vanish when every r_c <= 1. A list that misses a point fails a sum, unless misses cancel.
 """
 
 from collections import Counter

@@ -6,10 +6,10 @@ is one.
 
 import math
 
+from ..problem import Problem
+from ..proofs import PRECISION, Proof, is_available
 from .evidence import Evidence
-from .problem import Problem
-from .rigorous import PRECISION, Proof, is_available
-from .theorems import CROSS_ENTROPY, ETF, HERE, WIDE, Finding, Hypothesis, Theorem, worst_of
+from .registry import CROSS_ENTROPY, ETF, HERE, WIDE, Finding, Hypothesis, Theorem, worst_of
 
 MOST_CLASSES = 10
 
@@ -64,7 +64,7 @@ def _value_deviation(problem: Problem, proof: Proof) -> float:
     """An upper bound on |value - f*|; the value's decimal digits are read back as a ball."""
     from flint import arb
 
-    from .balls import upper, working_precision
+    from ..proofs.balls import upper, working_precision
 
     with working_precision(PRECISION):
         K, n = problem.num_classes, problem.per_class

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from ..errors import require
+from ..losses import CrossEntropy
+from ..problem import Problem
 from .equivariant import K, alpha, beta, d, lb, lH, lW, n
-from .errors import require
-from .losses import CrossEntropy
-from .problem import Problem
 from .stationary import STRENGTH, c, gamma, s, stationary_point
 
 p, q, x = sp.symbols("p q x", positive=True)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..certificates import Certificate, certify
+from ..errors import require
+from ..files import require_writable
+from ..point import Point
+from ..problem import Problem
 from .catalogue import Entry
-from .certificates import Certificate, certify
-from .errors import require
 from .euler import EulerSum
 from .exploration import Descent, Exploration
-from .files import require_writable
-from .point import Point
-from .problem import Problem
 from .symmetry import automorphism_count, equal_classes, group_order
 
 LARGEST = 12  # K up to here: every class more makes about three times as many points
@@ -67,7 +67,7 @@ class CriticalPoint:
 class Atlas:
     """The critical points found, by level, and the evidence that none is missing.
 
-    sums      the Euler sums of `ufm.euler`
+    sums      the Euler sums of `ufm.atlas.euler`
     starts    by rank: how many random starts there were
     quiet     by rank: how many of them in a row, the last ones, found nothing new
     descents  flow lines between the points, by their places in `points`; empty where they were not asked for
@@ -139,7 +139,7 @@ def explore(
     file         what is found is written there (JSON) after every round, and gone on with if it is there
     on_round     called with the exploration and what it is doing, after every round
 
-    The parts of the search are those of `ufm.exploration`. The same seed gives the same atlas for any number of
+    The parts of the search are those of `ufm.atlas.exploration`. The same seed gives the same atlas for any number of
     jobs. Raises InputError for settings out of range and for a file of another problem.
     """
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")

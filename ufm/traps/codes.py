@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize, nnls
 
-from .errors import require
+from ..errors import require
 
 ZERO_ROW = 1e-7  # a row below this fraction of the longest one is a class at the origin
 SEARCHED = 20  # the most classes for which a code is searched for where no optimum is known

@@ -19,8 +19,8 @@ from itertools import combinations
 import numpy as np
 from flint import arb, arb_mat
 
+from ..problem import Problem
 from .balls import column, exact
-from .problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ..problem import Problem
 from .family import Family
 from .levenberg import polished
-from .problem import Problem
 from .symmetry import transversals
 
 KICK = 1e-3  # how far from the saddle the flow starts, relative to |x|, or to the natural length where x = 0

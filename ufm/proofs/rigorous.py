@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from .errors import require
-from .losses import CrossEntropy
-from .point import Point
-from .problem import Problem
+from ..errors import require
+from ..losses import CrossEntropy
+from ..point import Point
+from ..problem import Problem
 
 PRECISION = 128  # bits of the midpoints
 NEAR = 1e-7  # how far the critical point may be from the given one, in units of `length_unit`
@@ -85,8 +85,9 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
 
     In turn: the rank r of W (its singular values above `within`) and its row space are read off; Newton's method
     sharpens the point with one feature a class and r dimensions; Krawczyk's test, on a slice across the orbit of
-    O(r), proves one critical point in a box (`ufm.krawczyk`); the distance to the given point is enclosed; the box
-    is shown to hold a global minimiser, a strict saddle or a local minimiser (`ufm.conclusions`, with the arguments).
+    O(r), proves one critical point in a box (`ufm.proofs.krawczyk`); the distance to the given point is enclosed; the
+    box is shown to hold a global minimiser, a strict saddle or a local minimiser (`ufm.proofs.conclusions`, with the
+    arguments).
 
     A step that does not go through is a refusal, kind "not proved" with the reason, never a guess: a point that is
     not that near to a critical one, another problem's point, a degenerate critical point, too few bits, another

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import torch
 
-from .certificates import GAP, certify, descent_direction, lower_bound
-from .closed_form import collapse_ratio, minimizer_scale
-from .critical import origin
-from .errors import NoClosedForm
+from ..certificates import GAP, certify, descent_direction, lower_bound
+from ..closed_form import collapse_ratio, minimizer_scale
+from ..critical import origin
+from ..errors import NoClosedForm
+from ..losses import CrossEntropy
+from ..problem import Problem
+from ..rates import measured_rate, predicted_rate
+from ..spectra import CRITICAL, DENSE, orbit_dimension, relative_gradient, row_space, spectrum
 from .evidence import Evidence
-from .losses import CrossEntropy
-from .problem import Problem
-from .rates import measured_rate, predicted_rate
-from .spectra import CRITICAL, DENSE, orbit_dimension, relative_gradient, row_space, spectrum
 
 EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points
 DENSE_LIMIT = 2000  # the most variables for which the dense Hessian is formed by autograd
@@ -26,7 +26,7 @@ WORK = 2_000_000  # the most that descending to the rate's limit may cost
 
 ZHU_GLOBAL = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1"
 ZHU_SADDLE = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.2"
-HERE = "this project; argument in ufm/theorems.py"
+HERE = "this project; argument in ufm/theorems"
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from typing import Any
 import joblib
 import torch
 
+from ..critical import origin
+from ..errors import InputError, require
+from ..files import read_json, write_json
+from ..problem import Problem
 from .catalogue import Catalogue, Entry
 from .connections import FlowLines
-from .critical import origin
-from .errors import InputError, require
 from .euler import EulerSum, Ledger, fixed_basis
 from .family import Family
-from .files import read_json, write_json
 from .involutions import isotypic
-from .problem import Problem
 from .search import CONVERGED, Round, partition_basis
 from .symmetry import partitions
 

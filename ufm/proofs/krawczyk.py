@@ -1,6 +1,6 @@
 """A critical point near a numerical one: proved to exist, and to be the only one, by Krawczyk's operator.
 
-The symmetries of `ufm.enclosure` make critical points come in orbits, on which Newton's matrix is singular. The
+The symmetries of `ufm.proofs.enclosure` make critical points come in orbits, on which Newton's matrix is singular. The
 orbit is cut by a slice through an anchor x0, with a multiplier for each symmetry: with T(x) (size, m) the tangent
 vectors at x,
 

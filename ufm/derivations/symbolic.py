@@ -1,7 +1,8 @@
 """The closed forms, derived: sympy starts from the objective f and arrives at each, for every K, n, d at once.
 
-Balanced classes, cross-entropy. `derive()` gives the table; the second forms are those of `ufm.equivariant`. The
-numerical side of the package neither uses these formulas nor is used for them, so that each checks the other.
+Balanced classes, cross-entropy. `derive()` gives the table; the second forms are those of
+`ufm.derivations.equivariant`. The numerical side of the package neither uses these formulas nor is used for them, so
+that each checks the other.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,8 +10,8 @@ from functools import cache
 
 import sympy as sp
 
+from ..errors import require
 from .equivariant import AT_FRAME, AT_ORIGIN, K, Model, Part, alpha, beta, d, frame, lH, lW, n, orthonormal
-from .errors import require
 from .formulas import HERE, Result, a_H, a_W, mu, p, q, radicals, s1, shortest
 from .stationary import STRENGTH, c, gamma, restricted, s, stationary_point
 

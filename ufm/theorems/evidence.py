@@ -6,17 +6,17 @@ from functools import cached_property
 
 import torch
 
-from .atlas import Atlas, explore
-from .certificates import Certificate, certify
-from .closed_form import collapse_ratio, global_minimizer
-from .critical import narrow_solution, origin
-from .errors import require
-from .point import Point
-from .problem import Problem
-from .rates import gradient_descent
-from .rigorous import Proof, prove
-from .solver import Solution, minimize, random_point, require_memory
-from .spectra import Spectrum, row_space, spectrum, split_spectrum
+from ..atlas import Atlas, explore
+from ..certificates import Certificate, certify
+from ..closed_form import collapse_ratio, global_minimizer
+from ..critical import narrow_solution, origin
+from ..errors import require
+from ..point import Point
+from ..problem import Problem
+from ..proofs import Proof, prove
+from ..rates import gradient_descent
+from ..solver import Solution, minimize, random_point, require_memory
+from ..spectra import Spectrum, row_space, spectrum, split_spectrum
 
 
 class Evidence:

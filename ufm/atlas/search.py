@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..problem import Problem
 from .family import Family
 from .levenberg import find_zeros, gradient_system
-from .problem import Problem
 
 CONVERGED = 1e-13  # |gradient| where a start counts as converged
 

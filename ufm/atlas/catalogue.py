@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..problem import Problem
 from .family import Family
 from .levenberg import settled
-from .problem import Problem
 from .symmetry import same_point
 
 SAME_LEVEL = 1e-8  # levels further apart than this, relative to 1 + |f|, belong to different points

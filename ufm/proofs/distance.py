@@ -3,9 +3,9 @@
 import torch
 from flint import arb, arb_mat
 
+from ..point import Point
 from .balls import column, exact, orthonormal, square_norm
 from .enclosure import Reduced
-from .point import Point
 
 
 class Distance:

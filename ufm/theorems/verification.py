@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..problem import Problem
 from .atlas_theorems import ATLAS
 from .evidence import Evidence
-from .problem import Problem
+from .registry import THEOREMS, Theorem
 from .rigorous_theorems import RIGOROUS
-from .theorems import THEOREMS, Theorem
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,23 @@
+"""Local minimisers that are not global: how often descents end in them, and for which K, d and lambda.
+
+descents   where the descents of one problem end, `survey`
+grid       the same over K, d and lambda, resumable
+codes      the one-vs-rest distance of an end, and the softmax codes that maximise it
+"""
+
+from .descents import BEST, DEGENERATE, KINDS, SADDLE, TOL, TRAPPED, UNCONVERGED, Cell, End, survey
+from .grid import Grid
+
+__all__ = [
+    "BEST",
+    "DEGENERATE",
+    "KINDS",
+    "SADDLE",
+    "TOL",
+    "TRAPPED",
+    "UNCONVERGED",
+    "Cell",
+    "End",
+    "Grid",
+    "survey",
+]
