@@ -1,5 +1,6 @@
 """The front door as a newcomer meets it: what README and Makefile promise is there."""
 
+import configparser
 import re
 from pathlib import Path
 
@@ -37,7 +38,17 @@ def test_readme_network_names_exist():
         assert hasattr({"networks": networks, "validate": validate, "ufm": ufm}[module], name)
 
 
-@pytest.mark.parametrize("folder", ["ufm", "validate", "networks", "figures", "experiments", "cli"])
+FOLDERS = ["ufm", "validate", "networks", "figures", "experiments", "cli"]
+
+
+def test_every_package_is_installed():
+    settings = configparser.ConfigParser()
+    settings.read(HOUSE / "setup.cfg")
+    found = [file.parent.relative_to(HOUSE) for folder in FOLDERS for file in (HOUSE / folder).rglob("__init__.py")]
+    assert sorted(settings["options"]["packages"].split()) == sorted(".".join(path.parts) for path in found)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_nothing_is_pickled(folder):
     for file in (HOUSE / folder).rglob("*.py"):
         assert not re.search(r"torch\.(save|load)\(|import pickle|np\.save", file.read_text()), file
