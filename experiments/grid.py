@@ -103,7 +103,7 @@ SMALL = Scale(
         ({"preset": "paper-lbfgs"}, {"epochs": 40, "batch_size": 2048}),
         ({"preset": "sota"}, {"epochs": 120, "weight_decay": 5e-4}),
         ({"preset": "sota", "model": "resnet18"}, {"stem": "cifar", "width": 8}),
-        ({"preset": "sota", "model": "resnet50"}, {"stem": "imagenet"}),
+        ({"preset": "sota", "model": "resnet50"}, {"stem": "imagenet", "augment": "none"}),
         ({"random_labels": True}, {"epochs": 120, "patience": 90, "weight_decay": 5e-4}),
     ),
 )
