@@ -8,6 +8,7 @@ from pathlib import Path
 from networks import Diverged, Recipe, recipe_of, train
 from ufm import InputError
 from ufm.errors import require
+from ufm.files import require_writable
 from validate import Run
 
 from .claims import CLAIMS
@@ -38,22 +39,23 @@ class Grid:
 
     def epochs_done(self, cell: str) -> int:
         """How many epochs of a cell are recorded; InputError when they are of another recipe (that may have fewer)."""
-        path = self.path(cell)
+        path, asked = self.path(cell), self.recipe(cell)
         if not (path / "config.json").is_file():
             return 0
-        run, asked = Run(path), self.recipe(cell)
+        run = Run(path)
         free = {name: getattr(asked, name) for name in ("data_dir", "device", "epochs")}
         made = dataclasses.replace(recipe_of(run), **free)
         changed = [f.name for f in dataclasses.fields(asked) if getattr(made, f.name) != getattr(asked, f.name)]
         if changed:
             values = f"{changed[0]} = {getattr(made, changed[0])}, not {getattr(asked, changed[0])}"
-            raise InputError(f"{path} was made with {values}; remove it, or name another folder of --runs")
+            mend = "take the images as then (--cifar-folder)" if changed[0] == "data" else "remove it"
+            raise InputError(f"{path} was made with {values}; {mend}, or name another folder of --runs")
         return len(run.epochs)
 
     def finished(self, cell: str) -> Trained | None:
         """The cell's run if all its epochs are recorded."""
         done = self.epochs_done(cell) == self.recipe(cell).epochs
-        return Trained(cell, Run(self.path(cell))) if done else None
+        return Trained(cell, Run(self.path(cell)), self.cifar_folder) if done else None
 
     def train(self, cell: str, track: Track = iter) -> str | None:
         """Train a cell to its end, from where it stands; returns why it could not be, if its numbers diverged."""
@@ -90,9 +92,11 @@ def reproduce(
     Done cells are skipped and a cell that was stopped midway goes on. A claim whose cells are not all there is "not
     covered", which without `training` is what becomes of all that was not run before; one with a cell whose numbers
     diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a cell's epochs.
-    Raises InputError for unknown claims, images that cannot be had, and runs made by other recipes.
+    Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
+    that cannot be written to; before any training where that can be seen.
     """
     diverged, cells = {}, cells_of(claims)
+    require_writable(Path(results) / "README.md")
     for cell in cells:
         grid.epochs_done(cell)
     for cell in cells if training else ():

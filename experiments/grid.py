@@ -114,6 +114,6 @@ def with_images(recipe: Recipe, data_dir: Path | str, cifar_folder: Path | None)
     """The recipe with its images' place: data_dir as torchvision has it, or CIFAR-10 as a folder of image files."""
     if cifar_folder is None or recipe.data != SETS["cifar10"]:
         return dataclasses.replace(recipe, data_dir=str(data_dir))
-    there = (cifar_folder / "train").is_dir() and (cifar_folder / "test").is_dir()
+    there = all(any(cifar_folder.glob(f"{part}/*/*")) for part in ("train", "test"))
     require(there, f"{cifar_folder} has no train/CLASS/FILE and test/CLASS/FILE; name the folder that has both")
     return dataclasses.replace(recipe, data="folder", data_dir=str(cifar_folder))

@@ -15,10 +15,14 @@ TEST_IMAGES = 1000  # of each class, in MNIST (about) and in CIFAR-10, where a r
 
 @dataclass(frozen=True)
 class Trained:
-    """A cell's name and its run, whose epochs are all there."""
+    """A cell's name and its run, whose epochs are all there.
+
+    image_folder   where CIFAR-10 is as image files now, if they are no longer where the run found them
+    """
 
     name: str
     run: Run
+    image_folder: Path | None = None
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -62,8 +66,9 @@ class Trained:
             return {"mnist32": "MNIST", "cifar10": "CIFAR-10"}.get(self.recipe.data, self.recipe.data)
         from PIL import Image
 
-        file = next(Path(self.recipe.data_dir).glob("test/*/*"))
-        return f"CIFAR-10 ({Image.registered_extensions().get(file.suffix.lower(), 'image')} copy)"
+        folders = [Path(self.recipe.data_dir), *([self.image_folder] if self.image_folder else [])]
+        suffixes = (file.suffix.lower() for folder in folders for file in folder.glob("test/*/*"))
+        return f"CIFAR-10 ({Image.registered_extensions().get(next(suffixes, ''), 'image')} copy)"
 
     def row(self) -> dict[str, Any]:
         """One line of the record's cells.csv."""

@@ -1,6 +1,7 @@
 """The driver and its record: runs that go on, are skipped, diverge; what the claims then say, and what is on disk."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -13,6 +14,7 @@ from experiments.claims import CLAIMS, Claim
 from experiments.driver import Grid, reproduce
 from experiments.finding import Finding
 from experiments.grid import CELLS, SCALES, Scale
+from tests.experiments.runs import made_run
 from ufm import InputError
 
 DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
@@ -116,8 +118,6 @@ def test_without_training_what_was_not_run_is_not_covered(tmp_path, grid, capsys
 
 
 def test_a_claim_that_does_not_come_out_is_recorded_as_such(tmp_path, monkeypatch):
-    import dataclasses
-
     asked = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, "they forget"))
     monkeypatch.setitem(CLAIMS, "learning", asked)
     assert command(tmp_path) == 1
@@ -143,6 +143,37 @@ def test_runs_of_another_recipe_and_unknown_claims_are_refused(tmp_path, grid, m
         reproduce(grid, tmp_path / "results", ["learning"])
     assert main(["reproduce", "--only", "everything", "--scale", "small"]) == 2
     assert "unknown claim 'everything'; choose of optimizers, fixed-etf" in capsys.readouterr().err
+
+
+def test_what_would_end_a_long_run_in_vain_is_seen_before_it(tmp_path, grid, monkeypatch, capsys):
+    (tmp_path / "results").touch()
+    assert command(tmp_path) == 2
+    assert "choose another place" in capsys.readouterr().err
+    (tmp_path / "results").unlink()
+    monkeypatch.setitem(CELLS, "two", {**DIGITS, "data": "cifar10"})
+    assert command(tmp_path, "--cifar-folder", str(tmp_path / "nowhere")) == 2
+    assert "name the folder that has both" in capsys.readouterr().err
+    assert not grid.path("one").exists()
+
+
+def test_runs_on_image_files_outlive_the_place_of_the_files(tmp_path, monkeypatch):
+    image = tmp_path / "images" / "test" / "cat" / "1.jpg"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    there = {"data": "folder", "data_dir": str(image.parents[2])}
+    monkeypatch.setitem(CELLS, "mnist-sgd", CELLS["mnist-sgd"] | there)
+    made = made_run(tmp_path / "runs", "mnist-sgd")
+    assert made.images == "CIFAR-10 (JPEG copy)"
+    moved = image.parents[2].rename(tmp_path / "moved")
+    assert made.images == "CIFAR-10 (image copy)"
+    assert dataclasses.replace(made, image_folder=moved).images == "CIFAR-10 (JPEG copy)"
+
+
+def test_runs_on_other_images_are_not_called_to_be_removed(tmp_path, grid, monkeypatch):
+    grid.train("one")
+    monkeypatch.setitem(CELLS, "one", {**DIGITS, "data": "cifar10"})
+    with pytest.raises(InputError, match=r"not cifar10; take the images as then \(--cifar-folder\), or name another"):
+        grid.epochs_done("one")
 
 
 def test_the_list_shows_how_far_each_run_is(tmp_path, grid, capsys):

@@ -48,7 +48,11 @@ def test_images_from_a_folder_stand_in_for_cifar_alone(tmp_path):
     with pytest.raises(InputError, match="name the folder that has both"):
         with_images(cifar, "there", tmp_path)
     for part in ("train", "test"):
-        (tmp_path / part).mkdir()
+        (tmp_path / part / "cat").mkdir(parents=True)
+    with pytest.raises(InputError, match="name the folder that has both"):
+        with_images(cifar, "there", tmp_path)
+    for part in ("train", "test"):
+        (tmp_path / part / "cat" / "1.jpg").touch()
     moved = with_images(cifar, "there", tmp_path)
     assert (moved.data, moved.data_dir) == ("folder", str(tmp_path))
     assert with_images(mnist, "there", tmp_path).data_dir == "there"
