@@ -25,18 +25,19 @@ def predictions(runs: Runs) -> Finding:
     for name, run in runs.items():
         table += _compared(name, run)
     compared = [row for row in table if row["quantity"] in MEASURED and runs[row["cell"]].fitted]
-    worst = {
-        name: max((row["deviation"] for row in compared if row["quantity"] == name), default=None) for name in MEASURED
-    }
     gaps = [row["network"] for row in table if row["quantity"] == "gap"]
     covered = len({row["cell"] for row in compared})
+    tables = {"all": table, "summary": _summary(table)}
     if not covered:
-        return Finding(False, "no run that fits can be compared", {"all": table})
+        return Finding(False, "no run that fits can be compared", tables)
+    deviations = {name: [row["deviation"] for row in compared if row["quantity"] == name] for name in MEASURED}
+    worst = {name: "predicted zero" if None in found else f"{max(found):.1%}" for name, found in deviations.items()}
     said = f"{covered} of {len(runs)} runs fit and can be compared; furthest from the prediction: "
-    said += ", ".join(f"{name} {value:.1%}" for name, value in worst.items())
-    near = {row["cell"] for row in compared} - {row["cell"] for row in compared if row["deviation"] > NEAR}
+    said += ", ".join(f"{name} {value}" for name, value in worst.items())
+    far = {row["cell"] for row in compared if row["deviation"] is None or row["deviation"] > NEAR}
+    near = {row["cell"] for row in compared} - far
     said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
-    return Finding(len(near) == covered and min(gaps) >= 0, said, {"all": table, "summary": _summary(table)})
+    return Finding(len(near) == covered and min(gaps) >= 0, said, tables)
 
 
 def _compared(name: str, run) -> Table:
@@ -85,7 +86,7 @@ def theorems(runs: Runs) -> Finding:
         said.append(f"{name} is {summary[-1]['above the minimum']:.2%} above the minimum of its problem")
     counts = {status: sum(v["status"] == status for v in verdicts) for status in ("holds", "fails", "not covered")}
     others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
-    said += [", ".join(f"{count} verdicts {status}" for status, count in counts.items())]
+    said += [f"of {len(verdicts)} verdicts {counts['holds']} hold, {counts['fails']} fail, the others are not covered"]
     holds = counts["holds"] > 0 and not counts["fails"] and others == {"strict saddle"}
     return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary})
 

@@ -89,9 +89,10 @@ def reproduce(
 ) -> dict[str, Outcome]:
     """Train what the claims need, judge them, and write the record into results/; returns the outcomes by claim.
 
-    Done cells are skipped and a cell that was stopped midway goes on. A claim whose cells are not all there is "not
-    covered", which without `training` is what becomes of all that was not run before; one with a cell whose numbers
-    diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a cell's epochs.
+    Done cells are skipped and a cell that was stopped midway goes on. A claim whose cells are not all there, or lack
+    what its judge needs, is "not covered", which without `training` is what becomes of all that was not run before; one
+    with a cell whose numbers diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a
+    cell's epochs.
     Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
     that cannot be written to; before any training where that can be seen.
     """
@@ -122,5 +123,8 @@ def _judged(claim: str, found: dict[str, Trained], diverged: dict[str, str]) -> 
     if missing:
         said = f"{len(missing)} of {len(asked.cells)} runs are not there: {', '.join(missing)}"
         return Outcome(asked, "not covered", Finding(False, said))
-    finding = asked.judge({cell: found[cell] for cell in asked.cells})
+    try:
+        finding = asked.judge({cell: found[cell] for cell in asked.cells})
+    except InputError as reason:
+        return Outcome(asked, "not covered", Finding(False, str(reason)))
     return Outcome(asked, "holds" if finding.holds else "fails", finding)

@@ -37,12 +37,22 @@ def test_a_run_away_from_its_minimiser_does_not(tmp_path):
     assert "within 10% in all three: none" in found.said
 
 
+def test_a_run_whose_prediction_is_zero_is_far_from_it(tmp_path):
+    runs = {"mnist-sgd": made_run(tmp_path, "mnist-sgd", at_minimum())}
+    runs["mnist-adam"] = made_run(tmp_path, "mnist-adam", at_minimum(scale=1e-4))
+    found = predictions(runs)
+    assert not found.holds
+    assert "mean_margin predicted zero" in found.said
+    assert "within 10% in all three: mnist-sgd;" in found.said
+
+
 def test_runs_without_a_comparison_or_unfitted_are_said_and_do_not_count(tmp_path):
     runs = {"mnist-resnet18-etf": made_run(tmp_path, "mnist-resnet18-etf", at_minimum())}
     runs["mnist-adam"] = made_run(tmp_path, "mnist-adam", at_minimum(), accuracy=0.4)
     found = predictions(runs)
     assert not found.holds
     assert found.said == "no run that fits can be compared"
+    assert [row["run"] for row in found.tables["summary"]] == list(runs)
     notes = [row["note"] for row in found.tables["all"] if row["quantity"] == "not covered"]
     assert len(notes) == 1
     assert "etf head" in notes[0]

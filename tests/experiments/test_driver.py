@@ -145,6 +145,15 @@ def test_runs_of_another_recipe_and_unknown_claims_are_refused(tmp_path, grid, m
     assert "unknown claim 'everything'; choose of optimizers, fixed-etf" in capsys.readouterr().err
 
 
+def test_a_claim_whose_judge_lacks_something_of_a_run_is_not_covered(tmp_path, grid, monkeypatch):
+    def judge(runs):
+        raise InputError("the run has recorded no point yet")
+
+    monkeypatch.setitem(CLAIMS, "learning", dataclasses.replace(CLAIMS["learning"], judge=judge))
+    outcome = reproduce(grid, tmp_path / "results", ["learning"])["learning"]
+    assert (outcome.status, outcome.finding.said) == ("not covered", "the run has recorded no point yet")
+
+
 def test_what_would_end_a_long_run_in_vain_is_seen_before_it(tmp_path, grid, monkeypatch, capsys):
     (tmp_path / "results").touch()
     assert command(tmp_path) == 2
