@@ -109,8 +109,8 @@ def reproduce(
     outcomes = {}
     for claim in claims:
         outcomes[claim] = _judged(claim, found, diverged)
-        write_record(Path(results), grid.scale, {claim: outcomes[claim]}, found)
         on_claim(claim, outcomes[claim])
+    write_record(Path(results), grid.scale, outcomes, found)
     return outcomes
 
 

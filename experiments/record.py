@@ -10,13 +10,13 @@ from typing import Any
 
 from figures.compare import comparison_figures
 from networks import Recipe, preset
-from ufm.files import read_json, write_json, write_text
+from ufm.files import write_json, write_text
 from validate.provenance import provenance
 
 from .claims import CLAIMS, Claim
 from .finding import Finding
 from .grid import CELLS, Scale
-from .page import write_page
+from .page import recorded_claims, write_page
 from .trained import Trained
 
 ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say nothing of the experiment
@@ -41,24 +41,42 @@ class Outcome:
 def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]) -> None:
     """Write results/SCALE (claims.json, tables, each finished cell's epochs and recipe) and the page of all scales.
 
-    What the record has on other claims, cells and scales stays.
+    What the record has on other claims, cells and scales stays; and so does a claim's verdict when its runs are not all
+    at hand now, unless one of those that are has other numbers than the record.
     """
     folder = results / scale.name
+    recorded = recorded_claims(folder)
+    outcomes = {name: one for name, one in outcomes.items() if not _stands(folder, recorded.get(name), one, found)}
     for cell, trained in found.items():
         _write_cell(folder / "cells" / cell, trained)
     for name, outcome in outcomes.items():
+        for stale in folder.glob(f"{name}-*.csv"):
+            stale.unlink()
         for table, rows in outcome.finding.tables.items():
             write_table(folder / f"{name}-{table}.csv", rows)
         _write_figures(folder, name, found)
-    write_claims(folder, scale, outcomes)
+    made = {name: outcome.plain() | {"made_by": _made_by(scale, name, found)} for name, outcome in outcomes.items()}
+    write_json(folder / "claims.json", {"scale": scale.name, "about": scale.about, "claims": recorded | made})
     write_page(results)
+
+
+def _stands(folder: Path, recorded: Mapping | None, outcome: Outcome, found: Mapping[str, Trained]) -> bool:
+    """Whether a recorded verdict is to be kept: the new outcome is none, and no run at hand speaks against it."""
+    if recorded is None or recorded["status"] == "not covered" or outcome.status != "not covered":
+        return False
+    pairs = [(folder / "cells" / cell / "epochs.csv", found[cell]) for cell in outcome.claim.cells if cell in found]
+    return all(file.is_file() and file.read_text(encoding="utf-8") == _epochs(trained) for file, trained in pairs)
+
+
+def _epochs(trained: Trained) -> str:
+    return (trained.run.path / "epochs.csv").read_text(encoding="utf-8")
 
 
 def _write_cell(folder: Path, trained: Trained) -> None:
     """epochs.csv as it is; config.json without the places of this machine; what the page says of the cell."""
     config = trained.run.config
     recipe = {name: value for name, value in config["recipe"].items() if name not in ELSEWHERE}
-    write_text(folder / "epochs.csv", (trained.run.path / "epochs.csv").read_text(encoding="utf-8"))
+    write_text(folder / "epochs.csv", _epochs(trained))
     command = command_line(trained.name, trained.recipe)
     write_json(folder / "config.json", config | {"recipe": recipe, "command": command, "summary": trained.row()})
 
@@ -84,14 +102,11 @@ def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> No
                 drawing.save(folder / "figures", f"{claim}-{name}")
 
 
-def write_claims(folder: Path, scale: Scale, outcomes: Mapping[str, Outcome]) -> None:
-    """claims.json: every claim's newest outcome at this scale, and what made it."""
-    file = folder / "claims.json"
-    recorded = read_json(file)["claims"] if file.is_file() else {}
-    for name, outcome in outcomes.items():
-        made_by = {"command": f"ufm reproduce --scale {scale.name} --only {name}", **provenance()}
-        recorded[name] = outcome.plain() | {"made_by": made_by}
-    write_json(file, {"scale": scale.name, "about": scale.about, "claims": recorded})
+def _made_by(scale: Scale, claim: str, found: Mapping[str, Trained]) -> dict[str, Any]:
+    command = f"ufm reproduce --scale {scale.name} --only {claim}"
+    if any(found[cell].recipe.data == "folder" for cell in CLAIMS[claim].cells if cell in found):
+        command += " --cifar-folder DIR"
+    return {"command": command, **provenance()}
 
 
 def write_table(file: Path, rows: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
@@ -14,6 +15,7 @@ from experiments.claims import CLAIMS, Claim
 from experiments.driver import Grid, reproduce
 from experiments.finding import Finding
 from experiments.grid import CELLS, SCALES, Scale
+from experiments.record import Outcome, write_record
 from tests.experiments.runs import made_run
 from ufm import InputError
 
@@ -143,6 +145,61 @@ def test_runs_of_another_recipe_and_unknown_claims_are_refused(tmp_path, grid, m
         reproduce(grid, tmp_path / "results", ["learning"])
     assert main(["reproduce", "--only", "everything", "--scale", "small"]) == 2
     assert "unknown claim 'everything'; choose of optimizers, fixed-etf" in capsys.readouterr().err
+
+
+def test_the_page_says_what_trained_the_runs_beside_what_judged_them(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    for cell in ("one", "two"):
+        file = grid.path(cell) / "config.json"
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps(config | {"machine": config["machine"] | {"gpu": "A GPU"}}))
+    reproduce(grid, tmp_path / "results", ["learning"])
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert re.search(r"`; runs trained with torch \S+ on A GPU; judged with torch \S+ on \d+ thread", page)
+
+
+def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_numbers(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    file = tmp_path / "results" / "small" / "claims.json"
+    verdict = file.read_text()
+    empty = dataclasses.replace(grid, runs=tmp_path / "empty")
+    assert reproduce(empty, tmp_path / "results", ["learning"], training=False)["learning"].status == "not covered"
+    assert file.read_text() == verdict
+    shutil.rmtree(grid.path("two"))
+    epochs = grid.path("one") / "epochs.csv"
+    epochs.write_text(epochs.read_text().replace("\n4,", "\n4,1"))
+    reproduce(grid, tmp_path / "results", ["learning"], training=False)
+    assert json.loads(file.read_text())["claims"]["learning"]["status"] == "not covered"
+
+
+def test_a_new_verdict_takes_the_tables_of_the_old_one_away(tmp_path, grid, monkeypatch):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    table = tmp_path / "results" / "small" / "learning-losses.csv"
+    assert table.is_file()
+    changed = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, "they forget"))
+    monkeypatch.setitem(CLAIMS, "learning", changed)
+    reproduce(grid, tmp_path / "results", ["learning"])
+    assert not table.exists()
+
+
+@pytest.mark.parametrize("text", ["[1]", "{}", '{"claims": 3}'])
+def test_a_file_that_is_no_record_of_claims_is_refused(tmp_path, grid, capsys, text):
+    grid.train("one")
+    file = tmp_path / "results" / "small" / "claims.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert command(tmp_path, "--no-training") == 2
+    assert "is not a record of claims" in capsys.readouterr().err
+
+
+def test_the_command_of_a_claim_names_the_image_files(tmp_path, grid, monkeypatch):
+    monkeypatch.setitem(CELLS, "mnist-sgd", CELLS["mnist-sgd"] | {"data": "folder", "data_dir": str(tmp_path)})
+    made = made_run(tmp_path / "runs", "mnist-sgd")
+    claim = dataclasses.replace(CLAIMS["learning"], cells=("mnist-sgd",), figures={})
+    monkeypatch.setitem(CLAIMS, "learning", claim)
+    write_record(tmp_path, grid.scale, {"learning": Outcome(claim, "fails", Finding(False, "no"))}, {"mnist-sgd": made})
+    recorded = json.loads((tmp_path / "small" / "claims.json").read_text())["claims"]["learning"]
+    assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning --cifar-folder DIR"
 
 
 def test_a_claim_whose_judge_lacks_something_of_a_run_is_not_covered(tmp_path, grid, monkeypatch):
