@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -21,7 +21,7 @@ class Command:
     Each run is in RUNS/SCALE/CELL. The same command goes on where it was stopped. Exit status 1 when a claim fails.
     """
 
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CLAIM ...")] = ()
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CLAIM ...", help_behavior_hint="")] = ()
     """of optimizers, fixed-etf, random-labels, weight-decay, theory, landscape; all by default"""
     scale: Literal["full", "small"] = "full"
     """full: the paper's, for a GPU. small: narrow networks on parts of the sets, an hour or two on a CPU"""
@@ -48,7 +48,7 @@ class Command:
         grid = Grid(SCALES[self.scale], self.runs, self.data_dir, self.cifar_folder, self.device)
         claims = self.only or tuple(CLAIMS)
         if self.list:
-            _list(grid, claims)
+            write_result(self.json, "reproduce", {"scale": self.scale, "runs": _list(grid, claims)})
             return 0
         told = {"on_cell": _told, "track": track}
         outcomes = reproduce(grid, self.results, claims, training=not self.no_training, **told)
@@ -63,12 +63,13 @@ class Command:
         return 1 if any(outcome.status == "fails" for outcome in outcomes.values()) else 0
 
 
-def _list(grid: "Grid", claims: tuple[str, ...]) -> None:
+def _list(grid: "Grid", claims: tuple[str, ...]) -> list[dict[str, Any]]:
     from experiments.driver import cells_of
 
     cells = cells_of(claims)
     rows = [(cell, grid.epochs_done(cell), grid.recipe(cell).epochs) for cell in cells]
     show(f"{len(cells)} runs at {grid.scale.name} scale: {grid.scale.about}", ("run", "epochs done", "of"), rows)
+    return [{"run": cell, "epochs_done": done, "epochs": epochs} for cell, done, epochs in rows]
 
 
 def _told(cell: str, outcome: "Trained | str") -> None:

@@ -244,7 +244,9 @@ def test_runs_on_other_images_are_not_called_to_be_removed(tmp_path, grid, monke
 
 def test_the_list_shows_how_far_each_run_is(tmp_path, grid, capsys):
     grid.train("one")
-    assert command(tmp_path, "--list") == 0
+    assert command(tmp_path, "--list", "--json", str(tmp_path / "list.json")) == 0
+    listed = json.loads((tmp_path / "list.json").read_text())["runs"]
+    assert listed[0] == {"run": "one", "epochs_done": 4, "epochs": 4}
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["one", "4", "4"] in lines
     assert ["two", "0", "4"] in lines
