@@ -99,7 +99,7 @@ def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> No
     for name, (kind, cells) in CLAIMS[claim].figures.items():
         if set(cells) <= set(found):
             for drawing in comparison_figures([found[cell].run for cell in cells], only=[kind]).values():
-                drawing.save(folder / "figures", f"{claim}-{name}")
+                drawing.save(folder / "figures", f"{claim}-{name}", formats=["svg"])
 
 
 def _made_by(scale: Scale, claim: str, found: Mapping[str, Trained]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ the same bytes: no dates, fixed ids.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ class Drawing:
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
 
-    def save(self, folder: Path | str, name: str) -> list[Path]:
-        """Write folder/name.svg, .pdf, .png and .csv; returns their paths."""
+    def save(self, folder: Path | str, name: str, formats: Iterable[str] = tuple(FORMATS)) -> list[Path]:
+        """Write folder/name.svg, .pdf, .png (or those of them asked for) and .csv; returns their paths."""
         folder = Path(folder)
         written = []
-        for extension in FORMATS:
+        for extension in formats:
             path = folder / f"{name}.{extension}"
             with replacing(path) as temporary:
                 temporary.write_bytes(self.bytes(extension))

@@ -69,7 +69,7 @@ def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
     assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning"
     rows, epochs = rows_of(folder / "learning-losses.csv"), rows_of(folder / "cells" / "one" / "epochs.csv")
     assert (rows[0]["cell"], rows[0]["loss"], len(epochs)) == ("one", epochs[-1]["loss"], 4)
-    assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".pdf", ".png", ".csv"}
+    assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".csv"}
     page = (tmp_path / "results" / "README.md").read_text()
     assert "| [learning](#learning) | not run | holds |" in page
     assert "| [optimizers](#optimizers) | not run | not run |" in page
