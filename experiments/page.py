@@ -57,8 +57,11 @@ def recorded_claims(folder: Path) -> dict[str, Any]:
 
 def _made_with(made: Mapping[str, Any]) -> str:
     """torch and hardware, of a cell's config.json or of what judged a claim."""
-    machine = made["machine"]
-    hardware = machine["gpu"] or f"{machine['threads']} thread(s) of {machine['cpus']} CPU cores"
+    machine = made.get("machine")
+    if machine is None:
+        hardware = "a machine that it does not name"
+    else:
+        hardware = machine["gpu"] or f"{machine['threads']} thread(s) of {machine['cpus']} CPU cores"
     return f"torch {made['versions']['torch']} on {hardware}"
 
 
