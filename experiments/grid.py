@@ -83,7 +83,7 @@ class Scale:
 # Of a run only the last checkpoint is kept: one of a ResNet50 has 94 MB.
 FULL = Scale(
     "full",
-    "all images, 200 epochs, the paper's networks",
+    "all images, 200 epochs, the paper's networks, in bfloat16 where autocast allows it except under L-BFGS",
     (
         ({}, {"keep": 10_000, "amp": True, "channels_last": True}),
         ({"preset": "paper-lbfgs"}, {"amp": False}),

@@ -13,6 +13,7 @@ from ufm.files import read_json, write_text
 
 from .claims import CLAIMS
 from .grid import CELLS, SCALES
+from .trained import FITTED
 
 TEMPLATE = Path(__file__).with_name("page.md")
 
@@ -24,7 +25,7 @@ def write_page(results: Path) -> None:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"number": _number, "made_with": _made_with, "percent": lambda value: f"{value:.2%}"}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    page = template.render(claims=CLAIMS, scales=scales, all_scales=SCALES, others=others)
+    page = template.render(claims=CLAIMS, fitted=FITTED, scales=scales, all_scales=SCALES, others=others)
     write_text(results / "README.md", page.rstrip() + "\n")
 
 

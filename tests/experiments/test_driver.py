@@ -74,6 +74,7 @@ def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
     assert "| [learning](#learning) | not run | holds |" in page
     assert "| [optimizers](#optimizers) | not run | not run |" in page
     assert "Networks learn. (everybody)" in page
+    assert "fitted where 99.90% of it or more are classified right" in page
     for target in [part.split(")")[0] for part in page.split("](small/")[1:]]:
         assert (folder / target).is_file(), target
 
