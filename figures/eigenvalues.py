@@ -16,6 +16,7 @@ LABELLED = 24  # at most so many stems carry their multiplicity as text
 ROWS = 12  # at most so many critical points have their spectrum drawn
 NEAR = 0.02  # of a panel's width: stems closer than this share a label
 LETTER, LEVELS = 0.021, 3  # a letter's share of a panel's width; how many labels of a row may stand over each other
+JOINED = 6  # letters of a label of several stems in a row of many spectra
 LOOKS = {
     "negative": {"color": "C1", "marker": "v"},
     "zero": {"color": "0.45", "marker": "s"},
@@ -82,7 +83,8 @@ def _caption(atlas: Atlas, rows: int) -> str:
     return (
         f"The exact spectra of the Hessian at the critical points of K = {problem.num_classes}, N = "
         f"{problem.num_samples}, d = {problem.dim}, by level f: every distinct eigenvalue, with its multiplicity above "
-        "it where there is room; markers are larger where it is. Triangles, on the left, are negative."
+        "it where there is room (of close values joined by +, from left to right); markers are larger where it is. "
+        "Triangles, on the left, are negative."
         + (f" The {more} highest of the {len(atlas.points)} points are in the table alone." if more else "")
     )
 
@@ -173,19 +175,28 @@ def _labels(stems: Stems, span: float) -> list[tuple[float, float, str]]:
     return [(group[0][0], max(m for _, m in group), "+".join(f"{m:,}" for _, m in group)) for group in groups]
 
 
+def _half(text: str, span: float) -> float:
+    """Half the width of a label, in logarithms of a panel's axis."""
+    return 0.5 * LETTER * (len(text) + 0.5) * span
+
+
 def _stacked(stems: Stems, span: float) -> list[tuple[float, str, int]] | None:
     """(place, text, level) of labels over one line: one that would run into its neighbour moves a level up.
 
-    None where a label fits on none of the LEVELS.
+    One that fits on none of the LEVELS joins the label before it ("6+1"); None where that gets longer than JOINED.
     """
     written = []
     free = [-math.inf] * LEVELS  # where the last label of each level ends, in logarithms
     for place, multiplicity in sorted(stems):
         text, at = f"{multiplicity:,}", math.log(place) if place else 0.0
-        half = 0.5 * LETTER * (len(text) + 0.5) * span
-        level = next((level for level in range(LEVELS) if free[level] <= at - half), None)
+        level = next((level for level in range(LEVELS) if free[level] <= at - _half(text, span)), None)
         if level is None:
-            return None
-        free[level] = at + half
+            place, before, level = written.pop()
+            text, left = f"{before}+{text}", math.log(place) - _half(before, span)
+            at = left + _half(text, span)
+            place = math.exp(at)
+            if len(text) > JOINED:
+                return None
+        free[level] = at + _half(text, span)
         written.append((place, text, level))
     return written

@@ -80,3 +80,14 @@ def test_of_many_points_the_lowest_are_drawn_and_all_are_in_the_table(atlas, mon
 def test_they_are_readable(atlas):
     require_readable(landscape_figure(atlas))
     require_readable(spectra_figure(atlas, [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]))
+
+
+def test_close_eigenvalues_of_the_minimiser_share_a_number():
+    problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=3, lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-2)
+    points = ufm.explore(problem, until_quiet=20)
+    levels = [ufm.spectrum(problem, point.point) for point in points.points]
+    drawing = spectra_figure(points, levels)
+    texts = [text.get_text() for axes in drawing.figure.axes for text in axes.texts if text.xy[1] == 0]
+    assert any("+" in text for text in texts)
+    assert sum(int(number) for text in texts for number in text.split("+")) == problem.num_variables
+    require_readable(drawing)
