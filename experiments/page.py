@@ -60,7 +60,7 @@ def _made_with(made: Mapping[str, Any]) -> str:
     """torch and hardware, of a cell's config.json or of what judged a claim."""
     machine = made.get("machine")
     if machine is None:
-        hardware = "a machine that it does not name"
+        hardware = "a machine that config.json does not name"
     else:
         hardware = machine["gpu"] or f"{machine['threads']} thread(s) of {machine['cpus']} CPU cores"
     return f"torch {made['versions']['torch']} on {hardware}"

@@ -162,7 +162,7 @@ def test_the_page_says_what_trained_the_runs_beside_what_judged_them(tmp_path, g
     file.write_text(json.dumps(older))
     reproduce(grid, tmp_path / "results", ["learning"])
     page = (tmp_path / "results" / "README.md").read_text()
-    assert re.search(r"on A GPU and torch \S+ on a machine that it does not name; judged", page)
+    assert re.search(r"on A GPU and torch \S+ on a machine that config.json does not name; judged", page)
 
 
 def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_numbers(tmp_path, grid):
