@@ -165,13 +165,20 @@ def test_the_page_says_what_trained_the_runs_beside_what_judged_them(tmp_path, g
     assert re.search(r"on A GPU and torch \S+ on a machine that config.json does not name; judged", page)
 
 
-def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_numbers(tmp_path, grid):
+def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_numbers(tmp_path, grid, monkeypatch):
     reproduce(grid, tmp_path / "results", ["learning"])
     file = tmp_path / "results" / "small" / "claims.json"
     verdict = file.read_text()
     empty = dataclasses.replace(grid, runs=tmp_path / "empty")
     assert reproduce(empty, tmp_path / "results", ["learning"], training=False)["learning"].status == "not covered"
     assert file.read_text() == verdict
+    rewritten = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, ""))
+    rewritten.judge.__doc__ = "Networks forget."
+    monkeypatch.setitem(CLAIMS, "learning", rewritten)
+    reproduce(empty, tmp_path / "results", ["learning"], training=False)
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "Holds if: Networks forget." in page
+    assert "Judged by an earlier criterion: The loss falls." in page
     shutil.rmtree(grid.path("two"))
     epochs = grid.path("one") / "epochs.csv"
     epochs.write_text(epochs.read_text().replace("\n4,", "\n4,1"))
