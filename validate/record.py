@@ -24,8 +24,8 @@ class Run:
     def create(cls, path: Path | str, config: dict[str, Any], force: bool = False) -> "Run":
         """A new run with its config.json; an existing one is replaced only with force."""
         path = Path(path)
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+        if path.is_dir() and all(file.name.startswith(".config.json.") for file in path.iterdir()):
+            shutil.rmtree(path)  # empty, or of a process that was killed while it wrote config.json
         if path.exists():
             if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
                 raise InputError(f"{path} exists and is not a run; choose another name")

@@ -34,6 +34,14 @@ def test_what_is_not_a_run_is_never_removed(tmp_path, force):
     assert (tmp_path / "precious").read_text() == "keep"
 
 
+def test_what_a_process_killed_over_its_first_file_left_is_no_obstacle(tmp_path):
+    left = tmp_path / "run" / ".config.json.x1y2"
+    left.parent.mkdir()
+    left.write_text('{"x"')
+    assert Run.create(tmp_path / "run", {"x": 1}).config == {"x": 1}
+    assert not left.exists()
+
+
 def test_missing_and_damaged(tmp_path):
     with pytest.raises(InputError, match="no run at"):
         Run.open(tmp_path)
