@@ -38,7 +38,7 @@ class Command:
     list: bool = False
     """only show the runs that are asked for, and how far each is"""
     no_training: bool = False
-    """judge by the runs that are finished; claims that need others are not covered"""
+    """judge by the runs that are finished; claims that need others are not covered, and recorded verdicts stay"""
     json: JsonFile = None
 
     def run(self) -> int:
