@@ -59,6 +59,9 @@ def test_random_labels_need_collapse_exactly_where_they_are_fitted(tmp_path):
     assert "widths [64, 256, 1024] fit, [4, 16] do not" in found.said
     fits_apart = unfit | {"random_mlp_64": {"nc1": 9.5}}
     assert not judge(runs_of(tmp_path / "apart", "random-labels", **fits_apart)).holds
+    for cell in ("random_mlp_64", "random_mlp_256"):
+        undefined = unfit | {cell: {"nc1": float("nan")}}
+        assert not judge(runs_of(tmp_path / cell, "random-labels", **undefined)).holds
     collapses_unfit = unfit | {"random_mlp_4": {"accuracy": 0.3, "nc1": 0.001, "nc2": 0.9, "nc3": 0.9}}
     assert not judge(runs_of(tmp_path / "unfit", "random-labels", **collapses_unfit)).holds
     assert not judge(runs_of(tmp_path / "all fit", "random-labels")).holds
