@@ -2,9 +2,10 @@
 
 import dataclasses
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from validate.provenance import flags
 
 if TYPE_CHECKING:
     from validate import Run
@@ -25,7 +26,7 @@ def _train(run: "Run") -> list[str] | None:
     if not recipe or set(recipe) - set(defaults):
         return None
     changed = {name: value for name, value in recipe.items() if _plain(value) != _plain(defaults[name])}
-    return ["train", "--name", run.name, "--runs", str(run.path.parent), *_flags(changed)]
+    return ["train", "--name", run.name, "--runs", str(run.path.parent), *flags(changed)]
 
 
 def _verify(file: Path | None) -> list[str] | None:
@@ -39,22 +40,10 @@ def _verify(file: Path | None) -> list[str] | None:
     sizes = {"class_counts": counts} if isinstance(counts, list) else {"K": problem["num_classes"], "n": counts}
     decays = {name: problem[name] for name in ("lambda_w", "lambda_h", "lambda_b")}
     asked = {name: found[name] for name in ("seed", "starts", "rigorous", "atlas") if name in found}
-    flags = sizes | {"d": problem["dim"]} | decays | {"bias": problem["bias"]} | asked
+    given = sizes | {"d": problem["dim"]} | decays | {"bias": problem["bias"]} | asked
     usual = {"bias": True, "rigorous": False, "atlas": False}
-    return ["verify", *_flags({k: v for k, v in flags.items() if usual.get(k) != v}), "--json", str(file)]
+    return ["verify", *flags({k: v for k, v in given.items() if usual.get(k) != v}), "--json", str(file)]
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _flags(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as flags: --name value ..., and --name or --no-name for yes and no."""
-    words: list[str] = []
-    for name, value in settings.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None:
-            words += [f"--{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
-    return words

@@ -11,7 +11,7 @@ from typing import Any
 from figures.compare import comparison_figures
 from networks import Recipe, preset
 from ufm.files import write_json, write_text
-from validate.provenance import provenance
+from validate.provenance import flags, provenance
 
 from .claims import CLAIMS, Claim
 from .finding import Finding
@@ -85,13 +85,8 @@ def command_line(cell: str, recipe: Recipe) -> str:
     """`ufm train` with the flags that make the cell's recipe."""
     name = CELLS[cell]["preset"]
     given, started = dataclasses.asdict(recipe), dataclasses.asdict(preset(name))
-    words = ["ufm train", "--name", cell, "--preset", name, "--data-dir", "DATA_DIR"]
-    for setting, value in given.items():
-        if setting in ELSEWHERE or value == started[setting]:
-            continue
-        words.append(f"--{setting.replace('_', '-')}")
-        words += [] if value is True else [str(value)]
-    return " ".join(words)
+    changed = {key: value for key, value in given.items() if key not in ELSEWHERE and value != started[key]}
+    return " ".join(["ufm train", *flags({"name": cell, "preset": name, "data_dir": "DATA_DIR"} | changed)])
 
 
 def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> None:

@@ -71,7 +71,7 @@ class Trained:
         return f"CIFAR-10 ({Image.registered_extensions().get(next(suffixes, ''), 'image')} copy)"
 
     def row(self) -> dict[str, Any]:
-        """One line of the record's cells.csv."""
+        """What the record says of the cell, as plain data."""
         recipe, model = self.recipe, self.run.config.get("model", {})
         facts = {"cell": self.name, "images": self.images, "model": recipe.model, "width": recipe.width}
         facts |= {"head": recipe.head, "d": recipe.feature_dim, "optimizer": recipe.optimizer}

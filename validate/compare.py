@@ -170,20 +170,28 @@ def _full(point: Point, labels: torch.Tensor) -> Point:
 
 
 def _at_rest(point: Point, lambda_w: float, lambda_h: float | None, lambda_b: float, bias: bool) -> tuple[Point, float]:
-    """(the point shifted to the least penalty, lambda_h: as given, or implied by balance after the shift).
-
-    For fixed decays the shift v solves (N lH I + lb W^T W) v = lb W^T b - lH sum of features.
-    """
-    given, W, N = lambda_h, point.W, len(point.H)
+    """(the point shifted to the least penalty, lambda_h: as given, or implied by balance after the shift)."""
+    given, N = lambda_h, len(point.H)
     lambda_h = given or _implied(point, lambda_w)
     for _ in range(200 if bias else 0):
-        matrix = N * lambda_h * torch.eye(point.dim).to(W) + lambda_b * W.T @ W
-        v = torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * point.H.sum(0))
-        point = replace(point, H=point.H + v, b=point.b - W @ v)
+        point = shifted_to_least_penalty(point, point.H.sum(0), N, lambda_h, lambda_b)
         previous, lambda_h = lambda_h, given or _implied(point, lambda_w)
         if abs(lambda_h - previous) <= 1e-14 * lambda_h:
             break
     return point, lambda_h
+
+
+def shifted_to_least_penalty(
+    point: Point, total: torch.Tensor, num_samples: int, lambda_h: float, lambda_b: float
+) -> Point:
+    """The point after the shift h -> h + v, b -> b - W v of least penalty, which keeps all logits.
+
+    total (d,) is the sum of the features of all samples. v solves (N lH I + lb W^T W) v = lb W^T b - lH total.
+    """
+    W = point.W
+    matrix = num_samples * lambda_h * torch.eye(point.dim).to(W) + lambda_b * W.T @ W
+    v = torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * total)
+    return replace(point, H=point.H + v, b=point.b - W @ v)
 
 
 def _implied(point: Point, lambda_w: float) -> float:

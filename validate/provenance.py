@@ -1,8 +1,9 @@
-"""What made a result: versions of the code and of what it stands on."""
+"""What made a result: versions of the code and of what it stands on, the machine, and flags as they were given."""
 
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,18 @@ def provenance() -> dict[str, Any]:
     """{"versions": {package: version}, "git": revision or None, "machine": its kind}, as plain data for JSON."""
     versions = {"python": platform.python_version()} | _versions()
     return {"versions": versions, "git": _git_revision(), "machine": _machine()}
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as flags of a command line: --name value ..., and --name or --no-name for yes and no."""
+    words: list[str] = []
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    return words
 
 
 def _machine() -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """How near the best a run's last layer was after each epoch: its objective and the bound under it, from the points."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 import ufm
 from ufm import Point, Problem
 
+from .compare import shifted_to_least_penalty
 from .record import Run
 
 
@@ -35,21 +36,9 @@ def trajectory(run: Run, problem: Problem) -> list[Step]:
 
 
 def _step(epoch: int, point: Point, problem: Problem) -> Step:
-    point = _least_penalty(point, problem)
+    if problem.bias:
+        total = torch.tensor(problem.class_counts).to(point.H) @ point.H
+        point = shifted_to_least_penalty(point, total, problem.num_samples, problem.lambda_h, problem.lambda_b)
     value = float(problem.objective(point))
     bound, _ = ufm.lower_bound(problem, point)
     return Step(epoch, value, bound, value - bound)
-
-
-def _least_penalty(point: Point, problem: Problem) -> Point:
-    """The collapsed point after the shift h -> h + v, b -> b - W v of least penalty, which keeps all logits.
-
-    v solves (N lH I + lb W^T W) v = lb W^T b - lH sum of all features, as in `validate.compare`.
-    """
-    if not problem.bias:
-        return point
-    W, lambda_h, lambda_b = point.W, problem.lambda_h, problem.lambda_b
-    total = torch.tensor(problem.class_counts).to(point.H) @ point.H
-    matrix = problem.num_samples * lambda_h * torch.eye(point.dim).to(W) + lambda_b * W.T @ W
-    v = torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * total)
-    return replace(point, H=point.H + v, b=point.b - W @ v)
