@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import validate
+from tests.validate.ranks import leave
 from ufm import InputError
 
 LOOPS = 'needs pip install -e ".[loops]"'
@@ -180,6 +181,7 @@ def validate_on_a_rank(rank: int, port: int, folder: str, sizes: tuple[int, ...]
         trainer.validate(module_of(lightning.pytorch, model()), DataLoader(uneven(samples), 4), verbose=False)
         found.append(callback.rows)
     write_json(f"{folder}/{rank}.json", found)
+    leave()
 
 
 def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):

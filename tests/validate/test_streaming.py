@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.cases import PROBLEMS, random_point
+from tests.validate.ranks import leave
 from ufm import InputError, Point
 from validate import NeuralCollapseMetric, batch_neural_collapse, neural_collapse
 
@@ -237,7 +238,7 @@ def two_ranks(rank: int, port: int, folder: str) -> None:
         lopsided.update(point.H, labels)
     write_json(f"{folder}/{rank}.json", [numbers(metric), numbers(lopsided)])
     assert lopsided.means.shape == (4, 0 if rank else 7)  # its own state again
-    torch.distributed.destroy_process_group()
+    leave()
 
 
 def test_two_processes_reduce_to_the_same_numbers(tmp_path):
