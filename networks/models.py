@@ -10,7 +10,7 @@ from ufm import InputError
 from ufm.errors import require
 
 from .backbones import BACKBONES, Setting
-from .heads import HEADS
+from .heads import FRAMES, HEADS, Frame
 
 Stem = Literal["imagenet", "cifar"]
 Head = Literal["linear", "etf", "normalized"]
@@ -29,7 +29,10 @@ class ModelRecipe:
     stem: Stem | None = None
     """how a resnet begins: imagenet (7 x 7 with stride 2, pooling; if not given) or cifar (3 x 3: small images)"""
     head: Head = "linear"
-    """the last layer: linear (learned), etf (a random simplex frame, fixed; b learned), normalized (cosines)"""
+    """the last layer: linear (learned), etf (a simplex frame, fixed; b learned), normalized (cosines)"""
+    frame: Frame | None = None
+    """where an etf head's frame lies: standard (the paper's, for features behind a ReLU; if not given and
+    feature_dim >= K) or rotated (at random, for features of either sign; if not given and feature_dim = K - 1)"""
     feature_dim: int | None = None
     """d, the width of the feature layer; the model's own if not given (an mlp 64, resnet18 512)"""
     bias: bool = True
@@ -41,9 +44,13 @@ class ModelRecipe:
         for name, least in (("width", 1), ("depth", 0), ("feature_dim", 1)):
             value = getattr(self, name)
             require(value is None or value >= least, f"{name} must be >= {least}, got {value}")
-        for name, choices in (("stem", (None, *get_args(Stem))), ("head", get_args(Head))):
+        for name, choices in (("stem", (None, *get_args(Stem))), ("head", get_args(Head)), ("frame", (None, *FRAMES))):
             value, listed = getattr(self, name), ", ".join(filter(None, choices))
             require(value in choices, f"unknown {name} {value!r}; choose one of: {listed}")
+        require(
+            self.frame is None or self.head == "etf",
+            f"head {self.head!r} has no frame to place; leave frame out, or take head etf",
+        )
         require(0 < self.temperature < float("inf"), f"temperature must be > 0 and finite, got {self.temperature}")
 
 
@@ -71,7 +78,7 @@ def build_model(
 ) -> Classifier:
     """A fresh classifier, initialised from torch's global generator.
 
-    settings are those of ModelRecipe: width, depth, stem, head, feature_dim, bias, temperature. image_shape
+    settings are those of ModelRecipe: width, depth, stem, head, frame, feature_dim, bias, temperature. image_shape
     (channels, height, width) is that of digits for an mlp and 3 x 224 x 224 for others unless given; grey
     images are repeated over the three channels that others take. InputError for a name that is not there,
     a setting that the model does not have, images it cannot take, or a frame that does not fit.
@@ -89,7 +96,7 @@ def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int,
     grey = family.colour and channels == 1
     require(not family.colour or channels in (1, 3), f"{recipe.model} takes 1 or 3 channels, images have {channels}")
     backbone, dim = family.build(recipe, (3, *sides) if grey else image_shape)
-    finish, head = HEADS[recipe.head](dim, num_classes, recipe.bias, recipe.temperature)
+    finish, head = HEADS[recipe.head](recipe, dim, num_classes)
     parts = [*([Colour()] if grey else []), backbone, *([] if isinstance(finish, nn.Identity) else [finish])]
     return Classifier(backbone if len(parts) == 1 else nn.Sequential(*parts), head)
 

@@ -26,7 +26,7 @@ PRESETS: dict[str, Preset] = {
         "Zhu et al. 2021, as their released code is called for SGD and its defaults are",
     ),
     "paper-adam": Preset(
-        {"optimizer": "adam", "lr": 1e-3, "batch_size": 256} | PAPER | STEPS,
+        {"optimizer": "adam", "lr": 1e-3, "batch_size": 64} | PAPER | STEPS,
         "Zhu et al. 2021, as their released code is called for Adam and its defaults are (betas 0.9, 0.999)",
     ),
     "paper-lbfgs": Preset(

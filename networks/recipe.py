@@ -55,8 +55,13 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
 
 
 def recipe_of(run: Run) -> Recipe:
-    """The recipe that a run was made with; InputError when config.json has none."""
+    """The recipe that a run was made with; InputError when config.json has none.
+
+    A fixed head whose frame the file does not name was made when every frame was rotated.
+    """
     try:
-        return Recipe(**run.config["recipe"])
+        made = run.config["recipe"]
+        rotated = made["head"] == "etf" and "frame" not in made
+        return Recipe(**made | ({"frame": "rotated"} if rotated else {}))
     except (KeyError, TypeError) as error:
         raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error

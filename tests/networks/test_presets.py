@@ -28,7 +28,7 @@ def test_no_switch_is_set(name):
 def test_what_the_paper_trained_with():
     sgd, adam, lbfgs = (networks.preset(f"paper-{name}") for name in ("sgd", "adam", "lbfgs"))
     assert (sgd.optimizer, sgd.lr, sgd.momentum) == ("sgd", 0.05, 0.9)
-    assert (adam.optimizer, adam.lr) == ("adam", 1e-3)
+    assert (adam.optimizer, adam.lr, adam.batch_size) == ("adam", 1e-3, 64)
     assert (lbfgs.optimizer, lbfgs.lr, lbfgs.history_size) == ("lbfgs", 0.1, 10)
     for recipe in (sgd, adam, lbfgs):
         assert (recipe.weight_decay, recipe.epochs, recipe.augment) == (5e-4, 200, "none")
