@@ -195,4 +195,4 @@ def _gauge(wanted: bool):
     from rich.console import Console
 
     with Console(stderr=True).status("descending") as status:
-        yield lambda step: status.update(f"f = {step.value:.10g}   |gradient| = {step.grad_norm:.1e}")
+        yield lambda step: status.update(f"f = {step.value:.10g}   relative gradient {step.relative_grad_norm:.1e}")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Command:
     """Check every theorem of the registry on one problem, from random full-size descents.
 
-    Exit status 1 when a claim fails. A claim whose hypotheses the problem does not meet is "not covered".
+    Exit status 1 when a claim fails. A claim whose hypotheses the problem does not meet is "not covered", one that what
+    was found does not decide "inconclusive".
     """
 
     problem: ProblemFlags = field(default_factory=ProblemFlags)
@@ -39,8 +40,11 @@ class Command:
             ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
             [(v.claim, v.statement, v.status, _short(v.worst), _short(v.tolerance), v.note) for v in verdicts],
         )
-        counts = {status: sum(v.status == status for v in verdicts) for status in ("holds", "fails", "not covered")}
-        say(", ".join(f"{count} {status}" for status, count in counts.items()))
+        counts = {
+            status: sum(v.status == status for v in verdicts)
+            for status in ("holds", "fails", "inconclusive", "not covered")
+        }
+        say(", ".join(f"{count} {status}" for status, count in counts.items() if count or status != "inconclusive"))
         result = {"problem": problem.settings()} | asked
         write_result(self.json, "verify", result | {"verdicts": [asdict(verdict) for verdict in verdicts]})
         return 1 if counts["fails"] else 0

@@ -49,11 +49,11 @@ def convergence_figure(
         figure.legend(handles=keys, loc="outside upper left", ncols=2 if len(keys) < 5 else 1, borderpad=0.1)
         figure.draw_without_rendering()
     rows = [
-        (seed, i, step.value, step.value - bound, step.grad_norm, end)
+        (seed, i, step.value, step.value - bound, step.relative_grad_norm, end)
         for seed, solution, end in zip(seeds, solutions, ends, strict=True)
         for i, step in enumerate(solution.history)
     ]
-    header = ("seed", "iteration", "f", "f - D", "gradient norm", "ends at")
+    header = ("seed", "iteration", "f", "f - D", "relative gradient norm", "ends at")
     return Drawing(figure, _caption(problem, len(solutions), bound), header, rows)
 
 

@@ -44,8 +44,9 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
         if singular:
             hessian.diagonal().mul_(1 + eps * f.num_classes)
             step = torch.linalg.solve(hessian, gradient)
-        decrement = float(step @ gradient)
-        measure, bound, slope = (size, 0.9 * norm, 0.0) if decrement < 1e-10 else (value, value(b), 1e-4 * decrement)
+        decrement, level = float(step @ gradient), value(b)
+        hidden = decrement < 1e-10 * level
+        measure, bound, slope = (size, 0.9 * norm, 0.0) if hidden else (value, level, 1e-4 * decrement)
         lengths = (0.5**i for i in range(50))
         length = next((t for t in lengths if measure(b - t * step) <= bound - t * slope), None)
         if length is None:

@@ -9,18 +9,19 @@ import torch
 from .bias import with_optimal_bias
 from .point import Point
 from .problem import Problem
-from .spectra import CRITICAL, Spectrum, block_spectrum, orbit_dimension, reduced_jet, row_space
+from .sharpen import row_space, sharpened
+from .spectra import Spectrum, block_spectrum, orbit_dimension, reduced_jet
 
-GAP = 1e-8  # a duality gap below this fraction of log K proves a global minimiser
+GAP = 1e-8  # a duality gap below this fraction of f proves a global minimiser
 
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """What was proved of a point, and the numbers behind it.
+    """What was proved of a point, and the numbers behind it: those of the critical point near it, where there is one.
 
     verdict      "global minimizer" | "strict saddle" | "local minimizer" | "degenerate" | "not critical"
-    value        f at the point
-    relative_grad_norm  |grad f| / problem.gradient_scale
+    value        f
+    relative_grad_norm  problem.relative_gradient, at the given point
     lower_bound  a number below f everywhere (weak duality; valid at any point, critical or not)
     duality_gap  value - lower_bound
     sigma_max    the largest singular value of G~; at most `ridge` = sqrt(lW lH) at a global minimiser
@@ -59,7 +60,7 @@ def lower_bound(problem: Problem, point: Point) -> tuple[float, float]:
         D = (1/N) sum_j -conjugate(N l_j) - |L 1|^2/(2 lb)
     For cross-entropy -conjugate is the entropy of (1 - t) y_j + t p_j. Without a bias the last term is
     absent; with lb = 0 it must vanish, so the bias is first replaced by the optimal one for W and H, and
-    D = -inf should |L 1| still exceed rounding level (1e-12). |G|_2 is the root of the top eigenvalue of
+    D = -inf should |L 1| still exceed rounding level (1e-12 of its terms). |G|_2 is the root of the top eigenvalue of
     the K x K matrix G^T G.
     """
     point = point.double()
@@ -71,15 +72,16 @@ def lower_bound(problem: Problem, point: Point) -> tuple[float, float]:
     t = min(1.0, problem.ridge / top) if top > 0 else 1.0
     slopes = t * problem.num_samples * G / f.roots
     entropy = (f.counts * f.loss.negative_conjugate(slopes, f.labels)).sum() / problem.num_samples
-    return float(entropy) - _bias_term(problem, t * (f.roots * G).sum(0)), top
+    return float(entropy) - _bias_term(problem, t * f.roots * G), top
 
 
-def _bias_term(problem: Problem, total: torch.Tensor) -> float:
-    """The dual cost of the bias: sup over b of <total, b> - lb/2 |b|^2."""
+def _bias_term(problem: Problem, slopes: torch.Tensor) -> float:
+    """The dual cost of the bias: sup over b of <total, b> - lb/2 |b|^2, total (K,) the sum of the slopes' rows."""
     if not problem.bias:
         return 0.0
+    total = slopes.sum(0)
     if problem.lambda_b == 0:
-        return 0.0 if float(total.norm()) <= 1e-12 else math.inf
+        return 0.0 if float(total.norm()) <= 1e-12 * float(slopes.abs().sum(0).norm()) else math.inf
     return float(total.square().sum()) / (2 * problem.lambda_b)
 
 
@@ -93,7 +95,7 @@ def descent_direction(problem: Problem, point: Point) -> tuple[Point, float] | N
     minimisation over (a, c) added here.
     """
     means = problem.class_means(point.double())
-    basis, rank = row_space(problem, means.W)
+    basis, rank = row_space(problem, means)
     if rank == problem.dim:
         return None
     f, x = problem.landscape_at(means)
@@ -123,44 +125,46 @@ def _null_vector(basis: torch.Tensor) -> torch.Tensor:
 def certify(problem: Problem, point: Point) -> Certificate:
     """Decide what a point is, with evidence (any class counts, any d; theory sections 3 and 4).
 
-    not critical      the relative gradient norm exceeds 1e-7
-    global minimizer  the duality gap is below 1e-8 log K and sigma_max <= sqrt(lW lH) (1 + 1e-6)
+    not critical      the relative gradient norm exceeds 1e-7, or Newton's method finds no critical point near
+    global minimizer  the duality gap is below 1e-8 f and sigma_max <= sqrt(lW lH) (1 + 1e-6)
     strict saddle     a direction of negative curvature is given: the explicit one where W has a null
                       vector and sigma_max > sqrt(lW lH), else an eigenvector of the reduced Hessian
     local minimizer   positive semidefinite Hessian whose null space is the symmetry orbit's tangent
     degenerate        none of these
+
+    What is judged is the critical point near the given one (`ufm.sharpen`), so that the gradient that is left in a
+    numerical one decides nothing. Raises InputError where sqrt(lW lH) or lb (if not 0) is below 1e-12.
     """
+    problem.require_decidable()
     point = point.double()
-    f, x = problem.landscape_at(point)
-    jet = f.jet(x)
-    relative = float(jet.gradient.norm()) / problem.gradient_scale
-    bound, top = lower_bound(problem, point)
-    value = float(jet.value)
-    rank = row_space(problem, point.W)[1]
-    critical = relative <= CRITICAL
-    levels = block_spectrum(problem, problem.class_means(point)) if critical else None
-    optimal = abs(value - bound) <= GAP * math.log(problem.num_classes) and top <= problem.ridge * (1 + 1e-6)
-    direction, curvature = (None, None) if optimal or not critical else _descent(problem, point, levels)
+    near = sharpened(problem, point)
+    at = point if near is None else near
+    value, (bound, top) = float(problem.objective(at)), lower_bound(problem, at)
+    optimal = near is not None and abs(value - bound) <= GAP * value and top <= problem.ridge * (1 + 1e-6)
+    # The index is the same in all coordinates; where the two decays are equal it is read off most sharply.
+    levels = None if near is None else block_spectrum(problem.even, problem.evened(near))
+    direction = None if near is None or optimal else _descent(problem, near, levels)
+    rank = row_space(problem, at)[1]
     return Certificate(
-        verdict=_verdict(problem, critical, optimal, direction, levels, rank),
+        verdict=_verdict(problem, near, optimal, direction, levels, rank),
         value=value,
-        relative_grad_norm=relative,
+        relative_grad_norm=problem.relative_gradient(point),
         lower_bound=bound,
         duality_gap=value - bound,
         sigma_max=top,
         ridge=problem.ridge,
         rank=rank,
-        lambda_min=levels.min if levels else None,
+        lambda_min=_least(problem, near, levels) if levels else None,
         index=levels.index if levels else None,
         nullity=levels.nullity if levels else None,
         orbit_dimension=orbit_dimension(problem, rank),
         direction=direction,
-        curvature=curvature,
+        curvature=None if direction is None else problem.curvature(near, direction),
     )
 
 
-def _verdict(problem, critical, optimal, direction, levels: Spectrum | None, rank: int) -> str:
-    if not critical:
+def _verdict(problem, near, optimal, direction, levels: Spectrum | None, rank: int) -> str:
+    if near is None:
         return "not critical"
     if optimal:
         return "global minimizer"
@@ -171,23 +175,26 @@ def _verdict(problem, critical, optimal, direction, levels: Spectrum | None, ran
     return "degenerate"
 
 
-def _descent(problem: Problem, point: Point, levels: Spectrum | None) -> tuple[Point | None, float | None]:
-    """A direction of negative curvature at a critical point and its curvature, or None when there is none to show."""
-    means = problem.class_means(point)
+def _descent(problem: Problem, means: Point, levels: Spectrum | None) -> Point | None:
+    """A direction of negative curvature at a collapsed critical point; None when there is none to show.
+
+    levels  the spectrum in the coordinates of `Problem.even`, if it is known
+    """
+    noise = levels.tolerance if levels else 1e-9 * problem.ridge
     explicit = descent_direction(problem, means)
     if explicit:
-        curvature = problem.curvature(means, explicit[0])
-        if curvature < -_noise(problem, levels):
-            return explicit[0], curvature
+        even = problem.evened(explicit[0])
+        if problem.even.curvature(problem.evened(means), even) < -noise:
+            return explicit[0]
     if levels is None or levels.index == 0:
-        return None, None
-    basis, _ = row_space(problem, means.W)
-    reduced = reduced_jet(problem, means, basis)
+        return None
+    basis, _ = row_space(problem, means)
+    reduced = reduced_jet(problem.even, problem.evened(means), basis)
     vector = torch.linalg.eigh(reduced.hessian())[1][:, 0]
     W, H, b = reduced.landscape.unpack(vector)
-    direction = Point(W @ basis.T, H @ basis.T, b)
-    return direction, problem.curvature(means, direction)
+    return problem.unevened(Point(W @ basis.T, H @ basis.T, b))
 
 
-def _noise(problem: Problem, levels: Spectrum | None) -> float:
-    return levels.tolerance if levels else 1e-9 * (problem.lambda_w + problem.lambda_h)
+def _least(problem: Problem, means: Point, even: Spectrum) -> float:
+    """The least eigenvalue in the problem's own coordinates, of which the spectrum in even ones is known."""
+    return even.min if problem.stretch == 1 else block_spectrum(problem, means).min

@@ -1,5 +1,6 @@
 """Critical points that exist for every problem: the origin, and the solutions of narrower problems."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -26,11 +27,22 @@ def narrow_solution(problem: Problem, rank: int, seed: int = 0, tol: float = 1e-
     """A critical point of rank <= `rank`: the solution of the problem with d = rank, padded with zeros.
 
     A critical point of the problem with feature dimension r stays critical in every larger d, since the
-    gradients in the new columns of W and H vanish with them.
+    gradients in the new columns of W and H vanish with them. Small decays are come down to by factors of ten: in few
+    dimensions a random start is far from where they lead.
     """
     require(
         1 <= rank <= problem.dim,
         f"a rank must lie between 1 and d = {problem.dim}, got {rank}",
     )
-    solution = minimize(replace(problem, dim=rank), seed=seed, tol=tol)
+    narrow, start = replace(problem, dim=rank), None
+    for power in range(_powers(problem), -1, -1):
+        decays = {"lambda_w": narrow.lambda_w * 10.0**power, "lambda_h": narrow.lambda_h * 10.0**power}
+        solution = minimize(replace(narrow, **decays) if power else narrow, seed=seed, tol=tol, start=start)
+        start = solution.point
     return replace(solution, point=solution.point.padded(problem.dim))
+
+
+def _powers(problem: Problem) -> int:
+    """By how many factors of ten the decays may rise and leave K sqrt(N/K) sqrt(lW lH) below 0.01."""
+    ratio = math.sqrt(problem.num_classes * problem.num_samples) * problem.ridge
+    return max(0, math.floor(math.log10(0.01 / ratio)))

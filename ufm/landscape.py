@@ -118,6 +118,12 @@ class Jet:
     def G(self) -> torch.Tensor:
         return self.landscape.weighted(self.slopes) / self.landscape.num_samples
 
+    @property
+    def relative_gradient(self) -> float:
+        """|gradient| / sqrt(2 (lW + lH) f): f >= lW/2 |W|^2 + lH/2 |H~|^2, so this bounds the weight decays' part."""
+        f = self.landscape
+        return float(self.gradient.norm() / (2 * (f.lambda_w + f.lambda_h) * self.value).sqrt())
+
     def hvp(self, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times the flat vectors v (..., size)."""
         f = self.landscape

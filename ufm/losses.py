@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch.nn import functional
 
+LARGE = 40.0  # log(1 + e^x) is x from here on, in float64
+
 
 class Loss(Protocol):
     """What the unconstrained feature model asks of a loss. R rows of logits, K classes."""
@@ -44,31 +46,41 @@ class CrossEntropy:
     name: str = "cross-entropy"
 
     def values(self, logits, labels):
-        return functional.cross_entropy(logits, labels, reduction="none")
+        # log(1 + sum over others of e^(z_j - z_y)): where the fit is nearly perfect, the small loss to full precision.
+        own = labels[:, None]
+        behind = (logits - logits.gather(1, own)).scatter(1, own, -torch.inf)
+        return functional.softplus(behind.logsumexp(1), threshold=LARGE)
 
     def expand(self, logits, labels):
         own = labels[:, None]
-        top = logits.amax(1, keepdim=True)
+        top, likeliest = logits.max(1, keepdim=True)
         chosen = logits.gather(1, own).sub_(top)
         slopes = logits.sub_(top).exp_().scatter_(1, own, 0.0)
         # 1 - p_y as a sum of the others: exact relative precision once the fit is nearly perfect.
         others = slopes.sum(1, keepdim=True)
-        total = others + chosen.exp()
+        fit = chosen.exp()
+        total = others + fit
         slopes.div_(total).scatter_(1, own, -others / total)
 
         @cache
         def probabilities() -> torch.Tensor:
-            return slopes.scatter_add(1, own, torch.ones_like(others))
+            return slopes.scatter(1, own, fit / total)
 
         def curvature(change: torch.Tensor) -> torch.Tensor:
+            # S ignores a shift of all logits: less the likeliest class's, no two large terms cancel.
             p = probabilities()
-            weighted = p * change
+            weighted = p * (change - change.gather(-1, likeliest.expand(*change.shape[:-1], 1)))
             return weighted.addcmul_(p, weighted.sum(-1, keepdim=True), value=-1)
 
-        return (total.log() - chosen).squeeze(1), slopes, curvature
+        values = torch.where(chosen == 0, others.log1p(), total.log() - chosen)
+        return values.squeeze(1), slopes, curvature
 
     def negative_conjugate(self, slopes, labels):
         q = slopes + functional.one_hot(labels, slopes.shape[1]).to(slopes)
         outside = (q < -1e-12).any(1) | ((q.sum(1) - 1).abs() > 1e-9)
-        entropy = -torch.xlogy(q.clamp_min(0), q.clamp_min(0)).sum(1)
-        return torch.where(outside, -torch.inf, entropy)
+        own = labels[:, None]
+        terms = torch.xlogy(q.clamp_min(0), q.clamp_min(0))
+        # q_y log q_y through 1 - q_y, which is small where the fit is nearly perfect.
+        short = slopes.gather(1, own).clamp(-1, 0)
+        terms = terms.scatter(1, own, torch.special.xlog1py(1 + short, short))
+        return torch.where(outside, -torch.inf, -terms.sum(1))

@@ -7,7 +7,7 @@ needs to be fixed or added.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -16,36 +16,37 @@ from .landscape import Jet, Landscape
 
 
 class Step(NamedTuple):
-    """One accepted iterate: its value, its gradient norm, and the Hessian products spent so far."""
+    """One accepted iterate: its value, its relative gradient norm, and the Hessian products spent so far."""
 
     value: float
-    grad_norm: float
+    relative_grad_norm: float
     products: int
+
+    @classmethod
+    def at(cls, jet: Jet, products: int) -> "Step":
+        return cls(float(jet.value), jet.relative_gradient, products)
 
 
 def trust_region_newton(
     landscape: Landscape,
     x: torch.Tensor,
     *,
-    norm: Callable[[torch.Tensor], float],
-    target: float,
-    unit: float,
+    tol: float,
     max_iterations: int,
 ) -> Iterator[tuple[torch.Tensor, Step]]:
-    """Yield (x, Step) for the start and each accepted iterate, until norm(gradient) <= target.
+    """Yield (x, Step) for the start and each accepted iterate, until Jet.relative_gradient <= tol.
 
-    `norm` measures gradients (in the caller's coordinates); one of size `unit` counts as large: the inner
-    iteration's relative tolerance is sqrt(gradient/unit), at most 0.3. Ends without reaching the target when
-    max_iterations trial steps are spent or no step can make progress any more.
+    The inner iteration's relative tolerance is the root of the relative gradient, at most 0.3. Ends without reaching
+    tol when max_iterations trial steps are spent or no step can make progress any more.
     """
     jet, products = landscape.jet(x), 0
     radius = max(1.0, float(x.norm()))
-    yield x, Step(float(jet.value), norm(jet.gradient), products)
+    yield x, Step.at(jet, products)
     for _ in range(max_iterations):
-        size = float(jet.gradient.norm())
-        if norm(jet.gradient) <= target or size == 0:
+        relative, size = jet.relative_gradient, float(jet.gradient.norm())
+        if relative <= tol or size == 0:
             return
-        step, decrease, spent = _steihaug(jet, radius, min(0.3, math.sqrt(size / unit)) * size)
+        step, decrease, spent = _steihaug(jet, radius, min(0.3, math.sqrt(relative)) * size)
         products += spent
         trial = landscape.jet(x + step)
         ratio = _agreement(jet, trial, decrease)
@@ -56,14 +57,14 @@ def trust_region_newton(
             radius *= 2
         if ratio > 1e-4:
             x, jet = x + step, trial
-            yield x, Step(float(jet.value), norm(jet.gradient), products)
+            yield x, Step.at(jet, products)
         elif radius < 1e-15 * (1 + float(x.norm())):
             return
 
 
 def _agreement(jet: Jet, trial: Jet, decrease: float) -> float:
     """Actual over predicted decrease; judged by gradients where f's rounding hides the decrease."""
-    noise = 64 * torch.finfo(jet.value.dtype).eps * max(1.0, abs(float(jet.value)))
+    noise = 64 * torch.finfo(jet.value.dtype).eps * abs(float(jet.value))
     if decrease > noise:
         return float(jet.value - trial.value) / decrease
     return 1.0 if float(trial.gradient.norm()) < float(jet.gradient.norm()) else 0.0

@@ -11,7 +11,7 @@ from .point import Point
 from .problem import Problem
 
 LARGEST = 2000  # variables: the integrator solves with dense Jacobians
-REST = 1e-6  # a gradient below this, relative to problem.gradient_scale, ends the flow
+REST = 1e-6  # a relative gradient below this ends the flow
 SAMPLES = 4000  # of the path, between which its length is measured
 
 
@@ -30,7 +30,7 @@ def gradient_flow(problem: Problem, start: Point, frames: int) -> list[Frame]:
     start   a point of the problem, with one row of H a sample or a class; the flow moves W, H and b in float64
 
     Equivalent to scipy.integrate.solve_ivp(method="LSODA") on the flat variables, to relative accuracy 1e-8, until the
-    gradient is below 1e-6 problem.gradient_scale. Raises InputError for fewer than two frames, for more than 2,000
+    relative gradient is below 1e-6. Raises InputError for fewer than two frames, for more than 2,000
     variables, and where the flow does not come to rest.
     """
     require(frames >= 2, f"a flow needs frames >= 2, got {frames}")
@@ -42,7 +42,7 @@ def gradient_flow(problem: Problem, start: Point, frames: int) -> list[Frame]:
         return -f.jet(torch.from_numpy(x)).gradient.numpy()
 
     def restless(t: float, x: np.ndarray) -> float:
-        return float(np.linalg.norm(slope(t, x))) / problem.gradient_scale - REST
+        return problem.relative_gradient(_point(f, start, x)) - REST
 
     restless.terminal = True
     horizon = 1e4 / min(problem.lambda_w, problem.lambda_h)

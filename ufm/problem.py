@@ -1,7 +1,7 @@
 """A Problem: one instance of the unconstrained feature model."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,6 +14,7 @@ from .point import Point
 
 MOST_CLASSES = 10_000_000  # class counts are kept one by one
 LARGEST_DECAY = 1e15  # where squares of decays and of points are still far from overflow
+SMALLEST_DECAY = 1e-12  # where verdicts in float64 were seen to hold
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,31 @@ class Problem:
         return math.sqrt(self.lambda_w * self.lambda_h)
 
     @property
-    def gradient_scale(self) -> float:
-        """The unit of relative gradient norms: sqrt(2 log K (lW + lH)).
+    def stretch(self) -> float:
+        """(lW/lH)^(1/4): (stretch W, H/stretch, b) are the coordinates in which both weight decays are `ridge`."""
+        return (self.lambda_w / self.lambda_h) ** 0.25
 
-        Any point below the level f = log K of the origin (balanced cross-entropy) has
-        |W|^2 <= 2 log K / lW and |H|^2 <= 2 log K / lH, so this bounds its weight-decay gradient.
-        """
-        return math.sqrt(2 * math.log(self.num_classes) * (self.lambda_w + self.lambda_h))
+    @property
+    def even(self) -> "Problem":
+        """The problem in those coordinates: the same values, and the same critical points of the same indices."""
+        return replace(self, lambda_w=self.ridge, lambda_h=self.ridge)
+
+    def evened(self, point: Point) -> Point:
+        """A point of this problem as one of `even`."""
+        return replace(point, W=self.stretch * point.W, H=point.H / self.stretch)
+
+    def unevened(self, point: Point) -> Point:
+        """A point of `even` as one of this problem."""
+        return replace(point, W=point.W / self.stretch, H=self.stretch * point.H)
+
+    def require_decidable(self) -> None:
+        """Raise InputError where the decays are too small for verdicts in float64."""
+        small = self.ridge < SMALLEST_DECAY * (1 - 1e-9) or 0 < self.lambda_b < SMALLEST_DECAY
+        require(
+            not small,
+            f"verdicts in float64 need sqrt(lambda_w lambda_h) >= {SMALLEST_DECAY:g}, the smallest decay, and lambda_b "
+            f"that or 0; got lambda_w = {self.lambda_w:g}, lambda_h = {self.lambda_h:g}, lambda_b = {self.lambda_b:g}",
+        )
 
     def settings(self) -> dict[str, Any]:
         """What defines the problem, as plain data for JSON; n_k is listed once when balanced."""
@@ -171,6 +190,14 @@ class Problem:
         """The gradient of f, as a Point: its H row is the gradient in the feature of one sample."""
         f, x = self.landscape_at(point)
         return self._point(f, f.jet(x).gradient, point)
+
+    def relative_gradient(self, point: Point) -> float:
+        """|grad f| / sqrt(4 sqrt(lW lH) f) in the coordinates of `even`: what counts as small at any decays and level.
+
+        f >= lW/2 |W|^2 + lH/2 |H|^2, so the unit bounds the gradient of the weight decays at a point of that level.
+        """
+        f, x = self.even.landscape_at(self.evened(point))
+        return f.jet(x).relative_gradient
 
     def hessian_vector_product(self, point: Point, direction: Point) -> Point:
         """The Hessian of f at `point` times `direction`, both with the same rows of H."""

@@ -20,8 +20,8 @@ class Solution:
     point      the last iterate, one row of H a sample
     value      f there
     grad_norm  Euclidean norm of the gradient of f over all variables
-    relative_grad_norm   grad_norm / problem.gradient_scale, what `tol` is compared with
-    iterations accepted steps           history  a Step(value, grad_norm, products) for each, start first
+    relative_grad_norm   problem.relative_gradient(point), what `tol` is compared with
+    iterations accepted steps   history  a Step(value, relative_grad_norm, products) for each, start first
     converged  whether relative_grad_norm <= tol
     reduced    whether features were averaged within classes first (False: all N stayed free)
     """
@@ -73,7 +73,7 @@ def minimize(
 ) -> Solution:
     """Descend from a random start (or from `start`) to a critical point of the problem.
 
-    tol       relative gradient norm to reach: |grad f| <= tol * problem.gradient_scale
+    tol       relative gradient norm to reach: problem.relative_gradient(point) <= tol
     device    where to compute and to leave the solution: by default where `start` is, else the CPU. A seed means
               the same random start on every device.
     reduce    average the features within each class first, which never increases f (Jensen: f is convex
@@ -81,8 +81,8 @@ def minimize(
     on_step   called with each Step, for progress
 
     Equivalent to scipy.optimize.minimize(method="trust-ncg") on the flat variables, except that it works
-    in the coordinates ((lW/lH)^(1/4) W, (lH/lW)^(1/4) H), in which the two weight decays are equal, and
-    goes on below the rounding of f. Not reaching tol is a status (`converged`), not an error.
+    in the coordinates of `Problem.even`, in which the two weight decays are equal, and goes on below the
+    rounding of f. Not reaching tol is a status (`converged`), not an error.
     Raises InputError for a start that does not fit the problem.
     """
     require(0 < tol < 1, f"tol must lie in (0, 1), got {tol}")
@@ -92,35 +92,26 @@ def minimize(
     start = start if device is None else start.to(device)
     labels = start.labels
     start = problem.class_means(start) if reduce else start
-    stretch = (problem.lambda_w / problem.lambda_h) ** 0.25
-    even = replace(problem, lambda_w=problem.ridge, lambda_h=problem.ridge)
-    f, begin = even.landscape_at(Point(stretch * start.W, start.H / stretch, start.b, start.labels))
-
-    def norm(gradient: torch.Tensor) -> float:
-        W, H, b = f.split(gradient)
-        return math.hypot(stretch * float(W.norm()), float(H.norm()) / stretch, float(b.norm()))
-
+    f, begin = problem.even.landscape_at(problem.evened(start))
     history = []
-    target = tol * problem.gradient_scale
-    descent = trust_region_newton(
-        f, begin, norm=norm, target=target, unit=problem.gradient_scale, max_iterations=max_iterations
-    )
-    for x, step in descent:  # noqa: B007 (x is read after the loop)
+    for x, step in trust_region_newton(f, begin, tol=tol, max_iterations=max_iterations):  # noqa: B007 (read after it)
         history.append(step)
         if on_step:
             on_step(step)
     W, H, b = f.unpack(x)
-    point = Point(W / stretch, stretch * H, b.clone(), start.labels)
+    point = problem.unevened(Point(W, H, b.clone(), start.labels))
+    g, y = problem.landscape_at(point)
+    grad_norm = float(g.jet(y).gradient.norm())
     if reduce:
         point = replace(point, H=point.H[problem.labels if labels is None else labels], labels=labels)
     last = history[-1]
     return Solution(
         point=point,
         value=last.value,
-        grad_norm=last.grad_norm,
-        relative_grad_norm=last.grad_norm / problem.gradient_scale,
+        grad_norm=grad_norm,
+        relative_grad_norm=last.relative_grad_norm,
         iterations=len(history) - 1,
         history=tuple(history),
-        converged=last.grad_norm <= target,
+        converged=last.relative_grad_norm <= tol,
         reduced=reduce,
     )

@@ -19,11 +19,11 @@ from .extremes import Operator, ends
 from .landscape import Jet
 from .point import Point
 from .problem import Problem
+from .sharpen import DENSE, row_space, sharpened
 from .symmetric import Level, minimizer_levels, symmetric_levels
 
-CRITICAL = 1e-7  # a relative gradient norm below this counts as critical
-ZERO = 1e-9  # an eigenvalue below this fraction of the largest counts as zero
-DENSE = 3000  # the largest reduced Hessian whose eigenvalues are all computed
+ZERO = 1e-12  # at a sharpened point an eigenvalue below this fraction of the largest counts as zero
+UNSHARP = 1e-9  # anywhere else
 
 SYMMETRIC, BLOCKS, ENDS = "symmetric blocks", "blocks", "matrix-free ends"
 
@@ -104,7 +104,7 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
             milliseconds (raises NoClosedForm where none is known)
     k       how many eigenvalues at each end, where only the ends can be had
 
-    At a critical point (relative gradient norm at most 1e-7) it is complete and exact, equivalent to
+    At a critical point, or next to one (`ufm.sharpen`), it is that one's, complete and exact, equivalent to
     torch.linalg.eigvalsh of the dense (num_variables)^2 Hessian: through the symmetric group at the closed
     form's simplex ETF and the balanced origin, else by the three blocks of the module's docstring. Where
     the reduced Hessian is too large (more than 3,000 rows), and at points that are not critical, where the
@@ -113,10 +113,10 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
     if point is None:
         return _symmetric(problem, minimizer_levels(problem))
     point = point.double()
-    if relative_gradient(problem, point) > CRITICAL or not is_collapsed(problem, point):
+    means = sharpened(problem, point)
+    if means is None:
         f, x = problem.landscape_at(point)
         return _ends(problem, [Operator(f.jet(x).hvp, f.size, x.device)], [], k)
-    means = problem.class_means(point)
     complete = block_spectrum(problem, means)
     if complete:
         return complete
@@ -153,7 +153,7 @@ def _ends(problem: Problem, operators: list[Operator], known: list[torch.Tensor]
     low = torch.cat([*(low for low, _, _ in found), *known]).sort().values[:k]
     high = torch.cat([*(high for _, high, _ in found), *known]).sort().values[-k:]
     values = torch.cat([low, high])
-    listed = _sorted(problem, values, torch.ones_like(values, dtype=torch.int64), ZERO, ENDS)
+    listed = _sorted(problem, values, torch.ones_like(values, dtype=torch.int64), UNSHARP, ENDS)
     return replace(listed, tolerance=max([listed.tolerance, *(residual for _, _, residual in found)]))
 
 
@@ -179,7 +179,7 @@ class Split:
 
     @classmethod
     def at(cls, problem: Problem, means: Point) -> "Split":
-        basis, _ = row_space(problem, means.W)
+        basis, _ = row_space(problem, means)
         return cls(problem, means.W @ basis, reduced_jet(problem, means, basis))
 
     @property
@@ -220,37 +220,6 @@ class Split:
             curved = torch.einsum("cr,kcs->krs", self.W, SW) / self.problem.num_samples
             curved = torch.linalg.eigvalsh(curved) + self.problem.lambda_h
             yield from ((values.cpu(), n - 1) for values, n in zip(curved, self.problem.class_counts, strict=True))
-
-
-def relative_gradient(problem: Problem, point: Point) -> float:
-    """|grad f| / problem.gradient_scale."""
-    f, x = problem.landscape_at(point)
-    return float(f.jet(x).gradient.norm()) / problem.gradient_scale
-
-
-def is_collapsed(problem: Problem, point: Point) -> bool:
-    """Whether the features of a class are one feature, to 1e-5 of the natural |H| = sqrt(2 log K / lH).
-
-    All are at a critical point; where lH is small beside lW the gradient's norm alone would not tell.
-    """
-    means = problem.class_means(point)
-    if len(means.H) == len(point.H) and point.labels is None:
-        return True
-    labels = problem.labels if point.labels is None else point.labels
-    spread = float((point.H - means.H[labels.to(means.H.device)]).norm())
-    return spread <= 1e-5 * math.sqrt(2 * math.log(problem.num_classes) / problem.lambda_h)
-
-
-def row_space(problem: Problem, W: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """(orthonormal basis (d, r) of the row space of W, its rank r).
-
-    A singular value counts when it exceeds 1e-7 of sqrt(2 log K / lW), the largest |W| at a level below
-    that of the origin. (Not of the largest singular value: near the collapse threshold W is small.)
-    """
-    _, sizes, rows = torch.linalg.svd(W, full_matrices=False)
-    unit = math.sqrt(2 * math.log(problem.num_classes) / problem.lambda_w)
-    rank = int((sizes > 1e-7 * unit).sum())
-    return rows[:rank].T, rank
 
 
 def reduced_jet(problem: Problem, means: Point, basis: torch.Tensor) -> Jet:

@@ -78,11 +78,11 @@ def etf_levels(problem: Problem, scale: Scale) -> Iterator[Level]:
     # 2. directions out of the row space of W: the singular values of G~ are rho (K-1 times) and 0
     out = d - (K - 1)
     yield from ((0.0, out * (K - 1)), (lW + lH, out * (K - 1)), (lW, out), (lH, out))
-    # 3. features within a class: W^T S_k W / N + lH
+    # 3. features within a class: W^T S_k W / N + lH. 1 - delta is K s, without cancellation.
     s, delta = scale.p_wrong, scale.p_correct - scale.p_wrong
     within = K * (n - 1)
     yield lH + scale.alpha**2 * s / N, within * (K - 2)
-    yield lH + scale.alpha**2 * (s + delta * (1 - delta) * (K - 1) / K) / N, within
+    yield lH + scale.alpha**2 * (s + delta * K * s * (K - 1) / K) / N, within
     yield lH, within * out
 
 
@@ -102,13 +102,13 @@ def etf_blocks(problem: Problem, scale: Scale) -> dict[str, np.ndarray]:
         return np.outer(logits, logits) / K
 
     # Pi has |diag Pi|^2 = (K-1)^2/K = (K-1)/K |Pi|^2; Pi diag(v) Pi has (K-2)/K in that place, and no column sums.
-    trivial = decay + (s + delta * (1 - delta) * (K - 1) / K) * seen(to_a, to_b)
+    trivial = decay + (s + delta * K * s * (K - 1) / K) * seen(to_a, to_b)
     off = {name: decay + s * seen(to_a, sign * to_b) for name, sign in (("S", 1), ("L", -1))}
     standard = np.diag([lW, lH, lH, problem.lambda_b])
     standard[:2, :2] = decay
     inner, outer = np.array([to_a, to_b, 0, 0]), np.array([0, 0, to_b, math.sqrt(K)])
     diagonal = inner * math.sqrt((K - 2) / K) + outer / math.sqrt(K)
-    standard = standard + s * (seen(*inner) + seen(*outer)) + delta * (1 - delta) * seen(*diagonal)
+    standard = standard + s * (seen(*inner) + seen(*outer)) + delta * K * s * seen(*diagonal)
     rows = [i for i in range(4) if (K > 2 or i >= 2) and (problem.bias or i < 3)]
     return {
         "1": trivial,

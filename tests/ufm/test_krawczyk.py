@@ -10,7 +10,7 @@ from ufm import Problem
 from ufm.proofs import balls
 from ufm.proofs.enclosure import BallJet, Reduced, pack
 from ufm.proofs.krawczyk import NotProved, find_zero
-from ufm.spectra import row_space
+from ufm.sharpen import row_space
 
 PROBLEM = PROBLEMS["balanced"]
 
@@ -19,7 +19,7 @@ PROBLEM = PROBLEMS["balanced"]
 def anchor():
     """The reduced problem and a point of it next to the minimiser."""
     means = PROBLEM.class_means(ufm.minimize(PROBLEM, seed=1).point)
-    basis, rank = row_space(PROBLEM, means.W)
+    basis, rank = row_space(PROBLEM, means)
     roots = means.H.new_tensor(PROBLEM.class_counts).sqrt()[:, None]
     reduced = Reduced(PROBLEM, rank)
     return reduced, pack(reduced, means.W @ basis, roots * means.H @ basis, means.b)

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
-from tests.cases import DECAY, PROBLEMS, random_point
+import ufm
+from tests.cases import DECAY, PROBLEMS, autograd_gradient, naive_objective, random_point
 from ufm import InputError, Point, Problem
+from ufm.critical import origin
 
 BAD = {
     "K = 1": (lambda: Problem.balanced(1, 3, 2, **DECAY), "K >= 2 classes.*1"),
@@ -42,13 +44,39 @@ def test_sizes():
         _ = problem.per_class
 
 
-def test_gradient_scale_bounds_the_decay_gradient_below_the_origin():
-    problem = PROBLEMS["balanced"]
-    for seed in range(20):
-        point = random_point(problem, seed, scale=0.5)
-        if float(problem.objective(point)) <= math.log(problem.num_classes):
-            decay = math.hypot(problem.lambda_w * point.W.norm(), problem.lambda_h * point.H.norm())
-            assert decay <= problem.gradient_scale
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_relative_gradient_is_that_of_equal_decays_over_what_bounds_the_decays_part(name):
+    """In coordinates where both decays are rho: |grad| / sqrt(4 rho f), the gradient by autograd."""
+    problem, point = PROBLEMS[name], random_point(PROBLEMS[name], scale=0.5)
+    stretch, rho = (problem.lambda_w / problem.lambda_h) ** 0.25, math.sqrt(problem.lambda_w * problem.lambda_h)
+    g, f = autograd_gradient(problem, point), naive_objective(problem, point)
+    cut, end = problem.num_classes * problem.dim, (problem.num_classes + problem.num_samples) * problem.dim
+    size = math.hypot(g[:cut].norm() / stretch, stretch * g[cut:end].norm(), g[end:].norm())
+    assert problem.relative_gradient(point) == pytest.approx(size / math.sqrt(4 * rho * f), rel=1e-12)
+    assert rho * math.hypot(stretch * point.W.norm(), point.H.norm() / stretch) <= math.sqrt(4 * rho * f)
+
+
+def test_even_coordinates_keep_values_and_there_is_a_way_back():
+    problem = Problem((3, 1, 2), 2, lambda_w=1.0, lambda_h=1e-10, lambda_b=1e-2)
+    point = random_point(problem)
+    even = problem.evened(point)
+    assert problem.even.lambda_w == problem.even.lambda_h
+    assert float(problem.even.objective(even)) == pytest.approx(float(problem.objective(point)), rel=1e-12)
+    torch.testing.assert_close(problem.unevened(even).H, point.H)
+    torch.testing.assert_close(problem.unevened(even).W, point.W)
+
+
+@pytest.mark.parametrize("decays", [(1e-13, 1e-13, 0.0), (1e-12, 9e-13, 1e-2), (1e-3, 1e-3, 1e-13)])
+def test_decays_too_small_for_verdicts_are_refused_by_name(decays):
+    lW, lH, lb = decays
+    problem = Problem.balanced(3, 1, 2, lambda_w=lW, lambda_h=lH, lambda_b=lb)
+    for ask in (
+        lambda: ufm.certify(problem, origin(problem)),
+        lambda: ufm.verify(problem),
+        lambda: ufm.explore(problem),
+    ):
+        with pytest.raises(InputError, match=r"1e-12, the smallest decay.* got lambda_w = .*"):
+            ask()
 
 
 @pytest.mark.parametrize("name", ["balanced", "imbalanced"])

@@ -29,7 +29,7 @@ class CriticalPoint:
     partition        the classes in blocks of equal ones (same rows of W, H and b)
     copies           how many of its class-permuted versions differ modulo O(d)
     index, nullity   negative and zero eigenvalues of the Hessian over all variables; lambda_min the least one
-    grad_norm        |gradient| over all variables
+    grad_norm        relative: problem.relative_gradient(point)
     logits (K, K)    row k: those of class k's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_k) h_k
     certificate      what it is proved to be             found_by   which part of the search found it first
     point            one representative, collapsed, with the problem's d
@@ -142,6 +142,7 @@ def explore(
     The parts of the search are those of `ufm.atlas.exploration`. The same seed gives the same atlas for any number of
     jobs. Raises InputError for settings out of range and for a file of another problem.
     """
+    problem.require_decidable()
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
     for name, value in (("until_quiet", until_quiet), ("jobs", jobs), ("patience", patience)):
         require(value >= 1, f"{name} must be >= 1, got {value}")
@@ -165,6 +166,7 @@ def partition_points(problem: Problem, seed: int = 0, *, blocks: int = 4, starts
     by the principle of symmetric criticality; nothing is claimed of what is not found. InputError for settings out
     of range.
     """
+    problem.require_decidable()
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
     for name, value, least in (("blocks", blocks, 1), ("starts", starts, 1), ("seed", seed, 0)):
         require(value >= least, f"{name} must be >= {least}, got {value}")
@@ -202,7 +204,7 @@ def _described(problem: Problem, entry: Entry) -> CriticalPoint:
         index=certificate.index,
         nullity=certificate.nullity,
         lambda_min=certificate.lambda_min,
-        grad_norm=certificate.relative_grad_norm * problem.gradient_scale,
+        grad_norm=certificate.relative_grad_norm,
         logits=torch.from_numpy(entry.logits),
         singular_values=torch.linalg.svdvals(scaled @ W.T)[: entry.family.rank],
         certificate=certificate,

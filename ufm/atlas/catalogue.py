@@ -7,16 +7,17 @@ import numpy as np
 import torch
 
 from ..problem import Problem
+from ..sharpen import at_rest
 from .family import Family
-from .levenberg import settled
 from .symmetry import same_point
 
+NEAR = 0.1  # how far from the end of a search its critical point may be, relative to it
 SAME_LEVEL = 1e-8  # levels further apart than this, relative to 1 + |f|, belong to different points
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A polished critical point x (size,) in the family of its rank; its level, logits (K, K), and where it is from."""
+    """A critical point x (size,) in the family of its rank; its level, logits (K, K), and where it is from."""
 
     family: Family
     x: torch.Tensor
@@ -39,13 +40,13 @@ class Catalogue:
     def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int | None:
         """The place of a critical point x (size,) of the family: where it was, or at the end when it is new.
 
-        None where x does not settle at any critical point.
+        None where Newton's method finds no critical point near x: where f is nearly flat a small gradient is none.
         """
         place = self.find(family, x)
         if place is not None:
             return place
         family, x = family.in_row_space(x)
-        end = settled(family, x)
+        end = at_rest(family.landscape, x, NEAR)
         if end is None:
             return None
         entry = self.entry(*family.in_row_space(end), found_by)
@@ -66,7 +67,7 @@ class Catalogue:
         return self._place(*self._seen(family, x))
 
     def entry(self, family: Family, x: torch.Tensor, found_by: str) -> Entry:
-        """What would be entered of a polished point x (size,) of full rank."""
+        """What would be entered of a critical point x (size,) of full rank."""
         return Entry(family, x, *self._seen(family, x), found_by)
 
     def add_all(self, family: Family, xs: Iterable[torch.Tensor], found_by: str) -> list[int]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from ..problem import Problem
+from ..sharpen import at_rest
 from .family import Family
-from .levenberg import polished
 from .symmetry import transversals
 
 KICK = 1e-3  # how far from the saddle the flow starts, relative to |x|, or to the natural length where x = 0
-NEAR = 1e-6  # a gradient below this, relative to problem.gradient_scale, ends the flow
+NEAR = 1e-6  # a gradient below this, relative to sqrt(2 (lW + lH) f), ends the flow
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class FlowLines:
     place is where it stands in a list of its owner's.
 
     `run` gives the family of the ends, the eigenvalue of each flow's first direction (m,), and the ends (m, size),
-    polished; m = 0 at a local minimiser. NaN marks a flow that did not come to rest.
+    at rest; m = 0 at a local minimiser. NaN marks a flow that did not come to rest.
     """
 
     problem: Problem
@@ -43,8 +43,9 @@ class FlowLines:
         symmetry = torch.stack([symmetrizer(family, x + 0.3 * size * v) for v in directions])
         kicks = KICK * size * directions
         ends = flow(family, torch.cat([x + kicks, x - kicks]), torch.cat([symmetry, symmetry]), 3 * KICK * size)
-        settled = [polished(family, end) if bool(end.isfinite().all()) else end for end in ends]
-        return family, torch.cat([values, values]), torch.stack(settled)
+        rests = [at_rest(family.landscape, end) if bool(end.isfinite().all()) else None for end in ends]
+        nowhere = torch.full_like(x, torch.nan)
+        return family, torch.cat([values, values]), torch.stack([nowhere if y is None else y for y in rests])
 
 
 def _widened(narrow: Family, x: torch.Tensor, wide: Family) -> torch.Tensor:
@@ -99,13 +100,13 @@ def flow(family: Family, x: torch.Tensor, symmetry: torch.Tensor, away: float, s
     symmetry (B, size, size) projects to the subspace that the exact flow never leaves, so that rounding does not.
     A flow can rest where the gradient is below NEAR once it has moved by `away`; one that does not is NaN.
     """
-    begin, x, tol = x, x.clone(), NEAR * family.problem.gradient_scale
+    begin, x, unit = x, x.clone(), 2 * (family.problem.lambda_w + family.problem.lambda_h)
     inverse = x.new_full((len(x),), family.problem.ridge)
     active, left = torch.arange(len(x), device=x.device), torch.zeros_like(inverse, dtype=torch.bool)
     for _ in range(steps):
         value, gradient, hessian = family.expand(x[active])
         left[active] |= (x[active] - begin[active]).norm(dim=1) > away
-        going = ~(left[active] & (gradient.norm(dim=1) <= tol))
+        going = ~(left[active] & (gradient.norm(dim=1) <= NEAR * (unit * value).sqrt()))
         active, value, gradient, hessian = active[going], value[going], gradient[going], hessian[going]
         if not len(active):
             break

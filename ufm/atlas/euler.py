@@ -17,6 +17,7 @@ from math import prod
 import numpy as np
 import torch
 
+from ..spectra import ZERO
 from .catalogue import Catalogue
 from .family import Family
 from .involutions import Action, Element, Orbit, action_of, actions, isotypic
@@ -157,7 +158,7 @@ def _term(family: Family, x: torch.Tensor, generators: tuple[Permutation, ...], 
     basis = fixed_basis(family, characters, parts)
     _, _, H = family.expand(x[None])
     values = torch.linalg.eigvalsh(basis.T @ H[0] @ basis)
-    small = 1e-9 * float(values.abs().max()) if len(values) else 0.0
+    small = ZERO * float(values.abs().max()) if len(values) else 0.0
     G = family.landscape.jet(x).G.numpy()
     ridge = family.problem.ridge
     sizes = {c: np.linalg.svd(B.T @ G @ B, compute_uv=False) for c, B in parts.items()}

@@ -16,7 +16,7 @@ import torch
 from ..landscape import Landscape
 from ..point import Point
 from ..problem import Problem
-from ..spectra import row_space
+from ..sharpen import row_space
 
 
 class Expansion(NamedTuple):
@@ -107,7 +107,9 @@ class Family:
 
     def in_row_space(self, x: torch.Tensor) -> tuple["Family", torch.Tensor]:
         """(the family of the rank of W, the one point x there): its coordinates in the row space of W."""
+        if self.rank == 0:
+            return self, x
         W, scaled, b = self.landscape.split(x)
-        basis, rank = row_space(self.problem, W)
+        basis, rank = row_space(replace(self.problem, dim=self.rank), self.point(x))
         family = Family(self.problem, rank)
         return family, family.landscape.join(W @ basis, scaled @ basis, b)

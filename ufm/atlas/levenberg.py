@@ -82,34 +82,3 @@ def deflation(family: Family, x: torch.Tensor, known: torch.Tensor) -> tuple[tor
     u = away.square().sum((2, 3)).clamp_min(1e-30)
     weights = -2 / (u * (1 + u))
     return (1 + 1 / u).log().sum(1).exp(), family.pull(x, (weights[..., None, None] * away).sum(1))
-
-
-def settled(family: Family, x: torch.Tensor, target: float = 1e-13) -> torch.Tensor | None:
-    """The critical point near x (size,), to |gradient| <= target; None where there is none.
-
-    Where f is nearly flat a small gradient is not a critical point nearby: what Newton's method does not settle,
-    Levenberg-Marquardt does or does not.
-    """
-    end = polished(family, x, target)
-    if float(family.expand(end[None]).gradient.norm()) > target:
-        ends, _ = find_zeros(gradient_system(family), x[None], tol=target, damping=1e-6 * family.problem.ridge**2)
-        end = polished(family, ends[0], target)
-    return end if float(family.expand(end[None]).gradient.norm()) <= 10 * target else None
-
-
-def polished(family: Family, x: torch.Tensor, target: float = 1e-13, iterations: int = 8) -> torch.Tensor:
-    """One critical point x (size,) improved by Newton steps off the null space of its Hessian.
-
-    The best iterate is returned, whether or not it reaches |gradient| <= target.
-    """
-    best, least = x, torch.inf
-    for _ in range(iterations):
-        _, g, H = (part[0] for part in family.expand(x[None]))
-        if float(g.norm()) < least:
-            best, least = x, float(g.norm())
-        if least <= target:
-            break
-        values, vectors = torch.linalg.eigh(H)
-        inverse = torch.where(values.abs() > 1e-10 * values.abs().max(), 1 / values, 0.0)
-        x = x - vectors @ (inverse * (vectors.T @ g))
-    return best

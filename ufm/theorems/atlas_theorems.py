@@ -6,9 +6,8 @@ from collections import Counter
 from ..atlas import CriticalPoint
 from ..certificates import descent_direction
 from ..problem import Problem
-from ..spectra import relative_gradient
-from .evidence import Evidence
-from .registry import CROSS_ENTROPY, HERE, WEAK_DECAY, WIDE, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
+from .evidence import Evidence, Undecided
+from .registry import CROSS_ENTROPY, HERE, OPEN, WEAK_DECAY, WIDE, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
 
 MOST_CLASSES = 6
 
@@ -26,7 +25,9 @@ def whole_landscape(problem: Problem, evidence: Evidence) -> Finding:
     others = [point for point in points if point.certificate.verdict != "global minimizer"]
     indices = Counter(point.index for point in points)
     found = ", ".join(f"{indices[index]} of index {index}" for index in sorted(indices))
-    worst = worst_of(_deviation(problem, point) for point in others) if verdicts["global minimizer"] else math.inf
+    if not verdicts["global minimizer"] or (set(verdicts) & set(OPEN) and not verdicts["local minimizer"]):
+        raise Undecided(f"the atlas has {', '.join(f'{n} {kind}' for kind, n in verdicts.items()) or 'no point'}")
+    worst = worst_of(_deviation(problem, point) for point in others if point.certificate.verdict not in OPEN)
     return Finding(worst, 1e-8, f"{len(points)} points up to symmetry: {found}")
 
 
@@ -36,7 +37,7 @@ def _deviation(problem: Problem, point: CriticalPoint) -> float:
         return math.inf
     direction, predicted = explicit
     measured = problem.curvature(problem.class_means(point.point), direction)
-    return max(abs(measured / predicted - 1), relative_gradient(problem, point.point)) if predicted < 0 else math.inf
+    return max(abs(measured / predicted - 1), problem.relative_gradient(point.point)) if predicted < 0 else math.inf
 
 
 def euler_characteristic(problem: Problem, evidence: Evidence) -> Finding:
@@ -50,7 +51,9 @@ def euler_characteristic(problem: Problem, evidence: Evidence) -> Finding:
     note = (
         f"{decided} sums; {undecided} undecided; fixed by 0 to {max((s.action.m for s in sums), default=0)} involutions"
     )
-    return Finding(float(len(evidence.atlas.failing)) if decided else math.inf, 0.0, note)
+    if not decided:
+        raise Undecided(note)
+    return Finding(float(len(evidence.atlas.failing)), 0.0, note)
 
 
 ATLAS = (

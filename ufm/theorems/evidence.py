@@ -15,20 +15,29 @@ from ..point import Point
 from ..problem import Problem
 from ..proofs import Proof, prove
 from ..rates import gradient_descent
+from ..sharpen import row_space, sharpened
 from ..solver import Solution, minimize, random_point, require_memory
-from ..spectra import Spectrum, row_space, spectrum, split_spectrum
+from ..spectra import Spectrum, spectrum, split_spectrum
+
+STEPS = (100, 5000)  # of gradient descent, to measure its rate: at least and at most
+
+
+class Undecided(Exception):
+    """What was there to look at decides nothing about a claim; the message says why."""
 
 
 class Evidence:
     """Points and spectra of one problem, computed on first use and shared by all checks.
 
     starts  how many random full-size starts are descended from, with all N features free to the end.
-    Every attribute can be replaced by assignment, which is how the tests plant errors.
+    Every attribute can be replaced by assignment, which is how the tests plant errors. What cannot be made (no descent
+    converged, no critical point is near) raises Undecided.
     """
 
     def __init__(self, problem: Problem, seed: int = 0, starts: int = 4):
         require(starts >= 1, f"starts must be >= 1, got {starts}")
         require_memory(problem)
+        problem.require_decidable()
         self.problem, self.seed, self.starts = problem, seed, starts
 
     @cached_property
@@ -38,10 +47,20 @@ class Evidence:
         return [minimize(self.problem, seed=seed, tol=1e-12, reduce=False) for seed in seeds]
 
     @cached_property
+    def ends(self) -> list[Solution]:
+        """The descents that converged."""
+        found = [solution for solution in self.solutions if solution.converged]
+        if not found:
+            raise Undecided(f"none of {len(self.solutions)} free descents converged")
+        return found
+
+    @cached_property
     def minimizer(self) -> Point:
-        """A collapsed minimiser at full precision: the best free solution, averaged and polished."""
-        best = min(self.solutions, key=lambda solution: solution.value)
-        return self.problem.class_means(minimize(self.problem, start=best.point, tol=1e-15).point)
+        """A collapsed minimiser at full precision: the best free solution, averaged and sharpened."""
+        found = sharpened(self.problem, min(self.ends, key=lambda solution: solution.value).point)
+        if found is None:
+            raise Undecided("no critical point is near the best descent's end")
+        return found
 
     @cached_property
     def closed_form(self) -> Point:
@@ -55,12 +74,12 @@ class Evidence:
     def saddles(self) -> dict[int, Point]:
         """Collapsed critical points by rank, 1 .. K-2, each from the problem with d = rank.
 
-        A rank is missing where that descent ended at a lower one.
+        A rank is missing where that descent ended at a lower one, or did not converge.
         """
         found = {}
         for rank in range(1, min(self.problem.num_classes - 1, self.problem.dim + 1)):
-            point = self.problem.class_means(narrow_solution(self.problem, rank, seed=self.seed).point)
-            if row_space(self.problem, point.W)[1] == rank:
+            point = sharpened(self.problem, narrow_solution(self.problem, rank, seed=self.seed).point)
+            if point is not None and row_space(self.problem, point)[1] == rank:
                 found[rank] = point
         return found
 
@@ -78,7 +97,7 @@ class Evidence:
     @cached_property
     def critical_points(self) -> list[Point]:
         """Every critical point at hand, with whatever rows of H it was found with."""
-        return [solution.point for solution in self.solutions] + [self.origin, *self.saddles.values()]
+        return [solution.point for solution in self.ends] + [self.origin, *self.saddles.values()]
 
     @cached_property
     def random_points(self) -> list[Point]:
@@ -141,16 +160,28 @@ class Evidence:
         return explore(self.problem, self.seed, until_quiet=400)
 
     @cached_property
-    def descent(self) -> torch.Tensor:
-        """Gradient norms of plain gradient descent with step 1/l_max from near the minimiser, all features free.
+    def descent(self) -> dict[str, torch.Tensor]:
+        """Gradient norms of plain gradient descent with step 1/l_max from next to the minimiser, all features free.
 
-        It lasts 20 condition numbers of steps: the slowest mode shrinks by e^-20.
+        "slowest" starts along an eigenvector of the least positive eigenvalue, on both sides: the mean of the two, in
+        which what is quadratic in the distance cancels. "random" starts in a random direction.
         """
-        levels = self.spectra["minimiser"][1]
-        minimizer, noise = self.problem.expand(self.minimizer), random_point(self.problem, self.seed)
-        ratio = 1e-3 * self.feature_unit
-        start = Point(minimizer.W + ratio * noise.W, minimizer.H + ratio * noise.H, minimizer.b + ratio * noise.b)
-        return gradient_descent(self.problem, start, 1 / levels.max, math.ceil(20 * levels.condition))
+        levels, minimizer = self.spectra["minimiser"][1], self.problem.expand(self.minimizer)
+        f, x = self.problem.landscape_at(minimizer)
+        vectors = torch.linalg.eigh(f.jet(x).hessian())[1]
+        slowest = vectors[:, levels.index + levels.nullity]
+        steps = math.ceil(min(max(STEPS[0], 0.1 * levels.condition), STEPS[1]))
+        noise = random_point(self.problem, self.seed)
+        natural = (self.classifier_unit, self.feature_unit * math.sqrt(self.problem.num_samples))
+        sizes = [float(part.norm()) or unit for part, unit in zip((minimizer.W, minimizer.H), natural, strict=True)]
+        W, H = (size * part / part.norm() for size, part in zip(sizes, (noise.W, noise.H), strict=True))
+        drawn = f.pack(W, H, noise.b)
+
+        def norms(start: torch.Tensor) -> torch.Tensor:
+            return gradient_descent(self.problem, Point(*f.unpack(start)), 1 / levels.max, steps)
+
+        near = 1e-4 * min(sizes) * slowest
+        return {"slowest": (norms(x + near) + norms(x - near)) / 2, "random": norms(x + 1e-7 * drawn)}
 
     @cached_property
     def trap(self) -> tuple[Problem, Point, Point]:
@@ -168,12 +199,17 @@ class Evidence:
         f, x = self.problem.landscape_at(self.problem.expand(point))
         return torch.linalg.eigvalsh(torch.autograd.functional.hessian(f.value, x, vectorize=True))
 
+    @cached_property
+    def level(self) -> float:
+        """The least f of the descents that converged."""
+        return min(solution.value for solution in self.ends)
+
     @property
     def feature_unit(self) -> float:
-        """The natural length of one feature: sqrt(2 log K / (lH N))."""
-        return math.sqrt(2 * math.log(self.problem.num_classes) / (self.problem.lambda_h * self.problem.num_samples))
+        """The natural length of one feature at the minimiser's level: sqrt(2 f / (lH N))."""
+        return math.sqrt(2 * self.level / (self.problem.lambda_h * self.problem.num_samples))
 
     @property
     def classifier_unit(self) -> float:
-        """The natural size of W: sqrt(2 log K / lW)."""
-        return math.sqrt(2 * math.log(self.problem.num_classes) / self.problem.lambda_w)
+        """The natural size of W there: sqrt(2 f / lW)."""
+        return math.sqrt(2 * self.level / self.problem.lambda_w)

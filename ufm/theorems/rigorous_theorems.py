@@ -1,14 +1,15 @@
 """The registry's second table: claims about the points at hand that are proved in ball arithmetic, not measured.
 
-Each check reads proofs of `ufm.prove` from the evidence. A refused proof is a failure here: the claim is that there
-is one.
+Each check reads proofs of `ufm.prove` from the evidence. A proof of something else than is claimed is a failure, one
+that was refused decides nothing.
 """
 
 import math
+from collections.abc import Collection, Mapping
 
 from ..problem import Problem
 from ..proofs import PRECISION, Proof, is_available
-from .evidence import Evidence
+from .evidence import Evidence, Undecided
 from .registry import CROSS_ENTROPY, ETF, HERE, WIDE, Finding, Hypothesis, Theorem, worst_of
 
 MOST_CLASSES = 10
@@ -19,7 +20,7 @@ FLINT = Hypothesis("python-flint", lambda p: is_available())
 
 def proved_minimizer(problem: Problem, evidence: Evidence) -> Finding:
     """A critical point near the best descent is proved to be a global minimiser; how wide its value is enclosed."""
-    proof = evidence.proofs["minimiser"]
+    proof = _given(evidence.proofs["minimiser"])
     return Finding(_width(proof, "global minimizer"), 1e-12, f"{proof.statement}; width of [a, b] / b")
 
 
@@ -28,7 +29,7 @@ def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
 
     The formula is evaluated in balls with s = sqrt(n lW lH), c = log((1 - (K-1) s)/s), and subtracted.
     """
-    proof = evidence.closed_form_proof
+    proof = _given(evidence.closed_form_proof)
     found = proof.kind == "global minimizer"
     worst = _value_deviation(problem, proof) if found else math.inf
     note = f"f* = {proof.digits}" if found else proof.statement
@@ -36,20 +37,37 @@ def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
 
 
 def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
-    """The origin and a point of every rank 1 .. K-2 are proved strict saddles; counts those that are not."""
+    """The origin and a point of every rank 1 .. K-2 are proved strict saddles; counts those proved something else."""
     names = ["origin", *(f"rank {rank}" for rank in range(1, problem.num_classes - 1))]
-    proofs = [evidence.proofs.get(name) for name in names]
-    curvatures = [proof.curvature for proof in proofs if proof and proof.kind == "strict saddle"]
+    missing = [name for name in names if name not in evidence.proofs]
+    others = _proved_else({name: evidence.proofs[name] for name in names if name not in missing}, {"strict saddle"})
+    if missing and not others:
+        raise Undecided(f"no point was found of {', '.join(missing)}")
+    curvatures = [evidence.proofs[name].curvature for name in names if name not in (*missing, *others)]
     steepest = f"; curvature at most {max(curvatures):.3g}" if curvatures else ""
-    return Finding(float(len(names) - len(curvatures)), 0.0, f"{', '.join(names)}{steepest}")
+    return Finding(float(len(others)), 0.0, f"{', '.join(names)}{steepest}")
 
 
 def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
-    """Every critical point at hand is proved a global minimiser or a strict saddle; counts those that are not."""
-    proofs = evidence.proofs
-    others = [name for name, proof in proofs.items() if proof.kind not in ("global minimizer", "strict saddle")]
-    note = f"not proved: {', '.join(others)}" if others else f"{', '.join(proofs)}"
-    return Finding(float(len(others)) if proofs else math.inf, 0.0, note)
+    """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise."""
+    others = _proved_else(evidence.proofs, {"global minimizer", "strict saddle"})
+    return Finding(float(len(others)), 0.0, ", ".join(others or evidence.proofs))
+
+
+def _given(proof: Proof) -> Proof:
+    """The proof, unless it was refused."""
+    if proof.refused:
+        raise Undecided(proof.statement)
+    return proof
+
+
+def _proved_else(proofs: Mapping[str, Proof], kinds: Collection[str]) -> list[str]:
+    """The names of the points that are proved to be of another kind; undecided when there is none but a refusal."""
+    others = [name for name, proof in proofs.items() if not proof.refused and proof.kind not in kinds]
+    refused = [f"{name}: {proof.reason}" for name, proof in proofs.items() if proof.refused]
+    if not others and (refused or not proofs):
+        raise Undecided(f"not proved: {'; '.join(refused) or 'there is no point'}")
+    return others
 
 
 def _width(proof: Proof, kind: str) -> float:

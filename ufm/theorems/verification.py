@@ -5,16 +5,18 @@ from dataclasses import dataclass
 
 from ..problem import Problem
 from .atlas_theorems import ATLAS
-from .evidence import Evidence
+from .evidence import Evidence, Undecided
 from .registry import THEOREMS, Theorem
 from .rigorous_theorems import RIGOROUS
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found: status "holds" | "fails" | "not covered".
+    """What a check found.
 
-    worst and tolerance are None where the claim is not covered; `note` then says what it needs.
+    status  "holds": checked, within the tolerance          "fails": checked, and something contradicts the claim
+            "inconclusive": what was found decides nothing   "not covered": the problem lacks a hypothesis
+    worst and tolerance are None in the last two cases; `note` then says why, or what is needed.
     """
 
     claim: str
@@ -28,16 +30,17 @@ class Verdict:
 
 def judge(theorem: Theorem, problem: Problem, evidence: Evidence) -> Verdict:
     """The verdict of one theorem on one problem."""
+    claim = theorem.name, theorem.statement, theorem.source
     missing = theorem.missing(problem)
     if missing:
-        note = f"needs {', '.join(missing)}"
-        return Verdict(theorem.name, theorem.statement, theorem.source, "not covered", None, None, note)
-    finding = theorem.check(problem, evidence)
+        return Verdict(*claim, "not covered", None, None, f"needs {', '.join(missing)}")
+    try:
+        finding = theorem.check(problem, evidence)
+    except Undecided as reason:
+        return Verdict(*claim, "inconclusive", None, None, str(reason))
     # A NaN compares false, so it fails.
     status = "holds" if finding.worst <= finding.tolerance else "fails"
-    return Verdict(
-        theorem.name, theorem.statement, theorem.source, status, finding.worst, finding.tolerance, finding.note
-    )
+    return Verdict(*claim, status, finding.worst, finding.tolerance, finding.note)
 
 
 def verify(
@@ -52,7 +55,8 @@ def verify(
 
     `track` wraps the sequence of theorems, to show progress. `rigorous` adds what `ufm.prove` proves in ball
     arithmetic of the points at hand (K <= 10), `atlas` what is claimed of all critical points (K <= 6). A claim
-    whose hypotheses the problem does not meet is "not covered".
+    whose hypotheses the problem does not meet is "not covered", one that the evidence does not decide "inconclusive".
+    Raises InputError where sqrt(lW lH) or lb (if not 0) is below 1e-12, the smallest decay for verdicts in float64.
     """
     evidence = Evidence(problem, seed=seed, starts=starts)
     theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *(ATLAS if atlas else ()))
