@@ -5,7 +5,7 @@ import torch
 from .point import Point
 from .problem import Problem
 
-DAMPING = 1e-10  # of the gradient norm: keeps Newton's matrix regular where the softmax has saturated
+DAMPING = 1e-10  # of the gradient norm; with its rounding, keeps Newton's matrix regular
 
 
 @torch.no_grad()
@@ -32,10 +32,10 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
     for _ in range(max_iterations):
         _, slopes, curvature = f.loss.expand(start + b, f.labels)
         gradient, terms = weights @ slopes + f.lambda_b * b, weights @ slopes.abs() + f.lambda_b * b.abs()
-        norm = float(gradient.norm())
-        if norm <= eps * float(terms.norm()):
+        norm, rounding = float(gradient.norm()), eps * float(terms.norm())
+        if norm <= rounding:
             break
-        hessian = (f.lambda_b + DAMPING * norm) * identity
+        hessian = (f.lambda_b + DAMPING * norm + rounding) * identity
         # A row at a time into its place: kept beside the products that they come from, they would fragment memory.
         for row, e in zip(hessian, identity, strict=True):
             row += weights @ curvature(e.expand_as(start))

@@ -74,13 +74,14 @@ def explicit_curvature(jet: BallJet) -> arb:
     dW = exact(sizes[0] * columns[:1].T)
     dH = exact((float(lW) - least) * rows[:, :1])
     form = lW * square_norm(dW) + lH * square_norm(dH) - 2 * (dH.transpose() * jet.G * dW)[0, 0]
-    return form / (square_norm(dW) + square_norm(dH))
+    to_W, to_H = jet.reduced.scales
+    return form / (square_norm(dW * to_W) + square_norm(dH * to_H))
 
 
 def reduced_curvature(jet: BallJet) -> arb:
     """The second form along an approximate lowest eigenvector of the reduced Hessian, over its squared norm."""
     direction = exact(np.linalg.eigh(floats(jet.hessian))[1][:, :1])
-    return (direction.transpose() * jet.hessian * direction)[0, 0] / square_norm(direction)
+    return (direction.transpose() * jet.hessian * direction)[0, 0] / jet.reduced.square_norm(direction)
 
 
 def is_minimal(jet: BallJet) -> bool:

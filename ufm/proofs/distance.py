@@ -9,7 +9,9 @@ from .enclosure import Reduced
 
 
 class Distance:
-    """Distances from the given point to (X Q^T, Y Q^T, b), with orthonormal Q (d, r) next to `basis` (d, r) in float64.
+    """Distances from the given point to (W, H~, b) = (2^-power X Q^T, 2^power Y Q^T, b).
+
+    Q (d, r) is orthonormal and next to `basis` (d, r) in float64.
 
     Q is the Gram-Schmidt basis of the float matrix, enclosed: which orthonormal one is taken does not matter, since
     distances are meant modulo O(d).
@@ -24,8 +26,8 @@ class Distance:
 
     def to(self, x: arb_mat) -> arb:
         """An exact upper bound on the distance to every reduced point in the box x (size, 1)."""
-        X, Y, b = self.reduced.split(x)
-        total = square_norm(self.W - X * self.frame) + square_norm(self.roots * self.H - Y * self.frame)
+        (X, Y, b), (to_W, to_H) = self.reduced.split(x), self.reduced.scales
+        total = square_norm(self.W - X * to_W * self.frame) + square_norm(self.roots * self.H - Y * to_H * self.frame)
         if self.reduced.problem.bias:
             total += square_norm(self.b - column(b))
         return (total.upper().sqrt() + self.spread).upper()

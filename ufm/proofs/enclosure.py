@@ -12,7 +12,8 @@ f does not change under (X, Y) -> (X R, Y R), R in O(r), nor, where nothing deca
 The tangent vectors of these symmetries, (X A, Y A, 0) for skew A and (0, 0, 1), are linear in x.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -25,10 +26,22 @@ from .balls import column, exact
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """The reduced problem of rank r: cross-entropy, and settings that are exact doubles."""
+    """The reduced problem of rank r: cross-entropy, and settings that are exact doubles.
+
+    It is posed for 2^power W and 2^-power H, with the decays 4^-power lW and 4^power lH, which are doubles too: boxes
+    are cubes, the right shape where the two decays are nearly equal. `square_norm` is that of W, H and b.
+    """
 
     problem: Problem
     rank: int
+    power: int = 0
+
+    @classmethod
+    def of(cls, problem: Problem, rank: int) -> "Reduced":
+        """With the power that brings the decays within a factor of 2 of their geometric mean."""
+        power = round(math.log2(problem.stretch))
+        decays = {"lambda_w": problem.lambda_w * 4.0**-power, "lambda_h": problem.lambda_h * 4.0**power}
+        return cls(replace(problem, **decays), rank, power)
 
     @property
     def num_classes(self) -> int:
@@ -70,6 +83,18 @@ class Reduced:
     def free_shift(self) -> bool:
         """Whether b -> b + c 1 is a symmetry."""
         return self.problem.bias and self.problem.lambda_b == 0
+
+    @property
+    def scales(self) -> tuple[arb, arb]:
+        """What X and Y are to be multiplied by for W and H~: 2^-power and 2^power."""
+        return arb(2) ** -self.power, arb(2) ** self.power
+
+    def square_norm(self, x: arb_mat) -> arb:
+        """|W|^2 + |H~|^2 + |b|^2 of a column x."""
+        entries, (to_W, to_H) = x.entries(), self.scales
+        parts = entries[: self.half], entries[self.half : 2 * self.half], entries[2 * self.half :]
+        W, H, b = (sum((v * v for v in part), arb(0)) for part in parts)
+        return to_W * to_W * W + to_H * to_H * H + b
 
     @property
     def planes(self) -> list[tuple[int, int]]:

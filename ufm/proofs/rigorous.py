@@ -12,6 +12,7 @@ from ..errors import require
 from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
+from ..sharpen import row_space
 
 PRECISION = 128  # bits of the midpoints
 NEAR = 1e-7  # how far the critical point may be from the given one, in units of `length_unit`
@@ -83,8 +84,8 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
     within      how far the critical point may be from the given one: Euclidean over all variables, modulo O(d).
                 By default 1e-7 sqrt(2 log K (1/lW + 1/lH)); `ufm.minimize` at its default tolerance is well inside
 
-    In turn: the rank r of W (its singular values above `within`) and its row space are read off; Newton's method
-    sharpens the point with one feature a class and r dimensions; Krawczyk's test, on a slice across the orbit of
+    In turn: the rank r of W and its row space are read off; powers of two bring the two decays together; Newton's
+    method sharpens the point with one feature a class and r dimensions; Krawczyk's test, on a slice across the orbit of
     O(r), proves one critical point in a box (`ufm.proofs.krawczyk`); the distance to the given point is enclosed; the
     box is shown to hold a global minimiser, a strict saddle or a local minimiser (`ufm.proofs.conclusions`, with the
     arguments).
@@ -146,26 +147,29 @@ def _enclose(problem: Problem, point: Point, means: Point, within: float):
     from .enclosure import Reduced, pack
     from .krawczyk import NotProved, find_zero
 
-    _, sizes, rows = torch.linalg.svd(means.W, full_matrices=False)
-    rank = int((sizes > within).sum())
-    basis, reduced = rows[:rank].T, Reduced(problem, rank)
-    if reason := _out_of_scope(problem, reduced.size + reduced.num_symmetries):
+    if reason := _out_of_scope(problem):
         raise NotProved(reason)
+    basis, rank = row_space(problem, means)
+    reduced = Reduced.of(problem, rank)
+    if (unknowns := reduced.size + reduced.num_symmetries) > LARGEST:
+        raise NotProved(
+            f"K = {problem.num_classes} with {unknowns:,} unknowns is too large; at most {LARGEST:,} are taken"
+        )
     roots = torch.tensor(problem.class_counts, dtype=torch.float64).sqrt()[:, None]
-    x0 = pack(reduced, means.W @ basis, roots * means.H @ basis, means.b)
-    zero = find_zero(reduced, x0, near=within, wide=WIDE * length_unit(problem))
+    stretch, most = 2.0**reduced.power, 2.0 ** abs(reduced.power)  # of a distance, by the powers of two
+    x0 = pack(reduced, stretch * means.W @ basis, roots * means.H @ basis / stretch, means.b)
+    zero = find_zero(reduced, x0, near=within * most, wide=WIDE * length_unit(reduced.problem))
     distances = Distance(reduced, point, means, basis)
     distance = distances.to(zero.x)
     if not distance <= within:
         raise NotProved(f"the critical point is {upper(distance):.1e} from the given one, allowed {within:.1e}")
-    return reduced.at(zero.x), distance, zero.alone - distances.to(x0)
+    return reduced.at(zero.x), distance, zero.alone / most - distances.to(x0)
 
 
-def _out_of_scope(problem: Problem, unknowns: int) -> str:
+def _out_of_scope(problem: Problem) -> str:
     """Why no proof is tried; empty where one is."""
     if not isinstance(problem.loss, CrossEntropy):
         return f"the loss is {problem.loss.name!r}, and only cross-entropy is enclosed"
-    if unknowns > LARGEST or problem.num_classes > MOST_CLASSES:
-        size = f"K = {problem.num_classes:,} with {unknowns:,} unknowns"
-        return f"{size} is too large; at most K = {MOST_CLASSES} with {LARGEST:,} are taken on"
+    if problem.num_classes > MOST_CLASSES:
+        return f"K = {problem.num_classes:,} is too large; at most {MOST_CLASSES} are taken on"
     return ""
