@@ -10,7 +10,7 @@ import tyro
 from networks import Recipe
 
 from .console import say, show, track
-from .options import JsonFile, require_plain_name, write_result
+from .options import JsonFile, Switch, require_plain_name, write_result
 
 SHOWN = ("epoch", "loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
 
@@ -29,9 +29,9 @@ class Command:
     """of the run"""
     runs: Path = Path("runs")
     """the folder of all runs"""
-    force: bool = False
+    force: Switch = False
     """replace the run if there is one of that name"""
-    resume: bool = False
+    resume: Switch = False
     """go on after the last recorded epoch"""
     json: JsonFile = None
 
