@@ -50,8 +50,6 @@ class Command:
         problem = self.problem.problem()
         name = require_plain_name(self.name or f"atlas-K{problem.num_classes}-d{problem.dim}")
         file = self.runs / name / "atlas.json"
-        if self.force:
-            file.unlink(missing_ok=True)
         with _gauge(self.until_quiet) as on_round:
             atlas = explore(
                 problem,
@@ -60,6 +58,7 @@ class Command:
                 connect=self.connections,
                 jobs=self.jobs,
                 file=file,
+                force=self.force,
                 on_round=on_round,
             )
         _show_points(atlas)

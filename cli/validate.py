@@ -51,7 +51,14 @@ class Command:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
 
     def run(self) -> int:
-        result = self._point() if self.target.is_file() else self._run()
+        from ufm.locks import held
+        from validate import Run
+
+        if self.target.is_file():
+            result = self._point()
+        else:
+            with held(Run.open(self.target).path):  # what it finds is about the run as it is now, and goes into it
+                result = self._run()
         write_result(self.json, "validate", result)
         return 0 if result.get("agrees", True) else 1
 
