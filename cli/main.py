@@ -79,8 +79,6 @@ def _run(name: str, arguments: list[str]) -> int:
         command = _parse(name, arguments)
         if command is None:
             return 0
-        if hasattr(command, "check"):
-            command.check(_given(arguments))
         require_places(command)
         return command.run()
     except InputError as error:
@@ -94,8 +92,8 @@ def _run(name: str, arguments: list[str]) -> int:
 def _parse(name: str, arguments: list[str]):
     """The command as a dataclass; None when its help was asked for and printed.
 
-    A command may have `defaults()`: the instance whose values the flags that were not given take, or None; and
-    `check(given)`, which refuses flags that were given and would do nothing.
+    A command may have `check(given)`, which refuses flags that were given and would do nothing; and `defaults()`: the
+    instance whose values the flags that were not given take, or None.
     """
     import tyro
 
@@ -108,6 +106,8 @@ def _parse(name: str, arguments: list[str]):
             config = (tyro.conf.OmitArgPrefixes,)
             parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
             parsed = parse()
+            if hasattr(parsed, "check"):
+                parsed.check(_given(arguments))
             defaults = parsed.defaults() if hasattr(parsed, "defaults") else None
             return parsed if defaults is None else parse(default=defaults)
     except SystemExit as stop:

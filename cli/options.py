@@ -64,9 +64,13 @@ def require_plain_name(name: str) -> str:
     """The name of a folder below --runs; InputError for one that leads elsewhere."""
     from ufm.errors import require
 
-    plain = name not in ("", ".", "..") and not set(name) & set("/\\")
-    require(plain, f"--name must be a plain name without slashes, got {name!r}; --runs names the folder")
+    require(is_plain(name), f"--name must be a plain name without slashes, got {name!r}; --runs names the folder")
     return name
+
+
+def is_plain(name: str) -> bool:
+    """Whether it is the name of something in a folder, not a path."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\")
 
 
 def write_result(file: Path | None, command: str, result: dict[str, Any]) -> None:

@@ -31,7 +31,9 @@ def require_places(command: Any) -> None:
         require(places.count(os.path.realpath(file)) == 1, f"--{flag} {file} is named twice; name another file")
     for folder in _named(command, FOLDERS).values():
         _require_reach(folder)
-        require(folder.is_dir() or not folder.exists(), f"cannot write into {folder}: it is a file; name a folder")
+        require(
+            folder.is_dir() or not folder.exists(), f"cannot write into {folder}: it is a file; choose another place"
+        )
 
 
 def _named(command: Any, flags: tuple[str, ...]) -> dict[str, Path]:

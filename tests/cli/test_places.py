@@ -102,7 +102,7 @@ TWICE = {
     "a point and its measures": (["validate", "p", "--json", "sub/../p"], "p is named twice"),
     "a dash": ([*SOLVE, "--json", "-"], "name a file, not -"),
     "a folder": ([*SOLVE, "--json", "."], "it is a folder; name a file"),
-    "a file for a folder": ([*SOLVE, "--figures", "p"], "cannot write into p: it is a file; name a folder"),
+    "a file for a folder": ([*SOLVE, "--figures", "p"], "cannot write into p: it is a file; choose another place"),
 }
 
 
