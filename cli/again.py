@@ -38,7 +38,7 @@ def _verify(file: Path | None) -> list[str] | None:
         return None
     counts = problem["per_class"]
     sizes = {"class_counts": counts} if isinstance(counts, list) else {"K": problem["num_classes"], "n": counts}
-    decays = {name: problem[name] for name in ("lambda_w", "lambda_h", "lambda_b")}
+    decays = {name: problem[name] for name in ("lambda_w", "lambda_h", *(["lambda_b"] if problem["bias"] else []))}
     asked = {name: found[name] for name in ("seed", "starts", "rigorous", "atlas") if name in found}
     given = sizes | {"d": problem["dim"]} | decays | {"bias": problem["bias"]} | asked
     usual = {"bias": True, "rigorous": False, "atlas": False}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import say, show
-from .options import JsonFile, ProblemFlags, require_plain_name, write_result
+from .options import JsonFile, ProblemFlags, Switch, require_plain_name, write_result
 
 if TYPE_CHECKING:
     from ufm.atlas import Atlas
@@ -27,7 +27,7 @@ class Command:
     problem: ProblemFlags = field(default_factory=ProblemFlags)
     until_quiet: int = 500
     """random starts in a row, at every rank, that must have found nothing new"""
-    connections: bool = False
+    connections: Switch = False
     """follow the gradient flow from every saddle, and draw where it leads"""
     seed: int = 0
     """of the random starts"""
@@ -37,9 +37,12 @@ class Command:
     """of the folder in RUNS (default: atlas-K4-d6 for K = 4, d = 6)"""
     runs: Path = Path("runs")
     """the folder of all runs"""
-    force: bool = False
+    force: Switch = False
     """begin anew if there is an atlas of that name"""
     json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        self.problem.check(given)
 
     def run(self) -> int:
         from ufm.atlas import explore
@@ -47,8 +50,6 @@ class Command:
         problem = self.problem.problem()
         name = require_plain_name(self.name or f"atlas-K{problem.num_classes}-d{problem.dim}")
         file = self.runs / name / "atlas.json"
-        if self.force:
-            file.unlink(missing_ok=True)
         with _gauge(self.until_quiet) as on_round:
             atlas = explore(
                 problem,
@@ -57,6 +58,7 @@ class Command:
                 connect=self.connections,
                 jobs=self.jobs,
                 file=file,
+                force=self.force,
                 on_round=on_round,
             )
         _show_points(atlas)

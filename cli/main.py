@@ -72,15 +72,14 @@ def _answer(arguments: list[str]) -> int:
 
 def _run(name: str, arguments: list[str]) -> int:
     from ufm.errors import InputError
-    from ufm.files import require_writable
+
+    from .places import require_places
 
     try:
         command = _parse(name, arguments)
         if command is None:
             return 0
-        for file in (command.json, getattr(command, "save", None)):
-            if file is not None:
-                require_writable(file)
+        require_places(command)
         return command.run()
     except InputError as error:
         return _refuse(str(error))
@@ -93,7 +92,8 @@ def _run(name: str, arguments: list[str]) -> int:
 def _parse(name: str, arguments: list[str]):
     """The command as a dataclass; None when its help was asked for and printed.
 
-    A command may have `defaults()`: the instance whose values the flags that were not given take, or None.
+    A command may have `check(given)`, which refuses flags that were given and would do nothing; and `defaults()`: the
+    instance whose values the flags that were not given take, or None.
     """
     import tyro
 
@@ -103,15 +103,22 @@ def _parse(name: str, arguments: list[str]):
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):
-            config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+            config = (tyro.conf.OmitArgPrefixes,)
             parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
             parsed = parse()
+            if hasattr(parsed, "check"):
+                parsed.check(_given(arguments))
             defaults = parsed.defaults() if hasattr(parsed, "defaults") else None
             return parsed if defaults is None else parse(default=defaults)
     except SystemExit as stop:
         if stop.code in (0, None):
             return None
     raise InputError(f"{_first_paragraph(complaints.getvalue())} (see ufm {name} --help)")
+
+
+def _given(arguments: list[str]) -> set[str]:
+    """The names of the flags that were given: "lambda_w", "no_bias", "K"."""
+    return {word.lstrip("-").partition("=")[0].replace("-", "_") for word in arguments if word.startswith("-")}
 
 
 def _first_paragraph(box: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from .console import say, show, track
-from .options import JsonFile, require_plain_name, write_result
+from .options import JsonFile, Switch, require_plain_name, write_result
 
 if TYPE_CHECKING:
     from ufm.traps import Cell, Grid
@@ -48,7 +48,7 @@ class Command:
     """of the folder for the results"""
     runs: Path = Path("runs")
     """the folder of all runs"""
-    force: bool = False
+    force: Switch = False
     """begin anew, whatever is recorded there"""
     json: JsonFile = None
 

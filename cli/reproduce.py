@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from .console import say, show, track
-from .options import JsonFile, write_result
+from .options import JsonFile, Switch, write_result
 
 if TYPE_CHECKING:
     from experiments.driver import Grid
@@ -35,9 +35,9 @@ class Command:
     """the folder of the runs"""
     results: Path = Path("results")
     """the folder of the record: README.md, and a folder for the scale"""
-    list: bool = False
+    list: Switch = False
     """only show the runs that are asked for, and how far each is"""
-    no_training: bool = False
+    no_training: Switch = False
     """judge by the runs that are finished; claims that need others are not covered, and recorded verdicts stay"""
     json: JsonFile = None
 

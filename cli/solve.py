@@ -2,14 +2,14 @@
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from .console import say, show, track
-from .options import JsonFile, ProblemFlags, write_result
+from .options import JsonFile, ProblemFlags, Switch, write_result
 
 if TYPE_CHECKING:
     from ufm import Certificate, Problem, Proof, Solution, Spectrum
@@ -34,23 +34,31 @@ class Command:
     """random starts"""
     tol: float = 1e-10
     """relative gradient norm to reach"""
-    free: bool = False
+    free: Switch = False
     """keep all N features free (default: average them within classes first, which never raises f)"""
-    rigorous: bool = False
+    rigorous: Switch = False
     """also prove, in ball arithmetic, what the end is"""
     save: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """write the point there (safetensors)"""
+    """write the point and its labels there (safetensors), as `ufm validate` takes them"""
     figures: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """draw figures into that folder"""
-    gif: bool = False
+    gif: Switch = False
     """with --figures and d = 2: also the flow as an animated GIF"""
     json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        from ufm.errors import require
+
+        self.problem.check(given)
+        require(self.starts >= 1, f"--starts must be >= 1, got {self.starts}")
+        if self.gif:
+            require(self.figures is not None, "--gif writes into the folder of the figures; name it with --figures DIR")
+            require(self.problem.d == 2, f"--gif draws the flow in the plane: it needs -d 2, got d = {self.problem.d}")
 
     def run(self) -> int:
         import ufm
 
         problem = self.problem.problem()
-        self._check(problem)
         descents = self._descend(problem)
         best = min(range(self.starts), key=lambda i: descents[i][0].value)
         solution, certificate = descents[best]
@@ -65,7 +73,7 @@ class Command:
             levels = ufm.spectrum(problem, solution.point).merged()
             _show_levels(levels)
         if self.save:
-            solution.point.save(self.save)
+            replace(solution.point, labels=problem.labels).save(self.save)
             say(f"point: {self.save}")
         if self.figures:
             for path in self._draw(problem, descents, certificate, levels):
@@ -87,15 +95,20 @@ class Command:
                 "spectrum": levels and {"values": levels.values, "multiplicities": levels.multiplicities},
             },
         )
-        return 0 if all(one.converged for one, _ in descents) and not (proof and proof.refused) else 1
+        complaints = self._complaints([one for one, _ in descents], proof)
+        for complaint in complaints:
+            say(complaint)
+        return 1 if complaints else 0
 
-    def _check(self, problem: "Problem") -> None:
-        from ufm.errors import require
-
-        require(self.starts >= 1, f"--starts must be >= 1, got {self.starts}")
-        if self.gif:
-            require(self.figures is not None, "--gif writes into the folder of the figures; name it with --figures DIR")
-            require(problem.dim == 2, f"--gif draws the flow in the plane: it needs -d 2, got d = {problem.dim}")
+    def _complaints(self, solutions: list["Solution"], proof: "Proof | None") -> list[str]:
+        """What did not come out as asked, a line each."""
+        complaints = [
+            f"the descent from seed {seed} did not reach --tol {self.tol:g}: after {one.iterations} iterations the "
+            f"relative gradient norm is {one.relative_grad_norm:.1e}"
+            for seed, one in enumerate(solutions, self.seed)
+            if not one.converged
+        ]
+        return complaints + ([f"--rigorous: {proof.statement}"] if proof and proof.refused else [])
 
     def _descend(self, problem: "Problem") -> list[tuple["Solution", "Certificate"]]:
         """The descent from every start, with the certificate of its end."""

@@ -10,7 +10,7 @@ import tyro
 from networks import Recipe
 
 from .console import say, show, track
-from .options import JsonFile, require_plain_name, write_result
+from .options import JsonFile, Switch, is_plain, require_plain_name, require_unused, write_result
 
 SHOWN = ("epoch", "loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
 
@@ -19,9 +19,12 @@ SHOWN = ("epoch", "loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4
 class Command:
     """Train a network and record it in RUNS/NAME: config, one row an epoch, points and checkpoints.
 
-    On several GPUs, or processes: torchrun --nproc-per-node N -m cli train ...
+    With --resume RUN alone a run goes on by its own settings; --epochs may be raised, and flags that would make it
+    another run are refused. On several GPUs, or processes: torchrun --nproc-per-node N -m cli train ...
     """
 
+    target: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")] = None
+    """with --resume: the run, a name in RUNS or a path (with a slash), in place of --name"""
     recipe: Recipe = field(default_factory=Recipe)
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """start from paper-sgd, paper-adam, paper-lbfgs or sota in place of the defaults; other flags override it"""
@@ -29,28 +32,48 @@ class Command:
     """of the run"""
     runs: Path = Path("runs")
     """the folder of all runs"""
-    force: bool = False
+    force: Switch = False
     """replace the run if there is one of that name"""
-    resume: bool = False
-    """go on after the last recorded epoch"""
+    resume: Switch = False
+    """go on after the last recorded epoch, by the run's own settings where no flag gives another"""
     json: JsonFile = None
 
     def defaults(self) -> "Command | None":
-        from networks import preset
+        from networks import preset, recipe_of
+        from validate import Run
 
-        return Command(recipe=preset(self.preset)) if self.preset else None
+        if self.preset:
+            return Command(recipe=preset(self.preset))
+        return Command(recipe=recipe_of(Run.open(self.path))) if self.resume else None
+
+    def check(self, given: set[str]) -> None:
+        from ufm.errors import require
+
+        if self.target is not None:
+            require(self.resume, f"--name names a new run; to go on with {self.target} add --resume")
+            require_unused(given, {"name"}, f"the run is {self.target}")
+            if not is_plain(self.target):
+                require_unused(given, {"runs"}, f"{self.target} is a path")
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        if self.target is None:
+            return self.runs / require_plain_name(self.name)
+        return self.runs / self.target if is_plain(self.target) else Path(self.target)
 
     def run(self) -> int:
-        from networks import train
+        from networks import train, unused
         from networks.distributed import is_main
 
-        path = self.runs / require_plain_name(self.name)
         if not is_main():
-            train(self.recipe, path, force=self.force, resume=self.resume)
+            train(self.recipe, self.path, force=self.force, resume=self.resume)
             return 0
         if self.preset:
             _show_preset(self.preset, self.recipe)
-        run = train(self.recipe, path, force=self.force, resume=self.resume, track=track("epochs"))
+        for setting, users in unused(self.recipe).items():
+            say(f"not used: {setting} = {getattr(self.recipe, setting)} (it is of {users})")
+        run = train(self.recipe, self.path, force=self.force, resume=self.resume, track=track("epochs"))
         epochs = run.epochs
         stride = max(1, len(epochs) // 8)
         chosen = [row for row in epochs[:-1] if row["epoch"] % stride == 1 or stride == 1] + epochs[-1:]

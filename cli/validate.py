@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .console import say, show, track
-from .options import JsonFile, write_result
+from .options import JsonFile, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
@@ -39,8 +39,26 @@ class Command:
     """for a Point: whether its layer has a bias"""
     json: JsonFile = None
 
+    def check(self, given: set[str]) -> None:
+        decays = {"lambda_h", "lambda_b", "no_bias", "bias"}
+        if self.target.is_dir():
+            require_unused(given, {"lambda_w", *decays}, "a run's config.json says how it was trained")
+        if self.target.is_file():
+            require_unused(given, {"data_dir"}, "a Point needs no data")
+            if self.lambda_w is None:
+                require_unused(given, decays, "without --lambda-w nothing is compared with theory")
+            if not self.bias:
+                require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
+
     def run(self) -> int:
-        result = self._point() if self.target.is_file() else self._run()
+        from ufm.locks import held
+        from validate import Run
+
+        if self.target.is_file():
+            result = self._point()
+        else:
+            with held(Run.open(self.target).path):  # what it finds is about the run as it is now, and goes into it
+                result = self._run()
         write_result(self.json, "validate", result)
         return 0 if result.get("agrees", True) else 1
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from .console import say, show, track
-from .options import JsonFile, ProblemFlags, write_result
+from .options import JsonFile, ProblemFlags, Switch, write_result
 
 if TYPE_CHECKING:
     from ufm import Problem
@@ -23,11 +23,14 @@ class Command:
     """of the random starts"""
     starts: int = 4
     """how many random starts are descended from"""
-    rigorous: bool = False
+    rigorous: Switch = False
     """also prove, in ball arithmetic, what the points found are (K <= 10)"""
-    atlas: bool = False
+    atlas: Switch = False
     """also enumerate all critical points and check what is claimed of every one (K <= 6)"""
     json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        self.problem.check(given)
 
     def run(self) -> int:
         import ufm

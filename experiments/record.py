@@ -11,6 +11,7 @@ from typing import Any
 from figures.compare import comparison_figures
 from networks import Recipe, preset
 from ufm.files import write_json, write_text
+from ufm.locks import held
 from validate.provenance import flags, provenance
 
 from .claims import CLAIMS, Claim
@@ -19,6 +20,7 @@ from .grid import CELLS, Scale
 from .page import recorded_claims, write_page
 from .trained import Trained
 
+PATIENCE = 300.0  # seconds that a record waits for another one to be written: a page and its figures
 ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say nothing of the experiment
 
 
@@ -42,8 +44,16 @@ def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], f
     """Write results/SCALE (claims.json, tables, each finished cell's epochs and recipe) and the page of all scales.
 
     What the record has on other claims, cells and scales stays; and so does a claim's verdict when its runs are not all
-    at hand now, unless one of those that are has other numbers than the record.
+    at hand now, unless one of those that are has other numbers than the record. One process at a time writes: another
+    one waits.
     """
+    with held(results / "README.md", PATIENCE):
+        _write_held_record(results, scale, outcomes, found)
+
+
+def _write_held_record(
+    results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]
+) -> None:
     folder = results / scale.name
     recorded = recorded_claims(folder)
     outcomes = {name: one for name, one in outcomes.items() if not _stands(folder, recorded.get(name), one, found)}

@@ -6,7 +6,7 @@ from .heads import HEADS, simplex_frame
 from .memory import training_memory
 from .models import Classifier, ModelRecipe, build_model, model_names
 from .presets import PRESETS, preset
-from .recipe import Recipe, recipe_of
+from .recipe import Recipe, recipe_of, unused
 from .revalidate import remeasure
 from .train import Diverged, measure, train
 
@@ -30,4 +30,5 @@ __all__ = [
     "simplex_frame",
     "train",
     "training_memory",
+    "unused",
 ]

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ufm import InputError
-from ufm.files import read_tensors, write_tensors
+from ufm.errors import require
+from ufm.files import read_metadata, read_tensors, write_tensors
 
 MODEL, OPTIMIZER = "model.", "optimizer."
 TENSOR = "tensor"  # {"tensor": name} stands for a tensor in the tree
@@ -32,6 +33,11 @@ def save_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     write_tensors(path, tensors, {"epoch": str(epoch), "optimizer": json.dumps(tree)})
 
 
+def epoch_of(path: Path) -> int:
+    """The epoch recorded in a file that `save_training` wrote."""
+    return _epoch(path, read_metadata(path))
+
+
 def load_model(path: Path, model: nn.Module) -> int:
     """Load weights into `model`; returns the epoch recorded in the file (0 if none)."""
     tensors, metadata = read_tensors(path)
@@ -41,7 +47,7 @@ def load_model(path: Path, model: nn.Module) -> int:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} does not fit the run's model ({reason[:200]}); train again with --force") from error
-    return int(metadata.get("epoch", 0))
+    return _epoch(path, metadata) if "epoch" in metadata else 0
 
 
 def load_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -50,12 +56,18 @@ def load_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     tensors, metadata = read_tensors(path)
     try:
         tree = _with_tensors(json.loads(metadata["optimizer"]), tensors)
-    except (KeyError, ValueError) as error:
+        numbers = {name: number for number, name in _parameter_names(model, optimizer).items()}
+        state = {numbers[name]: values for name, values in tree.items()}
+    except (KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{path} holds no optimiser's state ({error}); train again with --force") from error
-    numbers = {name: number for number, name in _parameter_names(model, optimizer).items()}
-    fresh = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": {numbers[n]: s for n, s in tree.items()}, "param_groups": fresh})
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return epoch
+
+
+def _epoch(path: Path, metadata: dict[str, str]) -> int:
+    text = metadata.get("epoch", "")
+    require(text.isdigit(), f"{path} does not say which epoch it is of; train again with --force")
+    return int(text)
 
 
 def _parameter_names(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[int, str]:

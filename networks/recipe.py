@@ -54,6 +54,28 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
             part.__post_init__(self)
 
 
+USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
+    "temperature": ("head", ("normalized",)),
+    "smoothing": ("loss", ("label-smoothing",)),
+    "focusing": ("loss", ("focal",)),
+    "patience": ("schedule", ("step",)),
+    "gamma": ("schedule", ("step", "milestones")),
+    "milestones": ("schedule", ("milestones",)),
+    "momentum": ("optimizer", ("sgd",)),
+    "history_size": ("optimizer", ("lbfgs",)),
+    "max_iter": ("optimizer", ("lbfgs",)),
+}
+
+
+def unused(recipe: Recipe) -> dict[str, str]:
+    """The settings that were set (they are not the defaults) to no effect, with the choices that would use them."""
+    default, found = Recipe(), {}
+    for name, (setting, choices) in USERS.items():
+        if getattr(recipe, name) != getattr(default, name) and getattr(recipe, setting) not in choices:
+            found[name] = f"{setting} {' and '.join(choices)}"
+    return found
+
+
 def recipe_of(run: Run) -> Recipe:
     """The recipe that a run was made with; InputError when config.json has none.
 

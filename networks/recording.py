@@ -2,45 +2,75 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from ufm import InputError, Point
-from validate import Run
+from ufm.errors import require
+from validate import LastLayer, NeuralCollapse, Run
 from validate.metrics import class_statistics
 from validate.provenance import provenance
 
-from .checkpoints import save_model, save_training
+from .checkpoints import epoch_of, save_model, save_training
 from .data import Images
 from .recipe import Recipe, recipe_of
 
 MAY_CHANGE = ("epochs", "device", "tensorboard", "data_dir")  # between a run and its resumption
+METRICS = [field.name for kind in (LastLayer, NeuralCollapse) for field in dataclasses.fields(kind)]
+COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv
+AGAIN = "train again with --force"
+LEFTOVERS = (".config.json.*", ".epochs.csv.*", "*/.*.safetensors.*")  # of a process that was killed while it wrote
 
 
 def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume: bool) -> tuple[Run, int]:
-    """(the run with its config.json, the number of epochs it has). InputError as in `networks.train`.
+    """(the run, the number of epochs that it can go on from); one that is resumed is only looked at.
 
-    config.json holds the recipe and what made the run; with a feature decay c, also lambda_h = c / N.
+    InputError as in `networks.train`.
     """
-    config = {"recipe": dataclasses.asdict(recipe)} | provenance()
-    if recipe.feature_decay:
-        config["lambda_h"] = recipe.feature_decay / len(images.train_labels)
     if not resume:
-        return Run.create(path, config, force), 0
+        return Run.create(path, _config(recipe, images), force), 0
     run = Run.open(path)
     _require_same(recipe, run)
-    done = int(run.epochs[-1]["epoch"]) if run.epochs else 0
-    if recipe.epochs < done:
-        raise InputError(f"{path} has {done} epochs already; --epochs {recipe.epochs} asks for fewer")
-    if done == 1 and not run.last_checkpoint.is_file():  # ended between the first row and its training state
-        done = 0
-    if done and not run.last_checkpoint.is_file():
-        raise InputError(f"{path} has {done} epochs but no training state to go on from; train again with --force")
-    if [row["epoch"] for row in run.epochs] != list(range(1, len(run.epochs) + 1)):
-        raise InputError(f"{path}/epochs.csv does not list the epochs 1, 2, ...; train again with --force")
-    run.analysis.unlink(missing_ok=True)  # it was about fewer epochs
-    for leftover in run.path.glob("*/.*.safetensors.*"):  # of a process that was killed while it wrote
-        leftover.unlink()
-    run.write_config(config)
+    done, recorded = _epochs_done(run), len(run.epochs)
+    require(recipe.epochs >= recorded, f"{path} has {recorded} epochs already; --epochs {recipe.epochs} asks for fewer")
     return run, done
+
+
+def begin(run: Run, done: int, recipe: Recipe, images: Images, model: dict[str, int]) -> None:
+    """Make the run ready for the epochs after `done`; model is the network's footprint."""
+    if recipe.epochs > done:
+        run.analysis.unlink(missing_ok=True)  # it was about fewer epochs
+    for leftover in [file for pattern in LEFTOVERS for file in run.path.glob(pattern)]:
+        leftover.unlink()
+    run.write_config(_config(recipe, images) | {"model": model})
+
+
+def _config(recipe: Recipe, images: Images) -> dict[str, Any]:
+    """The recipe and what made the run; with a feature decay c, also lambda_h = c / N."""
+    decay = {"lambda_h": recipe.feature_decay / len(images.train_labels)} if recipe.feature_decay else {}
+    return {"recipe": dataclasses.asdict(recipe)} | provenance() | decay
+
+
+def _epochs_done(run: Run) -> int:
+    """The epoch of the training state, 0 before there is one; InputError where the run's files are not of one moment.
+
+    `record` writes the training state last: however a process ends, the rows and the other files are at most one epoch
+    ahead of it.
+    """
+    rows, state, file = run.epochs, run.last_checkpoint, run.path / "epochs.csv"
+    recorded, newest = len(rows), max([*run.checkpoints, *run.points], default=0)
+    done = epoch_of(state) if state.is_file() else 0
+    mend = f"put back the file that is missing or older, or {AGAIN}"
+    in_order = [row["epoch"] for row in rows] == list(range(1, recorded + 1))
+    require(in_order, f"{file} does not list the epochs 1, 2, ...; {AGAIN}")
+    other = ", ".join(sorted(COLUMNS.symmetric_difference(rows[0]))[:4]) if rows else ""
+    require(
+        not other, f"{file} has not the columns of this version ({other}); go on with that which made it, or {AGAIN}"
+    )
+    require(done or recorded < 2, f"{run.path} has {recorded} epochs but no training state to go on from; {AGAIN}")
+    in_step = done in (recorded, recorded - 1)
+    require(in_step, f"{file} lists {recorded} epochs, but the training state is of epoch {done}; {mend}")
+    require(newest <= done + 1, f"{run.path} has files of epoch {newest}, but its training state is of {done}; {mend}")
+    return done
 
 
 def _require_same(recipe: Recipe, run: Run) -> None:

@@ -9,13 +9,14 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from ufm import InputError, Point
 from ufm.errors import require
+from ufm.locks import held
 from validate import Run, collect, last_layer, neural_collapse
 
 from .batches import epoch_batches, require_batches
@@ -29,7 +30,7 @@ from .models import Classifier, model_of
 from .objective import FeaturesAndLogits, Objective
 from .optimizers import OPTIMIZERS, build_optimizer
 from .recipe import Recipe
-from .recording import open_run, record
+from .recording import begin, open_run, record
 from .schedules import learning_rate
 from .statistics import refresh_statistics
 
@@ -53,8 +54,9 @@ def train(
     track wraps the sequence of epochs, to show progress. resume goes on after the last epoch on disk, to
     the same numbers as an uninterrupted run (all random numbers depend on seed and epoch alone). Under
     torchrun every process calls it and process 0 alone writes; see `networks.distributed`.
-    Raises InputError for a bad recipe or an existing run without force or resume, and Diverged, which is one,
-    for numbers that stop being finite (the run keeps its last good checkpoint).
+    Raises InputError for a bad recipe, an existing run without force or resume, one that another process writes (see
+    `ufm.locks`) or that is damaged, and Diverged, which is one, for numbers that stop being finite (the run keeps its
+    last good checkpoint).
     """
     require(not (force and resume), "--force replaces a run and --resume goes on with it; give one of them")
     if recipe.tensorboard:
@@ -70,19 +72,19 @@ def train(
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks))
     require_batches(recipe, images, ranks, model)
-    run, done = _open_run(recipe, images, Path(path), ranks, force=force, resume=resume)
-    if takes:
-        run.write_config(run.config | {"model": takes})
-    if done:
-        done = ranks.agreed(lambda: load_training(run.last_checkpoint, model, optimizer))
-    rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]
-    with board(run, rows) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
-        for epoch in track(range(done + 1, recipe.epochs + 1)):
-            point, row = _trained_and_measured(objective, optimizer, images, ranks, epoch)
-            if ranks.rank == 0:
-                rows.append(row)
-                record(run, model, optimizer, point, rows, recipe)
-                write(row)
+    with _opened(recipe, images, Path(path), ranks, force=force, resume=resume) as (run, done):
+        if done:
+            ranks.agreed(lambda: load_training(run.last_checkpoint, model, optimizer))
+        if takes:
+            begin(run, done, recipe, images, takes)
+        rows = [row | {"epoch": int(row["epoch"])} for row in run.epochs if row["epoch"] <= done]
+        with board(run, rows) if recipe.tensorboard and ranks.rank == 0 else no_board() as write:
+            for epoch in track(range(done + 1, recipe.epochs + 1)):
+                point, row = _trained_and_measured(objective, optimizer, images, ranks, epoch)
+                if ranks.rank == 0:
+                    rows.append(row)
+                    record(run, model, optimizer, point, rows, recipe)
+                    write(row)
     return run
 
 
@@ -181,11 +183,16 @@ def compiling(recipe: Recipe):
         raise InputError(f"torch cannot compile {recipe.model} here ({reason[:120]}); leave --compile out") from error
 
 
-def _open_run(recipe: Recipe, images: Images, path: Path, ranks: Ranks, *, force: bool, resume: bool):
-    """(run, epochs done) on every process; process 0 alone looks and writes."""
+@contextmanager
+def _opened(recipe: Recipe, images: Images, path: Path, ranks: Ranks, *, force: bool, resume: bool):
+    """Yield (run, epochs done) on every process; process 0 alone looks and writes, and holds the run for the block."""
+    with ExitStack() as holding:
 
-    def opened() -> tuple[Run, int]:
-        return open_run(recipe, images, path, force=force, resume=resume) if ranks.rank == 0 else (Run(path), 0)
+        def opened() -> tuple[Run, int]:
+            if ranks.rank:
+                return Run(path), 0
+            holding.enter_context(held(path))
+            return open_run(recipe, images, path, force=force, resume=resume)
 
-    run, done = ranks.agreed(opened)
-    return run, ranks.first(done)
+        run, done = ranks.agreed(opened)
+        yield run, ranks.first(done)

@@ -68,8 +68,10 @@ class Run:
         try:
             rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
             found = [{name: float(value) for name, value in row.items()} for row in rows]
+            if not all(row["epoch"].is_integer() for row in found):
+                raise ValueError("an epoch is no whole number")
             return [{"epoch": row.pop("epoch")} | row for row in found]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise InputError(f"{file} is damaged ({error}); train again with --force") from error
 
     def write_epochs(self, rows: list[dict[str, float]]) -> None:
@@ -86,9 +88,7 @@ class Run:
     @property
     def checkpoints(self) -> dict[int, Path]:
         """The checkpoints on disk by epoch, ascending."""
-        files = sorted((self.path / "checkpoints").glob("epoch_[0-9]*.safetensors"))
-        numbered = [(file.stem.removeprefix("epoch_"), file) for file in files]
-        return {int(number): file for number, file in numbered if number.isdigit()}
+        return _by_epoch(self.path / "checkpoints")
 
     @property
     def last_checkpoint(self) -> Path:
@@ -100,6 +100,11 @@ class Run:
         return self.path / "points" / f"epoch_{epoch:04d}.safetensors"
 
     @property
+    def points(self) -> dict[int, Path]:
+        """The points on disk by epoch, ascending."""
+        return _by_epoch(self.path / "points")
+
+    @property
     def last_point(self) -> Path:
         """The last layer and every training feature, with labels, of the newest checkpoint."""
         return self.path / "points" / "last.safetensors"
@@ -108,6 +113,12 @@ class Run:
     def analysis(self) -> Path:
         """What `ufm validate` found."""
         return self.path / "validation.json"
+
+
+def _by_epoch(folder: Path) -> dict[int, Path]:
+    files = sorted(folder.glob("epoch_[0-9]*.safetensors"))
+    numbered = [(file.stem.removeprefix("epoch_"), file) for file in files]
+    return {int(number): file for number, file in numbered if number.isdigit()}
 
 
 def _aside(path: Path) -> Path:

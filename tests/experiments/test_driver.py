@@ -1,10 +1,12 @@
 """The driver and its record: runs that go on, are skipped, diverge; what the claims then say, and what is on disk."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -17,6 +19,7 @@ from experiments.finding import Finding
 from experiments.grid import CELLS, SCALES, Scale
 from experiments.record import Outcome, write_record
 from tests.experiments.runs import made_run
+from tests.ufm.test_locks import HOLD, process
 from ufm import InputError
 
 DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
@@ -254,6 +257,38 @@ def test_runs_on_other_images_are_not_called_to_be_removed(tmp_path, grid, monke
     monkeypatch.setitem(CELLS, "one", {**DIGITS, "data": "cifar10"})
     with pytest.raises(InputError, match=r"not cifar10; take the images as then \(--cifar-folder\), or name another"):
         grid.epochs_done("one")
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """What makes another process hold a path until the test ends; returns its number."""
+    with contextlib.ExitStack() as others:
+
+        def hold(path):
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            other = others.enter_context(process(HOLD, path, **pipes))
+            others.callback(other.kill)
+            assert other.stdout.readline() == "held\n"
+            return other.pid
+
+        yield hold
+
+
+def test_a_cell_that_another_process_trains_is_named(tmp_path, grid, holder, capsys):
+    number = holder(grid.path("two"))
+    assert command(tmp_path) == 2
+    assert f"two is being written by process {number} on" in capsys.readouterr().err
+    assert grid.finished("one")
+    assert not grid.path("two").exists()
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_record_is_written_by_one_process_at_a_time(tmp_path, grid, holder, capsys, monkeypatch):
+    number = holder(tmp_path / "results" / "README.md")
+    monkeypatch.setattr("experiments.record.PATIENCE", 0.1)
+    assert command(tmp_path) == 2
+    assert f"README.md is being written by process {number} on" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [".README.md.lock"]
 
 
 def test_the_list_shows_how_far_each_run_is(tmp_path, grid, capsys):

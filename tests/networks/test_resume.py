@@ -1,6 +1,7 @@
 """Going on: a run killed at any moment goes on to the same numbers, and is never replaced or mixed up unasked."""
 
 import dataclasses
+import json
 import os
 import random
 import subprocess
@@ -15,8 +16,10 @@ import networks
 from cli.main import main
 from networks.backbones import BACKBONES, Family
 from networks.checkpoints import save_training
-from tests.networks.records import rows_of
+from networks.recording import COLUMNS
+from tests.networks.records import files_of, rows_of
 from ufm import InputError, Point
+from ufm.files import read_tensors, write_tensors
 from validate import Run
 
 
@@ -40,11 +43,12 @@ def test_killed_between_two_writes_resumes_to_the_same_numbers(last, small_recip
     with pytest.raises(KeyboardInterrupt):
         networks.train(small_recipe, tmp_path / "run")
     monkeypatch.undo()
-    half = tmp_path / "run" / "points" / ".epoch_0009.safetensors.x1y2"
-    half.write_bytes(b"half")
+    halves = [tmp_path / "run" / name for name in ("points/.epoch_0009.safetensors.x1y2", ".epochs.csv.x1y2")]
+    for half in halves:
+        half.write_bytes(b"half")
     resumed = networks.train(small_recipe, tmp_path / "run", resume=True)
     assert rows_of(resumed) == rows_of(trained)
-    assert not half.exists()
+    assert not any(half.exists() for half in halves)
 
 
 def test_resume_needs_the_same_recipe(run_copy, small_recipe):
@@ -132,8 +136,9 @@ def test_killed_in_an_epoch_resumes_to_the_same_bytes(optimizer, tmp_path):
     assert 1 <= len(Run.open(tmp_path / "killed").epochs) < 40
     assert main(["train", *flags, "--name", "killed", "--resume"]) == 0
     assert main(["train", *flags, "--name", "whole"]) == 0
-    killed, whole = ((tmp_path / name / "epochs.csv").read_bytes() for name in ("killed", "whole"))
-    assert killed == whole
+    killed, whole = (files_of(Run.open(tmp_path / name)) for name in ("killed", "whole"))
+    assert killed.keys() == whole.keys()
+    assert [name for name in whole if killed[name] != whole[name]] == []
 
 
 def test_cosine_needs_its_number_of_epochs(small_recipe, tmp_path):
@@ -147,6 +152,95 @@ def test_resuming_forgets_what_was_validated(run_copy, small_recipe):
     run_copy.analysis.write_text("{}")
     networks.train(dataclasses.replace(small_recipe, epochs=7), run_copy.path, resume=True)
     assert not run_copy.analysis.exists()
+
+
+def test_a_run_that_is_done_keeps_what_was_validated(run_copy, small_recipe):
+    run_copy.analysis.write_text("{}")
+    before = files_of(run_copy)
+    networks.train(small_recipe, run_copy.path, resume=True)
+    assert files_of(run_copy) == before
+
+
+def without_epochs(run):
+    (run.path / "epochs.csv").unlink()
+
+
+def without_any_state(run):
+    without_epochs(run)
+    run.last_checkpoint.unlink()
+
+
+def rewritten(change):
+    """A damage: the rows of epochs.csv become those that `change` makes of them."""
+    return lambda run: run.write_epochs(change(run.epochs))
+
+
+def edited(change):
+    """A damage: the text of epochs.csv becomes what `change` makes of it."""
+    return lambda run: (run.path / "epochs.csv").write_text(change((run.path / "epochs.csv").read_text()))
+
+
+def metadata(**entries):
+    """A damage: the metadata of the training state."""
+
+    def damage(run):
+        tensors, found = read_tensors(run.last_checkpoint)
+        write_tensors(run.last_checkpoint, tensors, found | entries)
+
+    return damage
+
+
+def without_a_name(run):
+    """The state of a parameter that the model has not."""
+    tree = json.loads(read_tensors(run.last_checkpoint)[1]["optimizer"])
+    metadata(optimizer=json.dumps({f"another.{name}": state for name, state in tree.items()}))(run)
+
+
+DAMAGE = {
+    "no epochs.csv": (without_epochs, "epochs.csv lists 0 epochs, but the training state is of epoch 6; put back"),
+    "an empty epochs.csv": (edited(lambda text: ""), "epochs.csv lists 0 epochs, but the training state is of epoch 6"),
+    "a header alone": (edited(lambda text: text.splitlines()[0] + "\n"), "lists 0 epochs, but the training state"),
+    "neither": (without_any_state, "has files of epoch 6, but its training state is of 0; put back"),
+    "a cut epochs.csv": (rewritten(lambda rows: rows[:4]), "lists 4 epochs, but the training state is of epoch 6"),
+    "a state of long ago": (metadata(epoch="3"), "lists 6 epochs, but the training state is of epoch 3"),
+    "a state of no epoch": (metadata(epoch="?"), "does not say which epoch it is of"),
+    "another optimiser's state": (without_a_name, "holds no optimiser's state"),
+    "a cut state": (lambda run: os.truncate(run.last_checkpoint, 1000), "is not a safetensors file"),
+    "a row is missing": (rewritten(lambda rows: [rows[0], *rows[3:]]), "does not list the epochs 1, 2, ..."),
+    "a column is missing": (
+        rewritten(lambda rows: [{k: v for k, v in row.items() if k != "nc1"} for row in rows]),
+        "has not the columns of this version (nc1)",
+    ),
+    "a column too many": (
+        rewritten(lambda rows: [row | {"nc5": 0.0} for row in rows]),
+        "has not the columns of this version (nc5)",
+    ),
+    "a cut row": (edited(lambda text: text[:-100]), "epochs.csv is damaged"),
+    "a row too long": (edited(lambda text: text.rstrip() + ",1.0\n"), "epochs.csv is damaged"),
+    "an epoch that is none": (edited(lambda text: text.replace("\n6,", "\nnan,")), "epochs.csv is damaged"),
+    "half an epoch": (edited(lambda text: text.replace("\n6,", "\n5.5,")), "epochs.csv is damaged"),
+    "a field without end": (edited(lambda text: text + '"' + "9" * 200_000), "epochs.csv is damaged"),
+    "no config.json": (lambda run: (run.path / "config.json").unlink(), "no run at"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_run_is_refused_and_nothing_lost(damage, message, run_copy, capsys):
+    run_copy.analysis.write_text("{}")
+    damage(run_copy)
+    before = files_of(run_copy)
+    flags = ["--runs", str(run_copy.path.parent), "--name", run_copy.name, "--device", "cpu", "--epochs", "7"]
+    assert (
+        main(["train", *flags, "--width", "32", "--depth", "1", "--feature-dim", "16", "--keep", "2", "--resume"]) == 2
+    )
+    text, errors = capsys.readouterr()
+    assert (text, errors.count("\n")) == ("", 1)
+    assert message in errors
+    assert files_of(run_copy) == before
+
+
+def test_the_columns_are_those_that_training_writes(trained):
+    assert trained.epochs[0].keys() == COLUMNS
 
 
 def test_resume_wants_every_epoch(run_copy, small_recipe):

@@ -1,6 +1,7 @@
 """The atlas: every critical point of a problem up to symmetry, the descents between them, and how complete it is."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from ..certificates import Certificate, certify
 from ..errors import require
 from ..files import require_writable
+from ..locks import held
 from ..point import Point
 from ..problem import Problem
 from .catalogue import Entry
@@ -128,6 +130,7 @@ def explore(
     jobs: int = 1,
     patience: int = 4,
     file: Path | str | None = None,
+    force: bool = False,
     on_round: Callable[[Exploration, str], None] | None = None,
 ) -> Atlas:
     """Search for every critical point up to O(d) and permutations of the classes (K <= 12; any d, any class counts).
@@ -137,10 +140,11 @@ def explore(
     jobs         how many rounds run side by side, in processes of one thread each
     patience     how many rounds without a find are spent on the subspaces of Euler sums that are not 1
     file         what is found is written there (JSON) after every round, and gone on with if it is there
+    force        begin anew, whatever the file holds
     on_round     called with the exploration and what it is doing, after every round
 
     The parts of the search are those of `ufm.atlas.exploration`. The same seed gives the same atlas for any number of
-    jobs. Raises InputError for settings out of range and for a file of another problem.
+    jobs. Raises InputError for settings out of range, and for a file of another problem or that another process writes.
     """
     problem.require_decidable()
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
@@ -149,13 +153,16 @@ def explore(
     require(seed >= 0, f"seed must be >= 0, got {seed}")
     if file is not None:
         require_writable(file)
-    search = Exploration(problem, seed, jobs, None if file is None else Path(file), on_round)
-    search.partitions()
-    while True:
-        search.at_random(until_quiet)
-        sums = search.by_sums(until_quiet, patience)
-        if not connect or not search.by_descents():
-            return _bound(search, sums, connect)
+    with nullcontext() if file is None else held(file):
+        if force and file is not None:
+            Path(file).unlink(missing_ok=True)
+        search = Exploration(problem, seed, jobs, None if file is None else Path(file), on_round)
+        search.partitions()
+        while True:
+            search.at_random(until_quiet)
+            sums = search.by_sums(until_quiet, patience)
+            if not connect or not search.by_descents():
+                return _bound(search, sums, connect)
 
 
 def partition_points(problem: Problem, seed: int = 0, *, blocks: int = 4, starts: int = 20) -> list[CriticalPoint]:

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 
 from ..errors import InputError, require
 from ..files import read_json, write_json
+from ..locks import held
 from ..problem import Problem
 from .descents import Cell, survey
 
@@ -72,23 +73,24 @@ def explore(
     track    wraps the problems still to be surveyed, to show progress
 
     The result does not depend on jobs or on interruptions. Raises InputError when the file answers another
-    question, or is damaged.
+    question, is damaged, or is written by another process.
     """
     require(jobs >= 1 or jobs == -1, f"jobs must be >= 1, or -1 for one a core; got {jobs}")
-    problems, cells = grid.problems, {} if force else _recorded(grid, Path(file))
+    with held(file):
+        problems, cells = grid.problems, {} if force else _recorded(grid, Path(file))
 
-    def record() -> None:
-        done = [cells[problem].plain() for problem in problems if problem in cells]
-        write_json(file, {"asked": grid.settings(), "cells": done} | (made_by or {}))
+        def record() -> None:
+            done = [cells[problem].plain() for problem in problems if problem in cells]
+            write_json(file, {"asked": grid.settings(), "cells": done} | (made_by or {}))
 
-    record()
-    pending = [problem for problem in problems if problem not in cells]
-    with _surveys(grid, pending, jobs) as results:
-        # The tracked problems only count: results come as they are finished.
-        for _, (i, data) in zip(track(pending), results, strict=True):
-            cells[pending[i]] = Cell.from_plain(pending[i], data)
-            record()
-    return [cells[problem] for problem in problems]
+        record()
+        pending = [problem for problem in problems if problem not in cells]
+        with _surveys(grid, pending, jobs) as results:
+            # The tracked problems only count: results come as they are finished.
+            for _, (i, data) in zip(track(pending), results, strict=True):
+                cells[pending[i]] = Cell.from_plain(pending[i], data)
+                record()
+        return [cells[problem] for problem in problems]
 
 
 @contextmanager
