@@ -1,5 +1,7 @@
 """Models by name, with a head that the theory is about."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torchvision import models
@@ -39,6 +41,28 @@ def test_parameter_counts_of_the_paper(name, learned, fixed):
     model = networks.build_model(name=name, num_classes=10, head="etf", feature_dim=10)
     assert count(model) == fixed
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == fixed - 100
+
+
+def test_the_papers_perceptron_has_a_bias_more_in_each_hidden_layer():
+    """Six hidden layers of 1,024 on 3 x 32 x 32: Linear with bias, BatchNorm, ReLU, as their models/mlp.py has them."""
+    ours = networks.build_model("mlp", 10, image_shape=(3, 32, 32), width=1024, depth=5, feature_dim=1024)
+    sizes = [3 * 32 * 32, *[1024] * 6]
+    layers = [
+        layer
+        for wide, narrow in pairwise(sizes)
+        for layer in (torch.nn.Linear(wide, narrow), torch.nn.BatchNorm1d(narrow), torch.nn.ReLU())
+    ]
+    theirs = torch.nn.Sequential(torch.nn.Flatten(), *layers, torch.nn.Linear(1024, 10))
+    assert (count(theirs), count(ours)) == (8_417_290, 8_411_146)
+    assert [type(layer) for layer in ours.backbone] == [type(layer) for layer in theirs[:-1]]
+
+
+def test_convolutions_of_resnets_begin_with_a_variance_of_2_over_fan_out():
+    """As theirs and torchvision's do; torch's default, which their ResNet18_adapt has, is 1 / (3 fan-in)."""
+    conv = networks.build_model("resnet18", 10, width=64, stem="cifar").backbone.layer3[0].conv1
+    assert float(conv.weight.detach().var()) == pytest.approx(2 / (256 * 9), rel=0.05)
+    conv.reset_parameters()
+    assert float(conv.weight.detach().var()) == pytest.approx(1 / (3 * 128 * 9), rel=0.05)
 
 
 @pytest.mark.parametrize("name", RESNETS)
