@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -15,65 +14,35 @@ from safetensors.torch import save
 
 from .errors import InputError, require
 
-SIZE = 8  # bytes of a safetensors file that say how long its header is; also the alignment of what follows
-
 
 @contextmanager
 def replacing(path: Path | str):
-    """Yield a temporary path beside the file that `path` names, renamed to it only when the block ends well.
-
-    Links are followed: what they lead to is written, and they stay. A file that is there keeps its permissions. Folders
-    that are missing are made. InputError where `path` names no regular file (a folder, a pipe, a device), a file that
-    may not be written, or a place where nothing can be.
-    """
-    target, permissions = _target(path)
-    with _named(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary_in(target.parent, target.name)
+    """Yield a temporary path beside `path`, renamed to it only when the block ends well."""
+    path = Path(path)
+    temporary = _temporary_beside(path)
     try:
         yield temporary
-        temporary.chmod(permissions)
-        temporary.replace(target)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def require_writable(path: Path | str) -> None:
-    """Raise InputError now if `path` could not be written later, at the end of long work; leaves nothing behind."""
-    target, _ = _target(path)
-    with _named(path):
-        _temporary_in(next(folder for folder in target.parents if folder.exists()), target.name).unlink()
+    """Raise InputError now if `path` could not be written later, at the end of long work."""
+    _temporary_beside(Path(path)).unlink()
 
 
-def _target(path: Path | str) -> tuple[Path, int]:
-    """(the file that writing to `path` makes or replaces, the permissions that it is to have)."""
-    target = Path(os.path.realpath(path))
-    with _named(path):
-        # The kernel follows links of /dev and /proc that lead to what has no name, such as a pipe.
-        try:
-            mode = os.stat(path).st_mode
-        except FileNotFoundError:
-            return target, 0o666 & ~_umask()
-    require(not stat.S_ISDIR(mode), f"cannot write {path}: it is a folder; name a file")
-    require(stat.S_ISREG(mode), f"cannot write {path}: it is no regular file; name one")
-    require(os.access(target, os.W_OK), f"cannot write {path}: it is write-protected; choose another place")
-    return target, stat.S_IMODE(mode)
-
-
-@contextmanager
-def _named(path: Path | str):
-    """Turn an error of the system into the line that names the place."""
+def _temporary_beside(path: Path) -> Path:
+    """An empty file in the folder of `path`, which is made if need be."""
+    require(not path.is_dir(), f"cannot write {path}: it is a folder; name a file")
     try:
-        yield
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
-
-
-def _temporary_in(folder: Path, name: str) -> Path:
-    """An empty file in a folder that is there."""
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     os.close(handle)
-    return Path(temporary)
+    return Path(name)
 
 
 def _umask() -> int:
@@ -118,26 +87,10 @@ def read_json(path: Path | str) -> Any:
 def write_tensors(
     path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write named tensors as safetensors in one move; nothing in such a file can run code.
-
-    Equal tensors and metadata give equal bytes.
-    """
+    """Write named tensors as safetensors in one move; nothing in such a file can run code."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = memoryview(save(plain, metadata=dict(metadata or {})))
-    end = SIZE + int.from_bytes(data[:SIZE], "little")
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(_in_order(bytes(data[SIZE:end])))
-        file.write(data[end:])
-
-
-def _in_order(header: bytes) -> bytes:
-    """The size and the JSON of a safetensors header, its metadata by name: the library writes them in any order."""
-    entries = json.loads(header)
-    if "__metadata__" in entries:
-        entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % SIZE)  # what follows stays aligned
-    return len(text).to_bytes(SIZE, "little") + text
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(plain, metadata=dict(metadata or {})))
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
