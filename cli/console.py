@@ -1,5 +1,6 @@
 """What people see: tables that line up, progress while they wait, one line when a request cannot be met."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -30,7 +31,7 @@ def say(text: str) -> None:
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: numbers to the right, words to the left, a dash for what there is not."""
+    """Print a table: numbers to the right, words to the left, a dash for what there is not, words for a NaN."""
     rows = [list(row) for row in rows]
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for i, name in enumerate(columns):
@@ -50,7 +51,7 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return "not defined" if math.isnan(value) else f"{value:.6g}"
     text = str(value).replace("[", r"\[")
     return f"[{STYLES[text]}]{text}[/]" if text in STYLES else text
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from validate import Comparison
 
 AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
+UNSEEN = "not defined: class means only"
 SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
 
 
@@ -113,12 +114,17 @@ def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
     """Print every metric of a point; they and the errors of those that were sampled, as plain data."""
     from validate import Estimate, generalized_collapse, neural_collapse
     from validate.generalized import CLASSES
+    from validate.metrics import WITHIN, class_means_only
 
     metrics = asdict(neural_collapse(point))
+    unseen = dict.fromkeys(WITHIN, UNSEEN) if class_means_only(point) else {}
     if point.dim < point.num_classes - 1 and point.num_classes <= CLASSES:
         metrics |= asdict(generalized_collapse(point))
     sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
-    show(title, ("metric", "value"), [(name, str(v) if name in sampled else v) for name, v in metrics.items()])
+    said = metrics | {name: str(metrics[name]) for name in sampled} | unseen
+    show(title, ("metric", "value"), said.items())
+    if unseen:
+        say("every class has one row: the metrics above are those of the class means, each of the same weight")
     return {"metrics": metrics, "sampled": sampled}
 
 

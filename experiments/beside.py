@@ -34,10 +34,10 @@ def predictions(runs: Runs) -> Finding:
     worst = {name: "predicted zero" if None in found else f"{max(found):.1%}" for name, found in deviations.items()}
     said = f"{covered} of {len(runs)} runs fit and can be compared; furthest from the prediction: "
     said += ", ".join(f"{name} {value}" for name, value in worst.items())
-    far = {row["cell"] for row in compared if row["deviation"] is None or row["deviation"] > NEAR}
+    far = {row["cell"] for row in compared if row["deviation"] is None or not row["deviation"] <= NEAR}
     near = {row["cell"] for row in compared} - far
     said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
-    return Finding(len(near) == covered and min(gaps) >= 0, said, tables)
+    return Finding(len(near) == covered and all(gap >= 0 for gap in gaps), said, tables)
 
 
 def _compared(name: str, run) -> Table:

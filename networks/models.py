@@ -102,7 +102,7 @@ def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int,
 
 
 def model_names() -> list[str]:
-    """Every name that `build_model` knows (of these the SqueezeNets have no Linear layer, and are refused)."""
+    """Every name that `build_model` knows."""
     return sorted({name for family in BACKBONES for name in family.names()})
 
 

@@ -25,14 +25,6 @@ def test_readme_lists_every_command():
     assert re.findall(r"^    ufm (\w+)", README, re.M) == list(COMMANDS)
 
 
-def test_readme_theory_example_runs(capsys):
-    example = re.search(r"```python\n(import ufm\n.*?)```", README, re.S).group(1)
-    exec(compile(example, "README.md", "exec"), {})
-    text = capsys.readouterr().out
-    assert text.startswith("global minimizer")
-    assert "\n0 12 " in text
-
-
 def test_readme_network_names_exist():
     for module, name in re.findall(r"\b(networks|validate|ufm)\.([A-Za-z_]+)\(", README):
         assert hasattr({"networks": networks, "validate": validate, "ufm": ufm}[module], name)
@@ -56,15 +48,3 @@ def test_nothing_is_pickled(folder):
 
 def test_contributing_fits_a_screen():
     assert len((HOUSE / "CONTRIBUTING.md").read_text().splitlines()) <= 40
-
-
-ORIGINAL = """
-model no-bias ETF_fc fixdim SOTA width depth gpu_id seed dataset data_dir uid force epochs batch_size loss sample_size
-lr patience decay_type gamma optimizer weight_decay sep_decay feature_decay_rate history_size
-"""
-
-
-def test_readme_translates_every_argument_of_the_papers_code():
-    table = README.split("Coming from the paper's code")[1].split("\n## ")[0]
-    there = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
-    assert set(ORIGINAL.split()) == set(re.findall(r"--([\w-]+)", " ".join(there)))

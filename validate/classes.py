@@ -16,7 +16,7 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
 
     class, samples
     nc1           tr(Sigma_k Sigma_B^+)/K: the mean over all samples of that of their class is `NeuralCollapse.nc1`
-    nc1_quotient  tr Sigma_k/tr Sigma_B
+    nc1_quotient  tr Sigma_k/tr Sigma_B. Both are NaN for a class of one sample, and count as 0 in that mean
     nearest_center_disagreement  of the samples of the class (NaN where K exceeds `rows`)
     norm_w, norm_mean            |w_k|, |h_k - h_G|
     alignment     cosine of w_k and h_k - h_G: 1 at self-duality
@@ -32,11 +32,13 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
     judged = Classifier(W, point.b.double()[classes])
     seen = statistics.within.look(between, judged, statistics.num_samples, rows)
     wrong = M.new_full((K,), torch.nan) if seen.disagreements is None else seen.disagreements / counts
+    variances = torch.stack([seen.pulled, statistics.spreads]) / counts
+    nc1, quotient = variances.masked_fill(counts < 2, torch.nan)
     columns = {
         "class": classes,
         "samples": counts,
-        "nc1": seen.pulled / counts,
-        "nc1_quotient": statistics.spreads / counts / (M.square().sum() / K),
+        "nc1": nc1,
+        "nc1_quotient": quotient / (M.square().sum() / K),
         "nearest_center_disagreement": wrong,
         "norm_w": W.norm(dim=1),
         "norm_mean": M.norm(dim=1),

@@ -8,11 +8,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import nn
 
 from ufm.errors import require
 
-from .collect import samples
+from .collect import averaged, samples
+from .heads import Head
 from .padding import unrepeated
 from .streaming import NeuralCollapseMetric
 from .tracing import watch
@@ -26,10 +26,13 @@ def second(batch: Any) -> Any:
 class CollapseCallback(pl.Callback):
     """Trainer(callbacks=[CollapseCallback(head="model.fc")]) logs nc1, nc2, ... of the validation data.
 
-    head     the name, within the LightningModule, of the Linear layer whose inputs are the features
+    head     the name, within the LightningModule, of the layer (Linear, or a convolution of kernel 1) whose inputs are
+             the features
     labels   what takes the labels out of a batch; the second entry by default
     prefix   of the logged names
     absent   as for `validate.neural_collapse`
+    average  whether a sample's features are their average over its positions, as for a head whose outputs the model
+             averages; else each position is a sample with a label
 
     Features are taken from validation_step's own forward pass, streamed in one pass and reduced over ranks, without the
     samples that DistributedSampler repeats; several loaders are one data set. `rows` holds one record an epoch, for
@@ -38,15 +41,21 @@ class CollapseCallback(pl.Callback):
     """
 
     def __init__(
-        self, head: str, labels: Callable[[Any], torch.Tensor] = second, prefix: str = "", absent: str = "error"
+        self,
+        head: str,
+        labels: Callable[[Any], torch.Tensor] = second,
+        prefix: str = "",
+        absent: str = "error",
+        *,
+        average: bool = False,
     ):
-        self.head, self.labels, self.prefix, self.absent = head, labels, prefix, absent
+        self.head, self.labels, self.prefix, self.absent, self.average = head, labels, prefix, absent, average
         self.rows: list[dict[str, float]] = []
         self.seen, self.hook = [], None
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        layer: nn.Linear = module.get_submodule(self.head)
-        metric = NeuralCollapseMetric(layer.out_features, head=layer, absent=self.absent)
+        layer: Head = module.get_submodule(self.head)
+        metric = NeuralCollapseMetric(len(layer.weight), head=layer, absent=self.absent)
         self.metric = metric.to(module.device)
         self.seen.clear()
         self.hook = watch(layer, lambda _, features: self.seen.append(features))
@@ -55,7 +64,8 @@ class CollapseCallback(pl.Callback):
         require(bool(self.seen), f"validation_step did not run through {self.head!r}; name another head")
         labels = self.labels(batch)
         most = unrepeated(_loader(trainer, dataloader_idx), batch_idx, len(labels))
-        self.metric.update(*samples(self.seen[-1], labels, most))
+        features = averaged(self.seen[-1]) if self.average else self.seen[-1]
+        self.metric.update(*samples(features, labels, most))
         self.seen.clear()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

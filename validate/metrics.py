@@ -16,6 +16,7 @@ from .statistics import (
     Batches,
     ClassStatistics,
     batch_statistics,
+    class_means_only,
     class_statistics,
     point_statistics,
     resolve_labels,
@@ -24,8 +25,10 @@ from .within import Classifier
 
 __all__ = [
     "ROWS",
+    "WITHIN",
     "NeuralCollapse",
     "batch_neural_collapse",
+    "class_means_only",
     "class_statistics",
     "collapse",
     "neural_collapse",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 ROWS = 4096  # classes that are compared with all others; of more classes, so many are drawn
+WITHIN = ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv")  # what needs a class of two samples
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class NeuralCollapse:
     classifier that was not given are NaN. Where there are more than ROWS classes, those over pairs and the
     nearest-centre disagreement are an `Estimate` with its error, and nc2, nc3, nc2_means come from traces.
 
+    Where no class has two samples, as in the class means that a run keeps of each epoch, nothing within a class was
+    seen: nc1, nc1_quotient, nc1_worst_class and cdnv are not defined, and NaN. Beside larger classes a class of one
+    sample counts, with a variance of 0.
+
     [1] Zhu et al. 2021 (arXiv 2105.02375), section on experiments. [2] Papyan, Han and Donoho, PNAS 2020, figures 2
     to 7. [3] Tirer and Bruna, ICML 2022, and Hui, Belkin and Nakkiran 2022 (arXiv 2202.08384). [4] Galanti, Gyorgy and
     Hutter, ICLR 2022. [5] Roy and Vetterli, EUSIPCO 2007. What [1] and [2] have in common is scaled as in [1].
@@ -103,7 +111,8 @@ def neural_collapse(
     """Every metric of a point (theory's or a network's).
 
     labels  (N,) int, one for each row of H; None: those of the point, or one row a class. A collapsed point (H of K
-            rows) may be given the N labels of the samples that it stands for.
+            rows) may be given the N labels of samples that all are where their class's row is, as at theory's
+            minimiser: its nc1 is then 0. Of a network's class means that is not so, and without labels it is NaN.
     rows    up to so many classes everything is exact; of more, so many are compared with all others, and the metrics
             over pairs are an `Estimate`. rows=K is exact at any K, in time K^2 d and still without K x K
     absent  "error" raises InputError for a class without samples; "drop" measures the classes that have some
@@ -143,15 +152,16 @@ def collapse(
     classifier = None if W is None else _classifier(W, b, classes, statistics.means)
     between = Between.of(statistics)
     seen = statistics.within.look(between, classifier, statistics.num_samples, rows)
-    numbers = _of_means(statistics, between, rows) | _of_classifier(classifier, statistics, rows)
-    return NeuralCollapse(
-        nc1=_ratio(float(seen.pulled.sum()) / statistics.num_samples, between, statistics),
-        nearest_center_disagreement=seen.disagreement,
-        rank=between.rank,
-        condition=between.condition,
-        effective_rank=between.effective_rank,
-        **numbers,
-    )
+    numbers = {
+        "nc1": _ratio(float(seen.pulled.sum()) / statistics.num_samples, between, statistics),
+        "nearest_center_disagreement": seen.disagreement,
+        "rank": between.rank,
+        "condition": between.condition,
+        "effective_rank": between.effective_rank,
+        **_of_means(statistics, rows),
+        **_of_classifier(classifier, statistics, rows),
+    }
+    return NeuralCollapse(**numbers | ({} if statistics.sees_within else dict.fromkeys(WITHIN, math.nan)))
 
 
 def _classifier(W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, means: torch.Tensor) -> Classifier:
@@ -173,7 +183,7 @@ def _ratio(nc1: float, between: Between, statistics: ClassStatistics) -> float:
     return math.inf if float(statistics.spreads.sum()) > statistics.num_samples * statistics.noise else math.nan
 
 
-def _of_means(statistics: ClassStatistics, between: Between, rows: int) -> Mapping[str, float]:
+def _of_means(statistics: ClassStatistics, rows: int) -> Mapping[str, float]:
     centred, K = statistics.centred, len(statistics.counts)
     variances = statistics.spreads / statistics.counts
     size = centred.square().sum() / K

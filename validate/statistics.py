@@ -47,6 +47,11 @@ class ClassStatistics:
         return centred
 
     @property
+    def sees_within(self) -> bool:
+        """Whether some class has two samples or more; else nothing is known of how features vary within a class."""
+        return bool((self.counts > 1).any())
+
+    @property
     def noise(self) -> float:
         """The square of the distance from a class mean that counts as rounding: 8 eps of the longest mean."""
         eps = torch.finfo(self.means.dtype).eps
@@ -94,6 +99,11 @@ def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Te
     if len(labels) != point.H.shape[0] and point.H.shape[0] != point.num_classes:
         raise InputError(f"{len(labels)} labels for {point.H.shape[0]} rows of H; pass one for each row")
     return labels.long()
+
+
+def class_means_only(point: Point, labels: torch.Tensor | None = None) -> bool:
+    """Whether no class of a point has two samples, so that its metrics within classes are not defined."""
+    return int(torch.bincount(resolve_labels(point, labels)).max()) < 2
 
 
 def batch_statistics(batches: Batches, num_classes: int, *, device: torch.device | str = "cpu") -> ClassStatistics:

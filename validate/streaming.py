@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from ufm.errors import require
 
+from .heads import Head, classifier
 from .metrics import ROWS, NeuralCollapse, collapse
 from .moments import Moments
 from .statistics import ClassStatistics
@@ -21,8 +21,8 @@ class NeuralCollapseMetric(Metric):
     """The metrics of `validate.neural_collapse` as a torchmetrics.Metric: `update`, `compute`, `reset`.
 
     num_classes  K        dim  d; None: that of the first features, of any rank
-    head         the Linear layer whose weight and bias are read when the metric is computed (and must be those that
-                 made the decisions then); None leaves the metrics of a classifier NaN
+    head         the layer (Linear, or a convolution of kernel 1) whose weight and bias are read when the metric is
+                 computed (and must be those that made the decisions then); None leaves the metrics of a classifier NaN
     rows, absent as for `neural_collapse`; further arguments are torchmetrics'
 
     One pass, memory O(K d + d^2) in float64 whatever N is: counts, class means, spreads and the within-class scatter,
@@ -45,7 +45,7 @@ class NeuralCollapseMetric(Metric):
         self,
         num_classes: int,
         dim: int | None = None,
-        head: nn.Linear | None = None,
+        head: Head | None = None,
         *,
         rows: int = ROWS,
         absent: str = "error",
@@ -55,10 +55,9 @@ class NeuralCollapseMetric(Metric):
         require(num_classes >= 2, f"num_classes must be >= 2, got {num_classes}")
         require(absent in ("error", "drop"), f'absent must be "error" or "drop", got {absent!r}')
         if head is not None:
-            require(
-                head.out_features == num_classes, f"the head has {head.out_features} outputs for {num_classes} classes"
-            )
-            dim = head.in_features if dim is None else dim
+            W, _ = classifier(head)
+            require(len(W) == num_classes, f"the head has {len(W)} outputs for {num_classes} classes")
+            dim = W.shape[1] if dim is None else dim
         self.num_classes, self.rows, self.absent, self._head = num_classes, rows, absent, _Shared(head)
         zero = Moments.zero(num_classes, dim or 0)
         for name in STATES:
@@ -79,7 +78,7 @@ class NeuralCollapseMetric(Metric):
     def neural_collapse(self) -> NeuralCollapse:
         """The metrics as `validate.neural_collapse` gives them, of the samples that this rank has seen."""
         head = self._head.layer
-        W, b = (None, None) if head is None else (head.weight, head.bias)
+        W, b = (None, None) if head is None else classifier(head)
         return collapse(self.statistics(), W, b, rows=self.rows, absent=self.absent)
 
     def statistics(self) -> ClassStatistics:
@@ -117,7 +116,7 @@ class NeuralCollapseMetric(Metric):
 class _Shared:
     """A layer that belongs to a model: clones of the metric read the same one, and its state_dict has none of it."""
 
-    def __init__(self, layer: nn.Linear | None):
+    def __init__(self, layer: Head | None):
         self.layer = layer
 
     def __deepcopy__(self, memo: dict) -> "_Shared":

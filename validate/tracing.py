@@ -1,8 +1,9 @@
-"""Running anybody's model: its inputs, its outputs, the Linear layers that it runs through, and what they see."""
+"""Running anybody's model: its inputs, its outputs, the layers that it runs through, and what they see."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ufm import InputError
 from ufm.errors import require
+
+from .heads import Head, positions_first
 
 
 def run(model: nn.Module, batch: Any) -> tuple[Any, torch.Tensor | None]:
@@ -21,12 +23,17 @@ def run(model: nn.Module, batch: Any) -> tuple[Any, torch.Tensor | None]:
     else:
         require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
         inputs, labels = batch
-    place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    labels, place = None if labels is None else torch.as_tensor(labels), device_of(model)
     if isinstance(inputs, Mapping):
         return model(**to_device(dict(inputs), place)), labels
     if isinstance(inputs, list | tuple):
         return model(*to_device(list(inputs), place)), labels
     return model(to_device(inputs, place)), labels
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's parameters are."""
+    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
 
 def to_device(value: Any, device: torch.device) -> Any:
@@ -38,35 +45,7 @@ def to_device(value: Any, device: torch.device) -> Any:
     return value.to(device) if hasattr(value, "to") else value
 
 
-def find_head(model: nn.Module, batch: Any, head: str | nn.Linear | None) -> nn.Linear:
-    """The Linear layer that `head` is or names; None: the last that a batch runs through. Else InputError."""
-    if isinstance(head, nn.Linear):
-        return head
-    linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    if head is not None:
-        if head not in linears:
-            raise InputError(f"no Linear layer named {head!r}; the model has {', '.join(linears) or 'none'}")
-        return linears[head]
-    with evaluating(model), capturing(linears.values()) as seen:
-        output, _ = run(model, batch)
-    if not seen:
-        raise InputError("the model ran through no torch.nn.Linear layer; name its head with head=")
-    layer = seen[-1][0]
-    _require_output(next(name for name, module in linears.items() if module is layer), layer, output)
-    return layer
-
-
-def _require_output(name: str, layer: nn.Linear, output: Any) -> None:
-    """Raise InputError if the model's outputs show that the layer does not make its logits."""
-    shapes = [tuple(tensor.shape) for tensor in _tensors(output) if tensor.ndim >= 2]
-    require(
-        not shapes or any(layer.out_features in shape for shape in shapes),
-        f"the last Linear layer that ran, {name!r}, has {layer.out_features} outputs, and the model's have shapes "
-        f"{', '.join(map(str, shapes))}: its logits come from elsewhere; head= names the Linear layer that makes them",
-    )
-
-
-def _tensors(output: Any) -> Iterator[torch.Tensor]:
+def tensors(output: Any) -> Iterator[torch.Tensor]:
     """The tensors in what a model returned: a tensor, or mappings, sequences and dataclasses of them."""
     if isinstance(output, torch.Tensor):
         yield output
@@ -76,16 +55,17 @@ def _tensors(output: Any) -> Iterator[torch.Tensor]:
     if isinstance(output, Mapping):
         output = list(output.values())
     for part in output if isinstance(output, list | tuple) else ():
-        yield from _tensors(part)
+        yield from tensors(part)
 
 
 @contextmanager
 def evaluating(model: nn.Module):
-    """Eval mode and no gradients; every module's own mode is restored."""
+    """Eval mode, no gradients, and nothing compiled, which would not see hooks; every module's own mode is restored."""
     modes = [(module, module.training) for module in model.modules()]
+    compiler = "torch._dynamo" in sys.modules  # else nothing is compiled, and importing it takes long
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.compiler.set_stance("force_eager") if compiler else nullcontext():
             yield
     finally:
         for module, mode in modes:
@@ -93,9 +73,9 @@ def evaluating(model: nn.Module):
 
 
 @contextmanager
-def capturing(layers: Iterable[nn.Linear]):
-    """Yield a deque that holds (layer, its input) of the last of the layers that ran."""
-    seen: deque[tuple[nn.Linear, torch.Tensor]] = deque(maxlen=1)
+def capturing(layers: Iterable[Head]):
+    """Yield a deque that holds (layer, what it saw) of the last of the layers that ran."""
+    seen: deque[tuple[Head, torch.Tensor]] = deque(maxlen=1)
     hooks = [watch(layer, lambda module, features: seen.append((module, features))) for layer in layers]
     try:
         yield seen
@@ -104,13 +84,15 @@ def capturing(layers: Iterable[nn.Linear]):
             hook.remove()
 
 
-def watch(layer: nn.Linear, receive: Callable[[nn.Linear, torch.Tensor], None]) -> RemovableHandle:
-    """Have receive(layer, a copy of its input) called each time the layer runs, until the handle is removed.
+def watch(layer: Head, receive: Callable[[Head, torch.Tensor], None]) -> RemovableHandle:
+    """Have receive(layer, what it sees) called each time the layer runs, until the handle is removed.
 
-    A copy: what comes after the layer may write into its input, and a CUDA graph writes there when it runs again.
+    What it sees, (samples, *positions, d), is a copy of its input with the channels of a convolution last.
+
+    Copied: what comes after the layer may write into its input, and a CUDA graph writes there when it runs again.
     """
 
-    def hook(module: nn.Linear, inputs: tuple, named: dict) -> None:
-        receive(module, (inputs[0] if inputs else named["input"]).detach().clone())
+    def hook(module: Head, inputs: tuple, named: dict) -> None:
+        receive(module, positions_first(module, (inputs[0] if inputs else named["input"]).detach()).clone())
 
     return layer.register_forward_pre_hook(hook, with_kwargs=True)

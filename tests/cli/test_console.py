@@ -21,10 +21,11 @@ def test_progress_only_where_somebody_looks(monkeypatch, stream):
 
 
 def test_tables_line_up_and_mark_what_is_missing(capsys):
-    console.show("title", ("name", "value"), [("a [bracket]", 1.5), ("b", None)])
+    console.show("title", ("name", "value"), [("a [bracket]", 1.5), ("b", None), ("c", float("nan"))])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "title"
     assert "a [bracket]" in lines[2]
     assert lines[2].rstrip().endswith("1.5")
     assert lines[3].rstrip().endswith("  -")
+    assert lines[4].rstrip().endswith("not defined")
     assert len(lines[2].rstrip()) == len(lines[3].rstrip())

@@ -1,6 +1,7 @@
 """ufm validate: the whole table, for a run and for a Point."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -30,6 +31,20 @@ def test_a_point_has_every_metric(capsys, tmp_path):
     assert found["sampled"] == {}
     assert "ends in a global minimizer" in text
     assert found["neighbourhood"]["kind"] == "global minimizer"
+
+
+def test_class_means_have_no_nc1(run_copy, capsys, tmp_path):
+    """What a run keeps of each epoch: one row a class, whose variation within classes nobody can know."""
+    asked = [str(run_copy.point(1)), "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]
+    assert main(["validate", *asked]) == 0
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "v.json").read_text())
+    for name in ("nc1 ", "nc1_quotient", "nc1_worst_class", "cdnv"):
+        assert re.search(rf"^{name}.*not defined: class means only", text, re.M), name
+    assert re.search(r"^NC1 within-class variability  .* not defined  ", text, re.M)
+    assert "every class has one row" in text
+    assert all(found["metrics"][name] is None for name in ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv"))
+    assert found["metrics"]["nc2"] > 0
+    assert {row["name"]: row["network"] for row in found["comparison"]["rows"]}["nc1"] is None
 
 
 def test_fewer_dimensions_than_a_simplex_needs(capsys, tmp_path):

@@ -1,9 +1,12 @@
 """Theory beside runs: a last layer put at the minimiser meets its prediction, one moved away does not."""
 
+import math
+
 import pytest
 import torch
 
 import ufm
+from experiments import beside
 from experiments.beside import equivalent, predictions, theorems
 from tests.experiments.runs import made_run
 from ufm import Point, Problem
@@ -44,6 +47,24 @@ def test_a_run_whose_prediction_is_zero_is_far_from_it(tmp_path):
     assert not found.holds
     assert "mean_margin predicted zero" in found.said
     assert "within 10% in all three: mnist-sgd;" in found.said
+
+
+@pytest.mark.parametrize("name", ["mean_margin", "gap"])
+def test_a_number_that_is_none_meets_no_prediction(tmp_path, monkeypatch, name):
+    """In the last of two runs: neither the largest deviation nor the least gap hides it."""
+    runs = {cell: made_run(tmp_path, cell, at_minimum()) for cell in ("mnist-sgd", "mnist-adam")}
+    assert predictions(runs).holds
+    compared = beside._compared
+
+    def spoiled(cell, run):
+        rows = compared(cell, run)
+        for row in rows:
+            if cell == "mnist-adam" and row["quantity"] == name:
+                row |= {"network": math.nan, "deviation": math.nan}
+        return rows
+
+    monkeypatch.setattr(beside, "_compared", spoiled)
+    assert not predictions(runs).holds
 
 
 def test_runs_without_a_comparison_or_unfitted_are_said_and_do_not_count(tmp_path):

@@ -44,7 +44,8 @@ def test_a_fixed_frame_may_test_worse_by_two_standard_errors_and_no_more(tmp_pat
     assert found.holds
     assert "20.70% fewer parameters" in found.said
     assert not judge(runs_of(tmp_path / "far", "fixed-etf", **{frame: {"test_accuracy": 0.87}})).holds
-    assert not judge(runs_of(tmp_path / "apart", "fixed-etf", **{frame: {"nc1": 1.1}})).holds
+    for nc1 in (1.1, float("nan")):
+        assert not judge(runs_of(tmp_path / f"apart{nc1}", "fixed-etf", **{frame: {"nc1": nc1}})).holds
     sizes = {(row["model"], row["head"]): row for row in found.tables["summary"]}
     assert sizes["resnet18", "linear"]["parameters"] == 11_181_642
     assert sizes["resnet18", "etf"]["parameters"] == 8_867_542 - 10 * 10  # the frame is not learned

@@ -1,5 +1,7 @@
 """Models by name, with a head that the theory is about."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torchvision import models
@@ -39,6 +41,28 @@ def test_parameter_counts_of_the_paper(name, learned, fixed):
     model = networks.build_model(name=name, num_classes=10, head="etf", feature_dim=10)
     assert count(model) == fixed
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == fixed - 100
+
+
+def test_the_papers_perceptron_has_a_bias_more_in_each_hidden_layer():
+    """Six hidden layers of 1,024 on 3 x 32 x 32: Linear with bias, BatchNorm, ReLU, as their models/mlp.py has them."""
+    ours = networks.build_model("mlp", 10, image_shape=(3, 32, 32), width=1024, depth=5, feature_dim=1024)
+    sizes = [3 * 32 * 32, *[1024] * 6]
+    layers = [
+        layer
+        for wide, narrow in pairwise(sizes)
+        for layer in (torch.nn.Linear(wide, narrow), torch.nn.BatchNorm1d(narrow), torch.nn.ReLU())
+    ]
+    theirs = torch.nn.Sequential(torch.nn.Flatten(), *layers, torch.nn.Linear(1024, 10))
+    assert (count(theirs), count(ours)) == (8_417_290, 8_411_146)
+    assert [type(layer) for layer in ours.backbone] == [type(layer) for layer in theirs[:-1]]
+
+
+def test_convolutions_of_resnets_begin_with_a_variance_of_2_over_fan_out():
+    """As theirs and torchvision's do; torch's default, which their ResNet18_adapt has, is 1 / (3 fan-in)."""
+    conv = networks.build_model("resnet18", 10, width=64, stem="cifar").backbone.layer3[0].conv1
+    assert float(conv.weight.detach().var()) == pytest.approx(2 / (256 * 9), rel=0.05)
+    conv.reset_parameters()
+    assert float(conv.weight.detach().var()) == pytest.approx(1 / (3 * 128 * 9), rel=0.05)
 
 
 @pytest.mark.parametrize("name", RESNETS)
@@ -103,6 +127,7 @@ def test_stems():
         ("googlenet", (3, 32, 32)),
         ("convnext_tiny", (3, 32, 32)),
         ("vit_b_32", (3, 64, 64)),
+        ("squeezenet1_1", (3, 32, 32)),
     ],
 )
 def test_the_zoo(name, shape):
@@ -119,7 +144,10 @@ def test_the_zoo(name, shape):
 
 @pytest.mark.parametrize(
     "name",
-    ["alexnet", "efficientnet_v2_s", "inception_v3", "maxvit_t", "mobilenet_v2", "swin_t", "swin_v2_t", "vgg11_bn"],
+    [
+        *("alexnet", "efficientnet_v2_s", "inception_v3", "maxvit_t", "mobilenet_v2", "squeezenet1_0", "swin_t"),
+        *("swin_v2_t", "vgg11_bn"),
+    ],
 )
 def test_the_zoo_is_cut_where_it_ends(name):
     """Shapes alone: on the meta device networks cost nothing."""
@@ -132,6 +160,10 @@ def test_a_network_that_goes_on_after_its_linear_layers_is_not_cut():
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU())
     assert _last_layer(network, torch.zeros(1, 4)) is None
     assert _last_layer(network[:2], torch.zeros(1, 4)) == "1"
+    maps = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    assert _last_layer(maps, torch.zeros(1, 3, 4, 4)) == "0"
+    for other in (maps[:1], torch.nn.Sequential(*maps, torch.nn.Unflatten(1, (5, 1)))):
+        assert _last_layer(other, torch.zeros(1, 3, 4, 4)) is None
 
 
 def test_the_cut_network_gives_what_entered_its_last_layer():
@@ -143,6 +175,25 @@ def test_the_cut_network_gives_what_entered_its_last_layer():
     point, _ = validate.collect(whole, [(x, torch.arange(4))])
     assert dim == point.dim
     torch.testing.assert_close(cut.eval()(x), point.H)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_0", "squeezenet1_1"])
+def test_squeezenet_is_cut_before_the_convolution_that_it_averages(name):
+    """With its weights in the head the logits are its own, but for the ReLU between convolution and average."""
+    torch.manual_seed(0)
+    whole = models.get_model(name, num_classes=7).eval()
+    torch.manual_seed(0)
+    model = networks.build_model(name, 7, image_shape=(3, 64, 64)).eval()
+    features = {key: value for key, value in whole.state_dict().items() if not key.startswith("classifier")}
+    model.backbone.load_state_dict(features)
+    model.head.weight.data = whole.classifier[1].weight.data.flatten(1)
+    model.head.bias.data = torch.full((7,), 9.0)  # so that all outputs are positive, and a ReLU is not seen
+    whole.classifier[1].bias.data = torch.full((7,), 9.0)
+    x = torch.randn(3, 3, 64, 64)
+    assert model.backbone(x).shape == (3, 512)
+    torch.testing.assert_close(model(x), whole(x))
+    point, _ = validate.collect(whole, [(x, torch.arange(3))])
+    torch.testing.assert_close(point.logits, model(x))
 
 
 def test_a_zoo_model_with_another_feature_dim_gets_a_projection():
@@ -173,7 +224,6 @@ def test_every_classifier_of_torchvision_is_there():
         ({"name": "vgg11", "width": 3}, "vgg11 has no width to set"),
         ({"name": "resnet18", "stem": "mnist"}, "unknown stem 'mnist'; choose one of: imagenet, cifar"),
         ({"name": "resnet18", "image_shape": (2, 8, 8)}, "resnet18 takes 1 or 3 channels, images have 2"),
-        ({"name": "squeezenet1_1", "image_shape": (3, 32, 32)}, "squeezenet1_1 does not end in a Linear layer"),
         ({"name": "alexnet", "image_shape": (3, 8, 8)}, r"alexnet cannot take images of 3 x 8 x 8 .*--image-size 224"),
         (
             {"name": "vit_b_32", "image_shape": (3, 40, 40)},

@@ -98,6 +98,21 @@ def trainer_of(lightning, folder, callback, **settings):
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own advice on workers and intervals
+def test_the_lightning_callback_takes_a_convolution_that_is_averaged(lightning, tmp_path):
+    from validate.lightning import CollapseCallback
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 6, 1), nn.ReLU(), nn.Conv1d(6, 3, 1))
+    net = nn.Sequential(net, nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    module, callback = module_of(lightning, net), CollapseCallback("net.0.3", average=True)
+    trainer_of(lightning, tmp_path, callback).fit(module, loader(shuffle=True), loader())
+    expected = asdict(validate.neural_collapse(*validate.collect(net, loader())))
+    assert {name: callback.rows[-1][name] for name in ("nc1", "nc2", "nc3", "nc4")} == pytest.approx(
+        {name: expected[name] for name in ("nc1", "nc2", "nc3", "nc4")}, rel=1e-5
+    )
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's own advice on workers and intervals
 def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
     from validate.lightning import CollapseCallback
 

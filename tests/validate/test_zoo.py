@@ -256,6 +256,16 @@ def test_wrapped_models(wrap):
     assert base.head.weight.requires_grad == (wrap is not WRAPPED["frozen"])
 
 
+def test_a_compiled_model_that_has_run_already():
+    """What was compiled without hooks does not run them."""
+    base = Base().eval()
+    model = torch.compile(base, backend="eager")
+    with torch.no_grad():
+        expected = model(VECTORS)
+    point, labels = validate.collect(model, [(VECTORS, CLASSES)])
+    expect(model, point, labels, expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_short_formats(dtype):
     point, labels = validate.collect(Base().to(dtype), [(VECTORS.to(dtype), CLASSES)])
