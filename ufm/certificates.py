@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from .bias import with_optimal_bias
+from .landscape import Jet
 from .point import Point
 from .problem import Problem
-from .sharpen import row_space, sharpened
+from .sharpen import CRITICAL, row_space, sharpened
 from .spectra import Spectrum, block_spectrum, orbit_dimension, reduced_jet
 
 GAP = 1e-8  # a duality gap below this fraction of f proves a global minimiser
@@ -66,13 +67,16 @@ def lower_bound(problem: Problem, point: Point) -> tuple[float, float]:
     point = point.double()
     if problem.bias and problem.lambda_b == 0:
         point = with_optimal_bias(problem, point)
-    f, x = problem.landscape_at(point)
-    G = f.jet(x).G
+    return _dual_value(problem, problem.jet(point))
+
+
+def _dual_value(problem: Problem, jet: Jet) -> tuple[float, float]:
+    """`lower_bound` at a point whose jet is known and whose bias is optimal where nothing decays it."""
+    f, G = jet.landscape, jet.G
     top = math.sqrt(max(0.0, float(torch.linalg.eigvalsh(G.T @ G)[-1])))
     t = min(1.0, problem.ridge / top) if top > 0 else 1.0
-    slopes = t * problem.num_samples * G / f.roots
-    entropy = (f.counts * f.loss.negative_conjugate(slopes, f.labels)).sum() / problem.num_samples
-    return float(entropy) - _bias_term(problem, t * f.roots * G), top
+    entropy = f.counts @ f.loss.negative_conjugate(t * jet.slopes, f.labels) / problem.num_samples
+    return float(entropy) - _bias_term(problem, t * f.weighted(G)), top
 
 
 def _bias_term(problem: Problem, slopes: torch.Tensor) -> float:
@@ -137,18 +141,22 @@ def certify(problem: Problem, point: Point) -> Certificate:
     """
     problem.require_decidable()
     point = point.double()
-    near = sharpened(problem, point)
+    jet = problem.jet(point)
+    relative = problem.relative(jet)
+    near = sharpened(problem, point) if relative <= CRITICAL else None
     at = point if near is None else near
-    value, (bound, top) = float(problem.objective(at)), lower_bound(problem, at)
+    jet = jet if near is None else problem.jet(near)
+    free = problem.bias and problem.lambda_b == 0
+    value, (bound, top) = float(jet.value), lower_bound(problem, at) if free else _dual_value(problem, jet)
     optimal = near is not None and abs(value - bound) <= GAP * value and top <= problem.ridge * (1 + 1e-6)
     # The index is the same in all coordinates; where the two decays are equal it is read off most sharply.
     levels = None if near is None else block_spectrum(problem.even, problem.evened(near))
     direction = None if near is None or optimal else _descent(problem, near, levels)
-    rank = row_space(problem, at)[1]
+    rank = row_space(problem, at, jet)[1]
     return Certificate(
         verdict=_verdict(problem, near, optimal, direction, levels, rank),
         value=value,
-        relative_grad_norm=problem.relative_gradient(point),
+        relative_grad_norm=relative,
         lower_bound=bound,
         duality_gap=value - bound,
         sigma_max=top,

@@ -76,11 +76,12 @@ class CrossEntropy:
         return values.squeeze(1), slopes, curvature
 
     def negative_conjugate(self, slopes, labels):
-        q = slopes + functional.one_hot(labels, slopes.shape[1]).to(slopes)
-        outside = (q < -1e-12).any(1) | ((q.sum(1) - 1).abs() > 1e-9)
         own = labels[:, None]
-        terms = torch.xlogy(q.clamp_min(0), q.clamp_min(0))
+        short = slopes.gather(1, own)
+        q = slopes.scatter(1, own, 1 + short)
+        outside = (q.amin(1) < -1e-12) | ((q.sum(1) - 1).abs() > 1e-9)
+        q.clamp_min_(0)
         # q_y log q_y through 1 - q_y, which is small where the fit is nearly perfect.
-        short = slopes.gather(1, own).clamp(-1, 0)
-        terms = terms.scatter(1, own, torch.special.xlog1py(1 + short, short))
+        short = short.clamp(-1, 0)
+        terms = torch.xlogy(q, q).scatter_(1, own, torch.special.xlog1py(1 + short, short))
         return torch.where(outside, -torch.inf, -terms.sum(1))

@@ -50,7 +50,8 @@ class Point:
                 f"W is {self.W.dtype} on {self.W.device} but {name} is {tensor.dtype} on {tensor.device}; convert one",
             )
         for name, tensor in (("W", self.W), ("H", self.H), ("b", self.b)):
-            bad = int((~torch.isfinite(tensor)).sum())
+            # A finite sum has finite terms: one pass over a large H, and a second one where there is a reason.
+            bad = 0 if bool(tensor.detach().sum().isfinite()) else int((~torch.isfinite(tensor)).sum())
             require(bad == 0, f"{name} has {bad} entries that are not finite (NaN or infinity); a Point needs numbers")
         if self.labels is not None:
             given = self.labels

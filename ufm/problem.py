@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .errors import InputError, require
-from .landscape import Landscape
+from .landscape import Jet, Landscape
 from .losses import CrossEntropy, Loss
 from .point import Point
 
@@ -186,18 +186,28 @@ class Problem:
         f, x = self.landscape_at(point)
         return f.value(x)
 
+    def jet(self, point: Point) -> Jet:
+        """f to second order at the point, over its own rows of H."""
+        f, x = self.landscape_at(point)
+        return f.jet(x)
+
     def gradient(self, point: Point) -> Point:
         """The gradient of f, as a Point: its H row is the gradient in the feature of one sample."""
-        f, x = self.landscape_at(point)
-        return self._point(f, f.jet(x).gradient, point)
+        jet = self.jet(point)
+        return self._point(jet.landscape, jet.gradient, point)
 
     def relative_gradient(self, point: Point) -> float:
         """|grad f| / sqrt(4 sqrt(lW lH) f) in the coordinates of `even`: what counts as small at any decays and level.
 
         f >= lW/2 |W|^2 + lH/2 |H|^2, so the unit bounds the gradient of the weight decays at a point of that level.
         """
-        f, x = self.even.landscape_at(self.evened(point))
-        return f.jet(x).relative_gradient
+        return self.relative(self.jet(point))
+
+    def relative(self, jet: Jet) -> float:
+        """The same at a point whose jet, in the problem's own coordinates, is known."""
+        W, H, b = (float(part.norm()) for part in jet.landscape.split(jet.gradient))
+        size = math.hypot(W / self.stretch, H * self.stretch, b)
+        return size / math.sqrt(4 * self.ridge * float(jet.value))
 
     def hessian_vector_product(self, point: Point, direction: Point) -> Point:
         """The Hessian of f at `point` times `direction`, both with the same rows of H."""

@@ -48,16 +48,17 @@ def sharpened(problem: Problem, point: Point) -> Point | None:
     return None
 
 
-def row_space(problem: Problem, point: Point) -> tuple[torch.Tensor, int]:
-    """(orthonormal basis (d, r) of the row space of W, its rank r).
+def row_space(problem: Problem, point: Point, jet: Jet | None = None) -> tuple[torch.Tensor, int]:
+    """(orthonormal basis (d, r) of the row space of W, its rank r); jet is f's at the point, if it is known.
 
     A singular value counts when it exceeds sqrt(2 f / lW), the largest |W| at the point's level, times 1e-11 or 100
     times the relative gradient, which moves a singular value by about as much. (Not times the largest singular value:
     near the collapse threshold W is small.)
     """
     _, sizes, rows = torch.linalg.svd(point.W, full_matrices=False)
-    unit = (2 * float(problem.objective(point).detach()) / problem.lambda_w) ** 0.5
-    slack = min(1e-5, max(RANK, 100 * problem.relative_gradient(point)))
+    jet = problem.jet(point) if jet is None else jet
+    unit = (2 * float(jet.value) / problem.lambda_w) ** 0.5
+    slack = min(1e-5, max(RANK, 100 * problem.relative(jet)))
     rank = int((sizes > slack * unit).sum())
     return rows[:rank].T, rank
 

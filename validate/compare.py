@@ -119,8 +119,9 @@ def compare(
         bias=bias,
     )
     best, method = _minimizer(problem)
-    theory = _measure(problem, _full(best, problem.labels))
-    network = _measure(problem, point)
+    certificate = ufm.certify(problem, point)
+    theory = _measure(best, problem.labels, ufm.certify(problem, best))
+    network = _measure(point, point.labels, certificate)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,
@@ -128,7 +129,7 @@ def compare(
         minimizer=best,
         method=method,
         rows=tuple(Row(name, meaning, theory[name], network[name]) for name, meaning in MEANINGS.items()),
-        certificate=ufm.certify(problem, point),
+        certificate=certificate,
         balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
     )
 
@@ -170,15 +171,24 @@ def _full(point: Point, labels: torch.Tensor) -> Point:
 
 
 def _at_rest(point: Point, lambda_w: float, lambda_h: float | None, lambda_b: float, bias: bool) -> tuple[Point, float]:
-    """(the point shifted to the least penalty, lambda_h: as given, or implied by balance after the shift)."""
-    given, N = lambda_h, len(point.H)
-    lambda_h = given or _implied(point, lambda_w)
+    """(the point shifted to the least penalty, lambda_h: as given, or implied by balance after the shift).
+
+    Balance is lW W^T W = lH H H^T, in trace. The features enter by their mean, which the shift moves, and their
+    scatter about it, which stays.
+    """
+    N, mean, weight = len(point.H), point.H.mean(0), lambda_w * float(point.W.square().sum())
+    scatter, v = float((point.H - mean).square().sum()), torch.zeros_like(mean)
+
+    def implied() -> float:
+        return lambda_h or weight / (scatter + N * float((mean + v).square().sum()))
+
+    found = implied()
     for _ in range(200 if bias else 0):
-        point = shifted_to_least_penalty(point, point.H.sum(0), N, lambda_h, lambda_b)
-        previous, lambda_h = lambda_h, given or _implied(point, lambda_w)
-        if abs(lambda_h - previous) <= 1e-14 * lambda_h:
+        v = _least_penalty(point, N * mean, N, found, lambda_b)
+        previous, found = found, implied()
+        if abs(found - previous) <= 1e-14 * found:
             break
-    return point, lambda_h
+    return (_shifted(point, v) if bias else point), found
 
 
 def shifted_to_least_penalty(
@@ -186,17 +196,22 @@ def shifted_to_least_penalty(
 ) -> Point:
     """The point after the shift h -> h + v, b -> b - W v of least penalty, which keeps all logits.
 
-    total (d,) is the sum of the features of all samples. v solves (N lH I + lb W^T W) v = lb W^T b - lH total.
+    total (d,) is the sum of the features of all samples.
     """
+    return _shifted(point, _least_penalty(point, total, num_samples, lambda_h, lambda_b))
+
+
+def _least_penalty(
+    point: Point, total: torch.Tensor, num_samples: int, lambda_h: float, lambda_b: float
+) -> torch.Tensor:
+    """v (d,) of that shift: (N lH I + lb W^T W) v = lb W^T b - lH total."""
     W = point.W
     matrix = num_samples * lambda_h * torch.eye(point.dim).to(W) + lambda_b * W.T @ W
-    v = torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * total)
-    return replace(point, H=point.H + v, b=point.b - W @ v)
+    return torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * total)
 
 
-def _implied(point: Point, lambda_w: float) -> float:
-    """The feature decay for which lW W^T W = lH H H^T holds in trace."""
-    return lambda_w * float(point.W.square().sum() / point.H.square().sum())
+def _shifted(point: Point, v: torch.Tensor) -> Point:
+    return replace(point, H=point.H + v, b=point.b - point.W @ v)
 
 
 def _minimizer(problem: Problem) -> tuple[Point, str]:
@@ -208,9 +223,7 @@ def _minimizer(problem: Problem) -> tuple[Point, str]:
     return point, "minimised, certified" if certified else "minimised, not certified"
 
 
-def _measure(problem: Problem, point: Point) -> dict[str, float]:
-    """The quantities of MEANINGS by name."""
-    bound, _ = ufm.lower_bound(problem, point)
-    value = float(problem.objective(point))
-    measured = asdict(last_layer(point)) | asdict(neural_collapse(point))
-    return measured | {"objective": value, "lower_bound": bound, "gap": value - bound}
+def _measure(point: Point, labels: torch.Tensor, certificate: ufm.Certificate) -> dict[str, float]:
+    """The quantities of MEANINGS by name; labels (N,), also of a collapsed point."""
+    proved = {"objective": certificate.value, "lower_bound": certificate.lower_bound, "gap": certificate.duality_gap}
+    return asdict(last_layer(point, labels)) | asdict(neural_collapse(point, labels)) | proved

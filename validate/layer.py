@@ -35,26 +35,35 @@ def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:
     """The numbers of a point; labels (N,) as for `neural_collapse`."""
     labels = resolve_labels(point, labels)
     point = point.double()
-    H = point.H if len(labels) == len(point.H) else point.H[labels]
-    parts = [_of_batch(point, H[part], labels[part]) for part in blocks(len(labels), max(point.num_classes, point.dim))]
+    weights = torch.ones_like(labels)
+    if len(labels) != len(point.H):
+        weights, labels = torch.bincount(labels, minlength=len(point.H)), torch.arange(len(point.H)).to(labels)
+    H, N = point.H, int(weights.sum())
+    parts = [
+        _of_batch(point, H[part], labels[part], weights[part].to(H))
+        for part in blocks(len(labels), max(point.num_classes, point.dim))
+    ]
     loss, right, margins, least = zip(*parts, strict=True)
-    N = len(labels)
+    mean = weights.to(H) @ H / N
     return LastLayer(
         loss=sum(loss) / N,
         accuracy=sum(right) / N,
         mean_margin=sum(margins) / N,
         least_margin=min(least),
         norm_w=float(point.W.norm()),
-        norm_h=float((H - H.mean(0)).norm()) / N**0.5,
+        norm_h=float((weights.to(H) @ (H - mean).square()).sum() / N) ** 0.5,
     )
 
 
-def _of_batch(point: Point, H: torch.Tensor, labels: torch.Tensor) -> tuple[float, int, float, float]:
-    """(sum of losses, number right, sum of margins, least margin)."""
+def _of_batch(
+    point: Point, H: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+) -> tuple[float, float, float, float]:
+    """(sum of losses, number right, sum of margins, least margin), each row as often as its weight says."""
     logits, K = torch.addmm(point.b, H, point.W.T), point.num_classes
-    loss = float(functional.cross_entropy(logits, labels, reduction="sum"))
-    right = int((logits.argmax(1) == labels).sum())
+    loss = float(functional.cross_entropy(logits, labels, reduction="none") @ weights)
+    right = float((logits.argmax(1) == labels).to(weights) @ weights)
     own = logits.gather(1, labels[:, None]).squeeze(1)
-    margins = float((own - (logits.sum(1) - own) / (K - 1)).sum())
+    margins = float((own - (logits.sum(1) - own) / (K - 1)) @ weights)
     others = logits.scatter_(1, labels[:, None], -torch.inf).amax(1)
-    return loss, right, margins, float((own - others).min())
+    seen = torch.where(weights > 0, own - others, torch.inf)
+    return loss, right, margins, float(seen.min())
