@@ -19,6 +19,7 @@ from ..sharpen import row_space, sharpened
 from ..solver import Solution, minimize, random_point, require_memory
 from ..spectra import Spectrum, spectrum, split_spectrum
 
+RANKS = 8  # of which saddles are sought, where there are more
 STEPS = (100, 5000)  # of gradient descent, to measure its rate: at least and at most
 
 
@@ -34,11 +35,12 @@ class Evidence:
     converged, no critical point is near) raises Undecided.
     """
 
-    def __init__(self, problem: Problem, seed: int = 0, starts: int = 4):
+    def __init__(self, problem: Problem, seed: int = 0, starts: int = 4, narrow: dict[int, Point | None] | None = None):
         require(starts >= 1, f"starts must be >= 1, got {starts}")
         require_memory(problem)
         problem.require_decidable()
         self.problem, self.seed, self.starts = problem, seed, starts
+        self.narrow = {} if narrow is None else narrow  # by rank: the critical point that `saddles` pads, at d = rank
 
     @cached_property
     def solutions(self) -> list[Solution]:
@@ -71,17 +73,26 @@ class Evidence:
         return origin(self.problem)
 
     @cached_property
+    def ranks(self) -> list[int]:
+        """Of the ranks 1 .. K-2 all, or eight that are spread evenly."""
+        most = self.problem.num_classes - 2
+        return sorted({1 + round(i * (most - 1) / (RANKS - 1)) for i in range(RANKS)} if most else set())
+
+    @cached_property
     def saddles(self) -> dict[int, Point]:
-        """Collapsed critical points by rank, 1 .. K-2, each from the problem with d = rank.
+        """Collapsed critical points by rank, of `ranks`, each from the problem with d = rank.
 
         A rank is missing where that descent ended at a lower one, or did not converge.
         """
-        found = {}
-        for rank in range(1, min(self.problem.num_classes - 1, self.problem.dim + 1)):
-            point = sharpened(self.problem, narrow_solution(self.problem, rank, seed=self.seed).point)
-            if point is not None and row_space(self.problem, point)[1] == rank:
-                found[rank] = point
-        return found
+        found = {rank: self._narrow(rank) for rank in self.ranks if rank <= self.problem.dim}
+        return {rank: point.padded(self.problem.dim) for rank, point in found.items() if point is not None}
+
+    def _narrow(self, rank: int) -> Point | None:
+        if rank not in self.narrow:
+            flat = replace(self.problem, dim=rank)
+            point = sharpened(flat, narrow_solution(flat, rank, seed=self.seed, tol=1e-10).point)
+            self.narrow[rank] = point if point is not None and row_space(flat, point)[1] == rank else None
+        return self.narrow[rank]
 
     @cached_property
     def certificates(self) -> dict[int, Certificate]:
@@ -151,8 +162,8 @@ class Evidence:
     def siblings(self) -> dict[int, "Evidence"]:
         """Evidence for the problem at d = K - 1, at d = K, and at its own d if that is no less."""
         K, d = self.problem.num_classes, self.problem.dim
-        narrow = {dim: Evidence(replace(self.problem, dim=dim), self.seed, starts=1) for dim in (K - 1, K)}
-        return narrow | ({d: self} if d >= K - 1 else {})
+        others = {dim: Evidence(replace(self.problem, dim=dim), self.seed, 1, self.narrow) for dim in (K - 1, K)}
+        return others | ({d: self} if d >= K - 1 else {})
 
     @cached_property
     def atlas(self) -> Atlas:

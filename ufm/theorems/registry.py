@@ -256,8 +256,11 @@ def zero_saddle(problem: Problem, evidence: Evidence) -> Finding:
 
 
 def saddles_of_every_rank(problem: Problem, evidence: Evidence) -> Finding:
-    """The solution of the problem with d = r < K - 1 is critical for every larger d, and a strict saddle there."""
-    return _strictness(problem, evidence, range(1, problem.num_classes - 1))
+    """The solution of the problem with d = r < K - 1 is critical for every larger d, and a strict saddle there.
+
+    Of more than eight ranks eight are looked at; the note names them.
+    """
+    return _strictness(problem, evidence, evidence.ranks)
 
 
 def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> Finding:
@@ -278,7 +281,7 @@ def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> F
         measured = problem.curvature(point, direction)
         curvatures.append(measured)
         deviations.append(abs(measured - predicted) / abs(predicted) if predicted < 0 and measured < 0 else math.inf)
-    note = f"ranks {', '.join(map(str, ranks))}; curvature at most {max(curvatures, default=math.nan):.3g}"
+    note = f"rank {', '.join(map(str, ranks))}; curvature at most {max(curvatures, default=math.nan):.3g}"
     return Finding(worst_of(deviations), 1e-8, note)
 
 

@@ -38,7 +38,7 @@ def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
 
 def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
     """The origin and a point of every rank 1 .. K-2 are proved strict saddles; counts those proved something else."""
-    names = ["origin", *(f"rank {rank}" for rank in range(1, problem.num_classes - 1))]
+    names = ["origin", *(f"rank {rank}" for rank in evidence.ranks)]
     missing = [name for name in names if name not in evidence.proofs]
     others = _proved_else({name: evidence.proofs[name] for name in names if name not in missing}, {"strict saddle"})
     if missing and not others:
