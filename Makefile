@@ -1,15 +1,18 @@
 # make verify   set everything up and run the main job        make test    set everything up and run the checks
 # make clean    remove what was made here (not the runs)      make format  lay the code out as the checks want it
 # make bench    time it beside its peers: benchmarks/results.md
+# make test-rounding  the tests that rounding could sway, as another processor computes
+# make test-oldest    all tests with the oldest Python and the lowest versions that setup.cfg declares
 # Paths are relative throughout, so a space in the checkout's path does no harm.
 PYTHON ?= python3
+OLDEST ?= python3.10
 BIN := .venv/bin
 RUN := $(BIN)/python -m cli
 RUNS ?= runs
 # pip shows its progress to a terminal and keeps quiet elsewhere.
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
 
-.PHONY: verify test format bench clean
+.PHONY: verify test test-rounding test-oldest format bench clean
 .DELETE_ON_ERROR:
 
 verify: .venv/ready
@@ -23,6 +26,17 @@ test: .venv/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2
+
+# tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
+ROUNDING ?= 1
+SWAYED ?= tests/test_elsewhere.py $(patsubst %,tests/ufm/test_%.py,bias certificates closed_form enclosure krawczyk \
+  rates rigorous rigorous_theorems solver spectra symmetry traps)
+test-rounding: .venv/ready-test
+	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
+
+test-oldest .venv-oldest/ready: BIN := .venv-oldest/bin
+test-oldest: .venv-oldest/ready
 	$(BIN)/python -m pytest -n 2
 
 format: .venv/ready-test
@@ -45,6 +59,12 @@ bench: .venv/ready-bench
 	$(INSTALL) --editable ".[bench]"
 	touch .venv/ready-bench
 
+.venv-oldest/ready: setup.cfg pyproject.toml
+	$(OLDEST) -m venv --clear .venv-oldest || { echo "name a Python 3.10 with make OLDEST=/path/to/python3.10"; exit 2; }
+	sed -n 's/^    \(.*\)>=/\1==/p' setup.cfg > .venv-oldest/lowest.txt
+	$(INSTALL) --constraint .venv-oldest/lowest.txt --editable ".[test]"
+	touch .venv-oldest/ready
+
 .venv/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
 	  { echo "ufm needs Python >= 3.10; name one with make PYTHON=/path/to/python3"; exit 2; }
@@ -52,4 +72,4 @@ bench: .venv/ready-bench
 	  { rm -rf .venv; echo "no venv: install your system's python3-venv package, or name another PYTHON"; exit 2; }
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

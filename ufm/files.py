@@ -141,7 +141,7 @@ def _in_order(header: bytes) -> bytes:
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Read a safetensors file: (tensors by name, metadata)."""
+    """Read a safetensors file: (tensors by name, on the CPU whatever the default device is; metadata)."""
     with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
@@ -158,7 +158,7 @@ def _opened(path: Path | str):
     path = Path(path)
     require(path.is_file(), f"no file {path}; check the path")
     try:
-        with safe_open(path, framework="pt") as file:
+        with torch.device("cpu"), safe_open(path, framework="pt") as file:
             yield file
     except SafetensorError as error:
         raise InputError(f"{path} is not a safetensors file ({error}); make it again") from error
