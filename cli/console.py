@@ -1,5 +1,6 @@
 """What people see: tables that line up, progress while they wait, one line when a request cannot be met."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -43,14 +44,14 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     console.print()
 
 
-STYLES = {"holds": "green", "fails": "bold red", "not covered": "yellow"}
+STYLES = {"holds": "green", "fails": "bold red", "inconclusive": "magenta", "not covered": "yellow"}
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return "not defined" if math.isnan(value) else f"{value:.6g}"
     text = str(value).replace("[", r"\[")
     return f"[{STYLES[text]}]{text}[/]" if text in STYLES else text
 

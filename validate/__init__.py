@@ -12,6 +12,7 @@ from .layer import LastLayer, last_layer
 from .metrics import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .neighbourhood import Neighbourhood, locate
 from .record import Run
+from .verdicts import theorems
 
 __all__ = [
     "CollapseRecorder",
@@ -34,6 +35,7 @@ __all__ = [
     "neural_collapse",
     "not_covered",
     "per_class",
+    "theorems",
 ]
 
 

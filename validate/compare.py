@@ -6,17 +6,16 @@ from typing import Any
 import torch
 
 import ufm
-from ufm import InputError, NoClosedForm, Point, Problem
+from ufm import InputError, Point, Problem
 
-from .layer import last_layer
-from .metrics import neural_collapse, resolve_labels
+from .metrics import resolve_labels
+from .prediction import NOT_CERTIFIED, measured, minimizer, without_rounding
 from .record import Run
 
-MEANINGS = {
+MEANINGS = {  # those first whose agreement nothing arranges
     "mean_margin": "mean margin: own logit - mean of the others",
     "least_margin": "least margin: own logit - largest other",
     "norm_w": "|W|_F",
-    "norm_h": "|H - h_G|_F / sqrt(N)",
     "loss": "mean cross-entropy",
     "accuracy": "accuracy",
     "nc1": "NC1 within-class variability",
@@ -26,35 +25,45 @@ MEANINGS = {
     "objective": "objective f",
     "lower_bound": "lower bound D on f, proved by the point",
     "gap": "duality gap f - D",
+    "norm_h": "|H - h_G|_F / sqrt(N)",
+    "norm_ratio": "ratio of the two norms, W : H",
 }
+IMPLIED = ("norm_ratio",)  # agree by construction where balance implied lambda_h
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network."""
+    """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
+
+    theory   0 where the minimiser's value is rounding; NaN where it is not defined there
+    implied  whether the two agree by construction: lambda_h was chosen for it
+    """
 
     name: str
     meaning: str
     theory: float
     network: float
+    implied: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A network's last layer against the global minimiser of its own unconstrained feature model.
+    """A network's last layer against the minimiser of its own unconstrained feature model.
 
     problem       the model implied by the class counts, d, the weight decay, and the feature decay
                   lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
+    implied       whether balance implied lambda_h; else it was given
     point         the network's point, shifted to the least penalty (see `compare`), labelled
     minimizer     the minimiser, collapsed
     method        "closed form", or "minimised, certified" / "minimised, not certified"
-    rows          theory beside network
+    rows          theory beside network; what agrees by construction comes last
     certificate   of the network's own point in that problem: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
     balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace
     """
 
     problem: Problem
+    implied: bool
     point: Point
     minimizer: Point
     method: str
@@ -62,11 +71,17 @@ class Comparison:
     certificate: ufm.Certificate
     balance_residual: float
 
+    @property
+    def proved(self) -> bool:
+        """Whether the minimiser is proved to be a global one."""
+        return self.method != NOT_CERTIFIED
+
     def plain(self) -> dict[str, Any]:
         """The comparison as plain data for JSON, without the points."""
         return {
             "problem": self.problem.settings(),
             "method": self.method,
+            "lambda_h_implied": self.implied,
             "rows": [asdict(row) for row in self.rows],
             "certificate": self.certificate.numbers(),
             "balance_residual": self.balance_residual,
@@ -106,8 +121,8 @@ def compare(
     Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
     if not bias and bool(point.b.any()):
         raise InputError("the point has a bias b that is not zero; leave bias=False (--no-bias) out")
-    point = _full(point.double(), labels)
-    if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
+    point, implied = _full(point.double(), labels), lambda_h is None
+    if implied and not (point.W.any() and (point.H - point.H[0]).any()):
         raise InputError("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
     point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
@@ -118,16 +133,20 @@ def compare(
         lambda_b=lambda_b,
         bias=bias,
     )
-    best, method = _minimizer(problem)
-    theory = _measure(problem, _full(best, problem.labels))
-    network = _measure(problem, point)
+    best, method = minimizer(problem)
+    theory = without_rounding(problem, measured(problem, _full(best, problem.labels)))
+    network = measured(problem, point)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,
+        implied=implied,
         point=point,
         minimizer=best,
         method=method,
-        rows=tuple(Row(name, meaning, theory[name], network[name]) for name, meaning in MEANINGS.items()),
+        rows=tuple(
+            Row(name, meaning, theory[name], network[name], implied and name in IMPLIED)
+            for name, meaning in MEANINGS.items()
+        ),
         certificate=ufm.certify(problem, point),
         balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
     )
@@ -197,20 +216,3 @@ def shifted_to_least_penalty(
 def _implied(point: Point, lambda_w: float) -> float:
     """The feature decay for which lW W^T W = lH H H^T holds in trace."""
     return lambda_w * float(point.W.square().sum() / point.H.square().sum())
-
-
-def _minimizer(problem: Problem) -> tuple[Point, str]:
-    try:
-        return ufm.global_minimizer(problem), "closed form"
-    except NoClosedForm:
-        point = problem.class_means(ufm.minimize(problem).point)
-    certified = ufm.certify(problem, point).verdict == "global minimizer"
-    return point, "minimised, certified" if certified else "minimised, not certified"
-
-
-def _measure(problem: Problem, point: Point) -> dict[str, float]:
-    """The quantities of MEANINGS by name."""
-    bound, _ = ufm.lower_bound(problem, point)
-    value = float(problem.objective(point))
-    measured = asdict(last_layer(point)) | asdict(neural_collapse(point))
-    return measured | {"objective": value, "lower_bound": bound, "gap": value - bound}
