@@ -154,7 +154,7 @@ def compare(
 
 def not_covered(run: Run) -> str | None:
     """Why a run minimised another objective than the one that `compare_run` compares with; None if it did not."""
-    recipe = run.config.get("recipe", {})
+    recipe = run.recipe
     if recipe.get("loss", "cross-entropy") != "cross-entropy":
         return f"the run was trained with the loss {recipe['loss']}, and the comparison is with cross-entropy's model"
     if recipe.get("optimizer") == "adamw":
@@ -170,7 +170,7 @@ def compare_run(run: Run) -> Comparison:
     The feature decay lambda_h is the run's where it has one (config.json's lambda_h) and implied by balance elsewhere.
     Raises InputError where the run has no point, or `not_covered` says why there is nothing to compare.
     """
-    recipe = run.config.get("recipe", {})
+    recipe = run.recipe
     if "weight_decay" not in recipe:
         raise InputError(f"{run.path}/config.json names no weight_decay; train again with --force")
     if not run.last_point.is_file():
