@@ -11,7 +11,7 @@ from .options import JsonFile, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
-    from validate import Comparison
+    from validate import Comparison, Run
     from validate.compare import Row
 
 AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
@@ -67,11 +67,24 @@ class Command:
         found = {"comparison": comparison.plain(), "neighbourhood": _show_neighbourhood(comparison)}
         return found | {"theorems": _show_theorems(comparison) if self.theorems else None}
 
+    def _beside_run(self, run: "Run") -> dict[str, Any]:
+        """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
+        from validate import NotComparable, compare_run, not_covered
+
+        try:
+            if run.last_point.is_file():
+                return self._beside(compare_run(run))
+            reason = not_covered(run) or "the run ended before it recorded a point"
+        except NotComparable as error:
+            reason = str(error)
+        say(f"theory: not covered ({reason})")
+        return dict.fromkeys(("comparison", "neighbourhood", "theorems"))
+
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
         from ufm import Point
         from ufm.files import write_json
-        from validate import Run, compare_run, not_covered
+        from validate import Run
 
         run = Run.open(self.target)
         found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
@@ -82,12 +95,7 @@ class Command:
         agrees = worst <= AGREE
         recorded = run.last_point.is_file()
         metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point)) if recorded else {}
-        reason = not_covered(run) or (None if recorded else "the run ended before it recorded a point")
-        beside = dict.fromkeys(("comparison", "neighbourhood", "theorems"))
-        if reason:
-            say(f"theory: not covered ({reason})")
-        else:
-            beside = self._beside(compare_run(run))
+        beside = self._beside_run(run)
         say(
             f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
             f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"

@@ -6,9 +6,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from ufm import InputError
-from validate import Comparison, Run, compare_run, not_covered
+from validate import Comparison, NotComparable, Run, compare_run, not_covered
 from validate.trajectory import trajectory
 
+NO_POINT = (
+    "no point of the run is on disk (RUN/points/last.safetensors), so there is no last layer to compare with theory, "
+    "and no spectrum and no lower bounds to draw"
+)
 Row = dict[str, float]
 DERIVED: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {  # columns that follow from others of a row
     "norm_ratio": (("norm_w", "norm_h"), lambda w, h: w / h if h else math.nan),
@@ -32,8 +36,23 @@ class Material:
         return [row | _derived(row) for row in rows]
 
     @cached_property
+    def _compared(self) -> Comparison | str:
+        """The comparison with theory, or why there is none."""
+        if not self.run.last_point.is_file():
+            return not_covered(self.run) or NO_POINT
+        try:
+            return compare_run(self.run)
+        except NotComparable as reason:
+            return str(reason)
+
+    @property
     def comparison(self) -> Comparison | None:
-        return compare_run(self.run) if self.run.last_point.is_file() and not not_covered(self.run) else None
+        return self._compared if isinstance(self._compared, Comparison) else None
+
+    @property
+    def not_covered(self) -> str | None:
+        """Why there is no comparison; None where there is one."""
+        return self._compared if isinstance(self._compared, str) else None
 
     @cached_property
     def bounds(self) -> list[Row]:

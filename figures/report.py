@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ufm import InputError
 from ufm.errors import require
 from ufm.files import read_json, write_text
-from validate import Comparison, Run, not_covered
+from validate import Comparison, Run
 from validate.provenance import provenance
 from validate.verdicts import counted
 
@@ -23,10 +23,6 @@ from .runs import drawings_of
 from .said import minimiser_said
 from .settings import in_words
 
-NO_POINT = (
-    "no point of the run is on disk (RUN/points/last.safetensors), so there is no last layer to compare with theory, "
-    "and no spectrum and no lower bounds to draw"
-)
 DAMAGED = "the verdicts or validation.json are damaged"
 ROOM = Path(__file__).parent
 LISTED = 15  # so many epochs are in the page's table
@@ -65,7 +61,7 @@ def write_report(
         other=other,
         comparison=comparison,
         minimiser=minimiser_said([material]),
-        not_covered=None if comparison else not_covered(run) or NO_POINT,
+        not_covered=material.not_covered,
         rechecked=rechecked,
         figures=[_figure(name, drawing) for name, drawing in drawings.items()],
         epochs=_some(epochs),

@@ -5,7 +5,7 @@ from typing import Any
 from .callbacks import CollapseRecorder
 from .classes import per_class
 from .collect import Features, collect
-from .compare import Comparison, compare, compare_run, not_covered
+from .compare import Comparison, NotComparable, compare, compare_run, not_covered
 from .estimate import Estimate
 from .generalized import GeneralizedCollapse, generalized_collapse
 from .layer import LastLayer, last_layer
@@ -24,6 +24,7 @@ __all__ = [
     "Neighbourhood",
     "NeuralCollapse",
     "NeuralCollapseMetric",
+    "NotComparable",
     "Run",
     "batch_neural_collapse",
     "collect",

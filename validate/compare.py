@@ -31,6 +31,10 @@ MEANINGS = {  # those first whose agreement nothing arranges
 IMPLIED = ("norm_ratio",)  # agree by construction where balance implied lambda_h
 
 
+class NotComparable(InputError):
+    """There is nothing in theory to compare a last layer with; the message says why."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
@@ -113,7 +117,7 @@ def compare(
     counts = torch.bincount(labels, minlength=point.num_classes)
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
-        raise InputError(
+        raise NotComparable(
             f"no sample of class {empty[0]} ({len(empty)} of {len(counts)} classes are empty): the model's objective "
             "needs samples of every class that W has a row for"
         )
@@ -123,7 +127,7 @@ def compare(
         raise InputError("the point has a bias b that is not zero; leave bias=False (--no-bias) out")
     point, implied = _full(point.double(), labels), lambda_h is None
     if implied and not (point.W.any() and (point.H - point.H[0]).any()):
-        raise InputError("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
+        raise NotComparable("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
     point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
         class_counts=tuple(counts.tolist()),
@@ -168,7 +172,8 @@ def compare_run(run: Run) -> Comparison:
     """The comparison of a run's last recorded point, with the decays that it was trained with.
 
     The feature decay lambda_h is the run's where it has one (config.json's lambda_h) and implied by balance elsewhere.
-    Raises InputError where the run has no point, or `not_covered` says why there is nothing to compare.
+    Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
+    theory to be compared with, for what `not_covered` says or another reason.
     """
     recipe = run.recipe
     if "weight_decay" not in recipe:
@@ -177,7 +182,7 @@ def compare_run(run: Run) -> Comparison:
         raise InputError(f"the run {run.path} has recorded no point yet; go on with ufm train --resume")
     reason = not_covered(run)
     if reason:
-        raise InputError(reason)
+        raise NotComparable(reason)
     decays = {"lambda_w": recipe["weight_decay"], "lambda_h": run.config.get("lambda_h")}
     return compare(Point.load(run.last_point), **decays, bias=recipe.get("bias", True))
 

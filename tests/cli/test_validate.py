@@ -83,3 +83,11 @@ def test_what_agrees_by_construction_is_said(capsys, tmp_path):
     assert said in capsys.readouterr().out
     assert main(["validate", file, "--lambda-w", "5e-3", "--lambda-h", "1e-3"]) == 0
     assert said not in capsys.readouterr().out
+
+
+def test_a_network_whose_features_are_all_equal_is_measured_and_not_covered(run_copy, capsys):
+    point = Point.load(run_copy.last_point)
+    Point(point.W, 0 * point.H, point.b, point.labels).save(run_copy.last_point)
+    assert main(["validate", str(run_copy.path)]) == 0
+    assert "theory: not covered (W is zero or all features are equal" in capsys.readouterr().out
+    assert json.loads(run_copy.analysis.read_text())["comparison"] is None

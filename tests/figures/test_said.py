@@ -59,3 +59,13 @@ def test_the_page_calls_a_minimiser_global_only_where_it_is_proved(name, word, a
     page = write_report(at(CASES[name][0])).read_text()
     assert word in page
     assert ("global minimiser" in page) == (name == "balanced")
+
+
+def test_a_network_whose_features_are_all_equal_is_drawn_and_not_covered(at):
+    run = at(CASES["balanced"][0])
+    point = Point.load(run.last_point)
+    Point(point.W, 0 * point.H, point.b, point.labels).save(run.last_point)
+    drawn = comparison_figures([run])
+    assert {"collapse", "accuracy", "predictions"} <= set(drawn)
+    assert "minimiser" not in drawn["predictions"].caption
+    assert "Not covered: W is zero or all features are equal" in write_report(run).read_text()
