@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ufm import InputError
 
 from .drawing import Drawing, house_style, new_figure
+from .labels import SIZE as FONT
+from .labels import text_width
 
 COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
 TICK = 0.045  # of a panel's width: a digit of a tick's number
 FEW = 4  # curves; of more than these, theory's values are short
 MARKED = 6  # how many points of a curve carry its marker
 ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its value is noted, its axis left alone
-FONT, LETTERS = 7, 4.6  # points of a legend's text; what a marker and the spaces around an entry take, in letters
+LETTERS = 4.6  # what a legend's marker and the spaces around an entry take, in letters
 SHORT = 100  # a log axis that spans less than this factor has ticks within its decades
 Note = tuple[int | None, str]  # the curve it is about (None: not one), its words
 FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
@@ -274,17 +274,12 @@ def _legend(figure: Figure, keys: list[Line2D], layout: Layout) -> None:
     """The legend above the panels, as many entries side by side as fit; the figure grows by its height."""
     if not keys:
         return
-    longest = max(_width(str(key.get_label())) for key in keys) + LETTERS * FONT / 72
+    longest = (max(text_width(str(key.get_label())) for key in keys) + LETTERS * FONT) / 72
     across = max(1, min(len(keys), int(layout.width / longest)))
     lines = math.ceil(len(keys) / across) + bool(layout.title)
     figure.set_figheight(figure.get_figheight() + 0.15 * lines)
     place = {"loc": "outside upper left", "alignment": "left", "borderpad": 0.1}
     figure.legend(handles=keys, ncols=across, title=layout.title or None, **place)
-
-
-def _width(text: str) -> float:
-    """Of a legend's text, in inches."""
-    return text_to_path.get_text_width_height_descent(text, FontProperties(size=FONT), False)[0] / 72
 
 
 def _table(curves: Sequence[Curve], facts: list[str], shown: list[str]) -> Iterable[list[object]]:
