@@ -44,7 +44,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     console.print()
 
 
-STYLES = {"holds": "green", "fails": "bold red", "inconclusive": "yellow", "not covered": "yellow"}
+STYLES = {"holds": "green", "fails": "bold red", "inconclusive": "magenta", "not covered": "yellow"}
 
 
 def _cell(value: object) -> str:

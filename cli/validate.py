@@ -11,7 +11,8 @@ from .options import JsonFile, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
-    from validate import Comparison
+    from validate import Comparison, Run
+    from validate.compare import Row
 
 AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
 UNSEEN = "not defined: class means only"
@@ -22,8 +23,8 @@ SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_
 class Command:
     """Measure every checkpoint of a run from its weights, or one saved Point, and compare with theory.
 
-    Exit status 1 when a checkpoint does not measure what training recorded. A run gets the result in
-    RUN/validation.json too.
+    Exit status 1 when a checkpoint does not measure what training recorded, or a theorem fails. A run gets the result
+    in RUN/validation.json too.
     """
 
     target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|POINT.safetensors")]
@@ -38,6 +39,8 @@ class Command:
     """for a Point: the weight decay of b; by default that of W"""
     bias: bool = True
     """for a Point: whether its layer has a bias"""
+    theorems: bool = False
+    """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
     json: JsonFile = None
 
     def check(self, given: set[str]) -> None:
@@ -61,7 +64,9 @@ class Command:
             with held(Run.open(self.target).path):  # what it finds is about the run as it is now, and goes into it
                 result = self._run()
         write_result(self.json, "validate", result)
-        return 0 if result.get("agrees", True) else 1
+        checked = result.get("theorems") or {"verdicts": []}
+        fails = any(verdict["status"] == "fails" for verdict in checked["verdicts"])
+        return 1 if fails or not result.get("agrees", True) else 0
 
     def _point(self) -> dict[str, Any]:
         from ufm import Point
@@ -73,15 +78,32 @@ class Command:
             say("theory: not covered (pass --lambda-w, the weight decay that W was trained with)")
             return metrics
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
-        comparison = compare(point, **decays, bias=self.bias)
-        _show_comparison(comparison, given=self.lambda_h is not None)
-        return metrics | {"comparison": comparison.plain(), "neighbourhood": _show_neighbourhood(comparison)}
+        return metrics | self._beside(compare(point, **decays, bias=self.bias))
+
+    def _beside(self, comparison: "Comparison") -> dict[str, Any]:
+        """Print theory beside a last layer; what was found, as plain data."""
+        _show_comparison(comparison)
+        found = {"comparison": comparison.plain(), "neighbourhood": _show_neighbourhood(comparison)}
+        return found | {"theorems": _show_theorems(comparison) if self.theorems else None}
+
+    def _beside_run(self, run: "Run") -> dict[str, Any]:
+        """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
+        from validate import NotComparable, compare_run, not_covered
+
+        try:
+            if run.last_point.is_file():
+                return self._beside(compare_run(run))
+            reason = not_covered(run) or "the run ended before it recorded a point"
+        except NotComparable as error:
+            reason = str(error)
+        say(f"theory: not covered ({reason})")
+        return dict.fromkeys(("comparison", "neighbourhood", "theorems"))
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
         from ufm import Point
         from ufm.files import write_json
-        from validate import Run, compare_run, not_covered
+        from validate import Run
 
         run = Run.open(self.target)
         found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
@@ -92,20 +114,13 @@ class Command:
         agrees = worst <= AGREE
         recorded = run.last_point.is_file()
         metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point)) if recorded else {}
-        reason = not_covered(run) or (None if recorded else "the run ended before it recorded a point")
-        comparison = None if reason else compare_run(run)
-        if comparison:
-            _show_comparison(comparison, given=run.config.get("lambda_h") is not None)
-        else:
-            say(f"theory: not covered ({reason})")
-        neighbourhood = _show_neighbourhood(comparison) if comparison else None
+        beside = self._beside_run(run)
         say(
             f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
             f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
         )
         result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
-        result |= {"checkpoints": [asdict(item) for item in found], "comparison": comparison and comparison.plain()}
-        result |= metrics | {"neighbourhood": neighbourhood}
+        result |= {"checkpoints": [asdict(item) for item in found]} | metrics | beside
         write_json(run.analysis, result)
         return result
 
@@ -146,13 +161,24 @@ def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
     return found.plain()
 
 
-def _show_comparison(comparison: "Comparison", *, given: bool) -> None:
+def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
+    """Print every theorem's verdict at this last layer's own problem."""
+    from validate import theorems
+
+    from .verify import show_verdicts
+
+    checked = theorems(comparison, track("theorems"))
+    show_verdicts(checked.problem, checked.verdicts)
+    return checked.plain()
+
+
+def _show_comparison(comparison: "Comparison") -> None:
     problem, certificate = comparison.problem, comparison.certificate
     show(
         f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, "
-        f"{'' if given else 'implied '}lambda_h = {problem.lambda_h:.4g}",
+        f"{'implied ' if comparison.implied else ''}lambda_h = {problem.lambda_h:.4g}",
         ("quantity", "theory", "network", "network/theory - 1"),
-        [(row.meaning, row.theory, row.network, _relative(row.theory, row.network)) for row in comparison.rows],
+        [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],
     )
     say(
         f"the network's last layer: {certificate.verdict} (relative gradient norm "
@@ -166,6 +192,10 @@ def _proved(gap: float) -> str:
     return finite if gap < float("inf") else "how far f is from the global minimum is not covered (no finite bound)"
 
 
-def _relative(theory: float, network: float) -> float | None:
-    """None where the theory's value is zero up to rounding."""
-    return network / theory - 1 if abs(theory) > 1e-9 else None
+def _titled(row: "Row") -> str:
+    return row.meaning + (" (agrees by construction)" if row.implied else "")
+
+
+def _deviation(row: "Row") -> float | None:
+    """network/theory - 1; None where theory has 0, and where the two agree by construction."""
+    return None if row.implied or not row.theory else row.network / row.theory - 1

@@ -1,5 +1,6 @@
 """ufm verify: check every theorem of the registry on one problem."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from .console import say, show, track
 from .options import JsonFile, ProblemFlags, Switch, write_result
 
 if TYPE_CHECKING:
-    from ufm import Problem
+    from ufm import Problem, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,24 @@ class Command:
         problem = self.problem.problem()
         asked = {"seed": self.seed, "starts": self.starts, "rigorous": self.rigorous, "atlas": self.atlas}
         verdicts = ufm.verify(problem, **asked, track=track("theorems"))
-        show(
-            _title(problem),
-            ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
-            [(v.claim, v.statement, v.status, _short(v.worst), _short(v.tolerance), v.note) for v in verdicts],
-        )
-        counts = {
-            status: sum(v.status == status for v in verdicts)
-            for status in ("holds", "fails", "inconclusive", "not covered")
-        }
-        say(", ".join(f"{count} {status}" for status, count in counts.items() if count or status != "inconclusive"))
+        counts = show_verdicts(problem, verdicts)
         result = {"problem": problem.settings()} | asked
         write_result(self.json, "verify", result | {"verdicts": [asdict(verdict) for verdict in verdicts]})
         return 1 if counts["fails"] else 0
+
+
+def show_verdicts(problem: "Problem", verdicts: "Sequence[Verdict]") -> dict[str, int]:
+    """Print the verdicts and how many there are of each status; returns these numbers."""
+    from validate.verdicts import counted
+
+    show(
+        _title(problem),
+        ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
+        [(v.claim, v.statement, v.status, _short(v.worst), _short(v.tolerance), v.note) for v in verdicts],
+    )
+    counts = counted(verdict.status for verdict in verdicts)
+    say(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return counts
 
 
 def _title(problem: "Problem") -> str:

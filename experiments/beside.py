@@ -6,13 +6,13 @@ from typing import Any
 import ufm
 from ufm import InputError, Problem
 from validate import Comparison, compare_run, locate
+from validate.verdicts import counted, equivalent
 
 from .finding import Finding, Runs
 
 NEAR = 0.1  # relative deviation of margin and norms from the prediction up to which a run is said to meet it
 SUMMARISED = ("mean_margin", "norm_w", "norm_h", "loss", "objective")
 MEASURED = ("mean_margin", "norm_w", "norm_h")
-ROUNDING = 1e-9  # a prediction below it is zero
 PER_CLASS = 2  # samples of a class in the problem that the theorems are checked on
 BLOCKS = 4  # most different classes of the critical points that are listed
 
@@ -50,7 +50,7 @@ def _compared(name: str, run) -> Table:
         {"cell": name, "quantity": row.name, "theory": row.theory, "network": row.network} for row in comparison.rows
     ]
     for row in rows:
-        row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > ROUNDING else None
+        row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > 0 else None
     place, decay = locate(comparison), comparison.problem.lambda_h
     rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.kind})
     return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
@@ -78,28 +78,17 @@ def theorems(runs: Runs) -> Finding:
     verdicts, levels, summary, said = [], [], [], []
     for name, run in runs.items():
         comparison = compare_run(run.run)
-        problem = equivalent(comparison)
+        problem = equivalent(comparison.problem, PER_CLASS * comparison.problem.num_classes)
         verdicts += [{"cell": name, **asdict(verdict)} for verdict in ufm.verify(problem, starts=2)]
         found = _levels(problem)
         levels += [{"cell": name, **row} for row in found]
         summary.append({"run": name, **_placed(comparison, found)})
         said.append(f"{name} is {summary[-1]['above the minimum']:.2%} above the minimum of its problem")
-    counts = {status: sum(v["status"] == status for v in verdicts) for status in ("holds", "fails", "not covered")}
+    counts = counted(verdict["status"] for verdict in verdicts)
     others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
-    said += [f"of {len(verdicts)} verdicts {counts['holds']} hold, {counts['fails']} fail, the others are not covered"]
+    said += [f"verdicts: {', '.join(f'{count} {status}' for status, count in counts.items())}"]
     holds = counts["holds"] > 0 and not counts["fails"] and others == {"strict saddle"}
     return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary})
-
-
-def equivalent(comparison: Comparison) -> Problem:
-    """The balanced problem with few samples whose collapsed points have the levels of the network's own.
-
-    At a collapsed point f depends on n and lambda_h through n lambda_h alone. Unequal classes are taken at their mean
-    size.
-    """
-    p = comparison.problem
-    decays = {"lambda_w": p.lambda_w, "lambda_h": p.lambda_h * p.num_samples / (p.num_classes * PER_CLASS)}
-    return Problem.balanced(p.num_classes, PER_CLASS, p.dim, **decays, lambda_b=p.lambda_b, bias=p.bias)
 
 
 def _levels(problem: Problem) -> Table:

@@ -11,22 +11,23 @@ from validate import Run
 from .drawing import ONE_COLUMN, TWO_COLUMNS, Drawing
 from .material import Material
 from .panels import Curve, Layout, Panel, panels_figure
-from .settings import INCIDENTAL, Labels, label, settings
+from .said import theory_said
+from .settings import INCIDENTAL, Labels, differing, label, settings
 
 METRICS = (
-    Panel("nc1", "NC1 within-class"),
-    Panel("nc2", "NC2 W to simplex"),
-    Panel("nc3", "NC3 W to means"),
-    Panel("nc4", "NC4 bias"),
+    Panel("nc1", "NC1 within-class", name="NC1"),
+    Panel("nc2", "NC2 W to simplex", name="NC2"),
+    Panel("nc3", "NC3 W to means", name="NC3"),
+    Panel("nc4", "NC4 bias", name="NC4"),
 )
-ACCURACY = (
-    Panel("accuracy", "train accuracy", "linear", theory=False),
-    Panel("test_accuracy", "test accuracy", "linear", theory=False),
+ERRORS = (
+    Panel("error", "train error", "error", theory=False),
+    Panel("test_error", "test error", "error", theory=False),
 )
 PREDICTIONS = (
-    Panel("loss", "training loss (nats)"),
     Panel("mean_margin", "mean logit margin", "linear"),
     Panel("norm_w", "norm of W", "linear"),
+    Panel("loss", "training loss (nats)"),
     Panel("norm_ratio", "norm ratio W : H"),
 )
 BOUNDS = (
@@ -47,7 +48,6 @@ Selection = Callable[[Sequence[Material]], Sequence[Material]]
 class Comparison:
     """One figure: its panels, the runs it takes, and what runs must have to be in it.
 
-    dashed  what theory's lines are, where there are some
     about   settings that its legend names wherever they differ
     x       "epoch", a curve a run; or a setting, a point a run after its last epoch and a curve a family
     """
@@ -56,7 +56,6 @@ class Comparison:
     takes: Selection
     caption: str
     needs: str = "a run"
-    dashed: str = ""
     about: tuple[str, ...] = ()
     x: str = "epoch"
 
@@ -73,15 +72,13 @@ def with_points(runs: Sequence[Material]) -> Sequence[Material]:
 
 def apart_only_in(*names: str, along: Sequence[str] = ()) -> Selection:
     """The runs that have a partner from which they differ in one of these settings, and else only in those `along`."""
+    free = {*names, *along, *INCIDENTAL}
 
     def takes(runs: Sequence[Material]) -> Sequence[Material]:
-        alike = defaultdict(dict)
-        for run in runs:
-            asked = settings(run.run)
-            rest = [(name, asked[name]) for name in sorted(asked) if name not in (*names, *along, *INCIDENTAL)]
-            alike[tuple(rest)][id(run)] = tuple(asked.get(name) for name in names)
-        chosen = {run for group in alike.values() if len(set(group.values())) > 1 for run in group}
-        return [run for run in runs if id(run) in chosen]
+        asked = [settings(run.run) for run in runs]
+        apart = [[set(differing([one, other])) for other in asked] for one in asked]
+        partners = [any(found & set(names) and found <= free for found in row) for row in apart]
+        return [run for run, has_one in zip(runs, partners, strict=True) if has_one]
 
     return takes
 
@@ -103,16 +100,19 @@ COMPARISONS: dict[str, Comparison] = {
         everything,
         "The four neural-collapse metrics of the training set after each epoch; lower is closer to collapse. NC1: "
         "variability within classes. NC2: W against the simplex frame. NC3: W against the class means. NC4: the bias, "
-        "|b + W h_G|. The minimiser of the unconstrained feature model has zero in all four.",
+        "|b + W h_G|.",
     ),
-    "accuracy": Comparison(ACCURACY, everything, "The fraction of images classified right after each epoch."),
+    "accuracy": Comparison(
+        ERRORS,
+        everything,
+        "The fraction of images classified wrong (1 - accuracy) after each epoch, on a logarithmic scale that goes on "
+        "to 0 where some run has no error left.",
+    ),
     "predictions": Comparison(
         PREDICTIONS,
         everything,
-        "Mean training cross-entropy, mean logit margin (own logit less the mean of the others), the norm of W, and "
-        "its ratio to |H - h_G|_F / sqrt N after each epoch.",
-        dashed="the minimiser of the unconstrained feature model of each run that has a point and that theory covers; "
-        "where a run has no feature decay of its own, its norm ratio fixes the model's",
+        "Mean logit margin (own logit less the mean of the others), the norm of W, mean training cross-entropy, and "
+        "the ratio of the norm of W to |H - h_G|_F / sqrt N after each epoch.",
     ),
     "bounds": Comparison(
         BOUNDS,
@@ -120,7 +120,6 @@ COMPARISONS: dict[str, Comparison] = {
         "The objective of each run's unconstrained feature model at its last layer and class means after each epoch, "
         "the lower bound on it that they prove by convex duality, and the gap between the two.",
         needs="a run with the points of its epochs (RUN/points), trained on what the theory is about",
-        dashed="the minimum",
     ),
     "optimizers": Comparison(
         METRICS,
@@ -130,25 +129,25 @@ COMPARISONS: dict[str, Comparison] = {
         about=("optimizer",),
     ),
     "heads": Comparison(
-        (METRICS[0], METRICS[2], *ACCURACY),
-        apart_only_in("head", "feature_dim"),
-        "Last layers: learned (linear) or a fixed simplex frame (etf), and the feature dimension. NC1, NC3 and "
-        "accuracy after each epoch, of runs that differ in these alone.",
-        "runs that differ in head or feature_dim alone",
-        about=("head", "feature_dim"),
+        (METRICS[0], METRICS[2], *ERRORS),
+        apart_only_in("head", "frame", "feature_dim"),
+        "Last layers: learned (linear) or a fixed simplex frame (etf) and its position, and the feature dimension. "
+        "NC1, NC3 and the errors after each epoch, of runs that differ in these alone.",
+        "runs that differ in head, frame or feature_dim alone",
+        about=("head", "frame", "feature_dim"),
     ),
     "decays": Comparison(
-        (*METRICS[:3], ACCURACY[1]),
+        (*METRICS[:3], ERRORS[1]),
         apart_only_in("weight_decay", "feature_decay"),
         "Formulations of weight decay: on every parameter, or (where feature_decay is above 0) on the last layer and "
-        "the features. NC1 to NC3 and test accuracy after each epoch, of runs that differ in these alone.",
+        "the features. NC1 to NC3 and the test error after each epoch, of runs that differ in these alone.",
         "runs that differ in weight_decay or feature_decay alone",
         about=("weight_decay", "feature_decay"),
     ),
     "width": Comparison(
-        (*METRICS[:3], ACCURACY[0]),
+        (*METRICS[:3], ERRORS[0]),
         random_labels_by_width,
-        "Random labels: NC1 to NC3 and train accuracy after the last epoch, against the width of the network.",
+        "Random labels: NC1 to NC3 and the train error after the last epoch, against the width of the network.",
         "runs with random labels whose widths were given and differ",
         about=("model",),
         x="width",
@@ -204,8 +203,8 @@ def _drawn(entry: Comparison, chosen: Sequence[Material]) -> Drawing:
 
 
 def _caption(entry: Comparison, chosen: Sequence[Material], labels: Labels) -> str:
-    dashed = f" Dashed: {entry.dashed}." if entry.dashed and any(run.theory for run in chosen) else ""
-    return entry.caption + dashed + labels.sentence
+    theory = theory_said(entry.panels, chosen) if entry.x == "epoch" else ""
+    return entry.caption + theory + labels.sentence
 
 
 def _by_epoch(chosen: Sequence[Material], labels: Labels) -> list[Curve]:
@@ -214,7 +213,7 @@ def _by_epoch(chosen: Sequence[Material], labels: Labels) -> list[Curve]:
     for run, text, fact in zip(chosen, labels.texts, labels.facts, strict=True):
         bounds = {step["epoch"]: step for step in run.bounds}
         rows = [bounds.get(int(row["epoch"]), {}) | row for row in run.epochs]
-        curves.append(Curve(text, rows, [fact] * len(rows), run.theory))
+        curves.append(Curve(text, rows, [fact] * len(rows), run.theory, run.implied))
     return curves
 
 

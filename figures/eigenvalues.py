@@ -1,22 +1,18 @@
 """Spectra of Hessians: a stem for each distinct eigenvalue, as high as its multiplicity; several spectra in rows."""
 
-import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from ufm import Spectrum
 from ufm.atlas import Atlas
 
 from .drawing import TWO_COLUMNS, Drawing, house_style, new_figure
+from .labels import UPWARDS, around, in_a_row
 
 LABELLED = 24  # at most so many stems carry their multiplicity as text
 ROWS = 12  # at most so many critical points have their spectrum drawn
-NEAR = 0.02  # of a panel's width: stems closer than this share a label
-LETTER, LEVELS = 0.021, 3  # a letter's share of a panel's width; how many labels of a row may stand over each other
-JOINED = 6  # letters of a label of several stems in a row of many spectra
 LOOKS = {
     "negative": {"color": "C1", "marker": "v"},
     "zero": {"color": "0.45", "marker": "s"},
@@ -43,6 +39,8 @@ def spectrum_figure(spectrum: Spectrum, where: str) -> Drawing:
             _stems(axes, name, stems, top=max(counts))
         panels[0].set_ylabel("multiplicity")
         figure.draw_without_rendering()
+        for axes, stems in zip(panels, shown.values(), strict=True):
+            _label(axes, stems)
     caption = (
         f"The exact spectrum of the Hessian at {where}: {merged.size:,} eigenvalues, {len(values)} distinct, "
         f"{merged.index:,} negative, {merged.nullity:,} zero; condition number {merged.condition:.4g} on the rest."
@@ -70,6 +68,9 @@ def spectra_figure(atlas: Atlas, spectra: Sequence[Spectrum]) -> Drawing:
         panels[0].set_ylim(-0.4, len(shown) - 0.1)
         panels[0].set_yticks(range(len(shown)), [_titled(atlas, i) for i in range(len(shown))])
         figure.draw_without_rendering()
+        for axes, name in zip(panels, names, strict=True):
+            for y, sides in enumerate(shown):
+                in_a_row(axes, [(place, y, f"{count:,}") for place, count in sides[name] if count > 1])
     rows = [
         (i, atlas.points[i].level, atlas.points[i].rank, value, multiplicity)
         for i, spectrum in enumerate(merged)
@@ -83,7 +84,7 @@ def _caption(atlas: Atlas, rows: int) -> str:
     return (
         f"The exact spectra of the Hessian at the critical points of K = {problem.num_classes}, N = "
         f"{problem.num_samples}, d = {problem.dim}, by level f: every distinct eigenvalue, with its multiplicity above "
-        "it where there is room (of close values joined by +, from left to right); markers are larger where it is. "
+        "it where that is more than 1 (and a row has room for all); markers are larger where it is. "
         "Triangles, on the left, are negative."
         + (f" The {more} highest of the {len(atlas.points)} points are in the table alone." if more else "")
     )
@@ -134,69 +135,16 @@ def _stems(axes: Axes, name: str, stems: Stems, top: int) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.vlines(places, 0.7, heights, color=LOOKS[name]["color"], linewidth=1.2)
     axes.plot(places, heights, linestyle="", **LOOKS[name])
-    if len(stems) <= LABELLED:
-        _label(axes, stems)
 
 
 def _row(axes: Axes, name: str, stems: Stems, y: int) -> None:
-    """Markers whose area grows with the multiplicity, and where there is room for all of them the numbers above."""
+    """Markers whose area grows with the multiplicity."""
     look = {"color": LOOKS[name]["color"], "marker": LOOKS[name]["marker"], "linewidths": 0, "alpha": 0.85, "zorder": 3}
     axes.scatter([v for v, _ in stems], [y] * len(stems), [9 * m**0.6 + 3 for _, m in stems], **look)
-    for place, text, level in _stacked(stems, _span(axes)) or []:
-        _write(axes, place, y, text, 4.5 + 7.5 * level)
 
 
 def _label(axes: Axes, stems: Stems) -> None:
-    """The multiplicities over the stems."""
-    for place, height, text in _labels(stems, _span(axes)):
-        _write(axes, place, height, text, 3.5)
-
-
-def _span(axes: Axes) -> float:
-    """The width of a panel in logarithms of its axis."""
-    low, high = axes.get_xlim()
-    return abs(math.log(high / low)) if axes.get_xscale() == "log" else 1.0
-
-
-def _write(axes: Axes, x: float, y: float, text: str, above: float) -> None:
-    style = {"fontsize": 7, "ha": "center", "path_effects": [withStroke(linewidth=2, foreground="white")]}
-    axes.annotate(text, (x, y), xytext=(0, above), textcoords="offset points", **style)
-
-
-def _labels(stems: Stems, span: float) -> list[tuple[float, float, str]]:
-    """(place, height, text) of the labels: stems too close to be told apart share one, "35+36"."""
-    groups: list[Stems] = []
-    for place, height in sorted(stems):
-        last = groups[-1][-1] if groups else None
-        if last and math.log(place / last[0]) < NEAR * span and abs(math.log(height / last[1])) < 0.6:
-            groups[-1].append((place, height))
-        else:
-            groups.append([(place, height)])
-    return [(group[0][0], max(m for _, m in group), "+".join(f"{m:,}" for _, m in group)) for group in groups]
-
-
-def _half(text: str, span: float) -> float:
-    """Half the width of a label, in logarithms of a panel's axis."""
-    return 0.5 * LETTER * (len(text) + 0.5) * span
-
-
-def _stacked(stems: Stems, span: float) -> list[tuple[float, str, int]] | None:
-    """(place, text, level) of labels over one line: one that would run into its neighbour moves a level up.
-
-    One that fits on none of the LEVELS joins the label before it ("6+1"); None where that gets longer than JOINED.
-    """
-    written = []
-    free = [-math.inf] * LEVELS  # where the last label of each level ends, in logarithms
-    for place, multiplicity in sorted(stems):
-        text, at = f"{multiplicity:,}", math.log(place) if place else 0.0
-        level = next((level for level in range(LEVELS) if free[level] <= at - _half(text, span)), None)
-        if level is None:
-            place, before, level = written.pop()
-            text, left = f"{before}+{text}", math.log(place) - _half(before, span)
-            at = left + _half(text, span)
-            place = math.exp(at)
-            if len(text) > JOINED:
-                return None
-        free[level] = at + _half(text, span)
-        written.append((place, text, level))
-    return written
+    """The multiplicities beside the heads of the stems, clear of the others."""
+    if len(stems) <= LABELLED:
+        labels = [(place, height, f"{height:,}") for place, height in sorted(stems, key=lambda stem: -stem[1])]
+        around(axes, labels, stems, [((place, 0.7), (place, height)) for place, height in stems], UPWARDS)

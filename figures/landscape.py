@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from ufm.atlas import Atlas
 
 from .drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
+from .labels import Label, around
 
 MARKERS = "osD^vP*Xhd<>"
 LABELLED = 40  # with more points than this, only the rank says which is which
@@ -34,9 +35,9 @@ def landscape_figure(atlas: Atlas) -> Drawing:
         for (start, end), _ in sorted(edges.items()):
             _edge(axes, places[start], places[end])
         _points(axes, atlas, places)
-        if len(atlas.points) <= LABELLED:
-            _shapes(axes, atlas, places)
         figure.draw_without_rendering()
+        if len(atlas.points) <= LABELLED:
+            around(axes, _shapes(atlas, places), places, [(places[start], places[end]) for start, end in edges])
     problem = atlas.problem
     caption = (
         f"The {len(atlas.points)} critical points found for K = {problem.num_classes}, N = {problem.num_samples}, "
@@ -93,17 +94,8 @@ def _points(axes: Axes, atlas: Atlas, places: list[tuple[float, float]]) -> None
     )
 
 
-def _shapes(axes: Axes, atlas: Atlas, places: list[tuple[float, float]]) -> None:
-    """The sizes of the groups of equal classes beside each point that has some, where no other is written."""
-    axes.figure.draw_without_rendering()
-    taken = []
-    for p, place in zip(atlas.points, places, strict=True):
-        if len(p.partition) == len(p.logits):
-            continue
-        style = {"fontsize": 7, "color": "0.25", "zorder": 5}
-        text = axes.annotate(p.shape, place, (5, -3), textcoords="offset points", **style)
-        box = text.get_window_extent()
-        if any(box.overlaps(other) for other in taken) or box.x1 > axes.figure.bbox.x1:
-            text.remove()
-        else:
-            taken.append(box)
+def _shapes(atlas: Atlas, places: list[tuple[float, float]]) -> list[Label]:
+    """The sizes of the groups of equal classes of each point that has some."""
+    return [
+        (*place, p.shape) for p, place in zip(atlas.points, places, strict=True) if len(p.partition) < len(p.logits)
+    ]

@@ -7,46 +7,55 @@ from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ufm import InputError
 
 from .drawing import Drawing, house_style, new_figure
+from .labels import SIZE as FONT
+from .labels import text_width
 
 COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
 TICK = 0.045  # of a panel's width: a digit of a tick's number
 FEW = 4  # curves; of more than these, theory's values are short
 MARKED = 6  # how many points of a curve carry its marker
 ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its value is noted, its axis left alone
-FONT, LETTERS = 7, 4.6  # points of a legend's text; what a marker and the spaces around an entry take, in letters
+LETTERS = 4.6  # what a legend's marker and the spaces around an entry take, in letters
+SHORT = 100  # a log axis that spans less than this factor has ticks within its decades
+Note = tuple[int | None, str]  # the curve it is about (None: not one), its words
 FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity: a column of the record, a title, the scale of its axis, whether theory's value is drawn."""
+    """One quantity: a column of the record, a title, the scale of its axis, whether theory's value is drawn.
+
+    scale   linear, log, or error: a log scale that goes on to 0 where there is one
+    name    of the quantity within a sentence, if its title is too long for one
+    """
 
     column: str
     title: str
     scale: str = "log"
     theory: bool = True
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Curve:
     """One line: its label, rows with x and the columns, theory's values by column.
 
-    facts   the run of each row, and what else the table says of it
+    facts     the run of each row, and what else the table says of it
+    implied   the columns in which theory agrees by construction
     """
 
     label: str
     rows: Sequence[dict[str, float]]
     facts: Sequence[dict[str, str]]
     theory: dict[str, float] = field(default_factory=dict)
+    implied: Sequence[str] = ()
 
     def values(self, column: str) -> list[float]:
         return [row.get(column, math.nan) for row in self.rows]
@@ -96,13 +105,14 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
     """
     axes.set_title(panel.title)
     axes.set_xscale(layout.x_scale)
-    axes.set_yscale(panel.scale)
+    if panel.scale == "log":
+        axes.set_yscale("log")
     notes, shown = [], []
     for i, curve in enumerate(curves):
         values = curve.values(panel.column)
         finite = [value for value in values if math.isfinite(value)]
         if panel.scale == "log" and finite and max(finite) < (ROUNDING if len(curves) > 1 else 1e-300):
-            notes.append((i, f"{finite[-1]:.0e}" if finite[-1] else "0"))
+            notes.append((i, f"{finite[-1]:.0e}, below" if finite[-1] else "0"))
             continue
         if panel.scale == "log":
             values = [value if value > 0 else math.nan for value in values]
@@ -112,13 +122,31 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
     if not shown:
         axes.set_yticks([], minor=False)
         axes.yaxis.set_minor_formatter(NullFormatter())
-        note(axes, 0.5, 0.5, "no values" if not notes else "", ha="center")
+        note(axes, 0.5, 0.5, "not defined" if not notes else "", ha="center")
     elif panel.scale == "log":
         log_ticks(axes, shown)
+    elif panel.scale == "error":
+        _error_axis(axes, shown)
     _ticks_below(axes, layout, curves)
-    feet = [(None, f"theory {below:.0e}")] if below is not None else []
-    _foot(axes, [*feet, *notes])
+    _foot(axes, [*below, *_arranged(panel, curves), *notes])
     return drawn
+
+
+def _error_axis(axes: Axes, shown: Sequence[float]) -> None:
+    """Logarithmic, and from the last decade above 0 on linear to 0 if some errors are 0."""
+    errors = [value for value in shown if value > 0]
+    if not errors:
+        axes.set_yticks([0.0])
+    elif len(errors) == len(shown):
+        axes.set_yscale("log")
+        log_ticks(axes, errors)
+    else:
+        least, most = 10.0 ** math.floor(math.log10(min(errors))), max(errors)
+        axes.set_yscale("symlog", linthresh=least, linscale=0.4)
+        axes.set_ylim(-0.2 * least, 1.3 * most)
+        ticks = [digit * 10.0**power for power in range(-9, 1) for digit in _digits(least, most)]
+        axes.yaxis.set_major_locator(FixedLocator([0.0, *(tick for tick in ticks if least <= tick <= 1.3 * most)]))
+        _plain(axes)
 
 
 def _plot(axes: Axes, places: Sequence[float], values: Sequence[float], look: dict[str, object]) -> None:
@@ -163,26 +191,45 @@ def _spaced(places: Sequence[float]) -> list[str]:
     return texts
 
 
-def _theory(axes: Axes, panel: Panel, curves: Sequence[Curve], shown: list[float]) -> tuple[float | None, bool]:
-    """Draw what is in reach of the axis: (the largest of the values when all are far below it, whether any is drawn).
+def _theory(axes: Axes, panel: Panel, curves: Sequence[Curve], shown: list[float]) -> tuple[list[Note], bool]:
+    """Draw what is in reach of the axis: (what to say of values far below it, whether any is drawn).
 
     Values of more than a few curves are drawn at the right edge alone.
     """
     known = [(i, curve.theory.get(panel.column, math.nan)) for i, curve in enumerate(curves)]
     known = [(i, value) for i, value in known if math.isfinite(value)] if panel.theory else []
-    floor = 1e-3 * min(shown, default=0.0) if panel.scale == "log" else -math.inf
+    floor = max(1e-3 * min(shown, default=0.0), 1e-300) if panel.scale == "log" else -math.inf
     reached = [(i, value) for i, value in known if value >= floor]
     for i, value in reached:
         colour = f"C{i % COLOURS}" if len(curves) > 1 else "C1"
         axes.axhline(value, xmin=0 if len(curves) <= FEW else 0.86, color=colour, zorder=1.5, **FIXED)
-    far = [value for _, value in known if value < floor]
-    return max(far) if far and not reached else None, bool(reached)
+    far = [(i, value) for i, value in known if value < floor]
+    if far and not reached:
+        far = [(None, max(value for _, value in far))]
+    return [(i, f"theory {value:.0e}, below" if value else "theory 0") for i, value in far[:FEW]], bool(reached)
+
+
+def _arranged(panel: Panel, curves: Sequence[Curve]) -> list[Note]:
+    """That theory agrees by construction, and below it with which curves it does not."""
+    own = [i for i, curve in enumerate(curves) if panel.column in curve.theory and panel.column not in curve.implied]
+    if not any(panel.column in curve.implied for curve in curves):
+        return []
+    return [*((i, "does not") for i in own[:FEW]), (None, "agrees by construction")]
 
 
 def log_ticks(axes: Axes, values: Sequence[float]) -> None:
     """Ticks of a log axis as plain numbers: decades, or 1-2-5 where the values span little more than one."""
-    near = max(values) < 30 * min(values)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if near else (1,), numticks=7))
+    axes.yaxis.set_major_locator(LogLocator(subs=_digits(min(values), max(values)), numticks=7))
+    _plain(axes)
+
+
+def _digits(low: float, high: float) -> tuple[int, ...]:
+    """The digits at which ticks stand in each decade between two values."""
+    return (1, 2, 5) if high < SHORT * low else (1,)
+
+
+def _plain(axes: Axes) -> None:
+    """Plain numbers at the ticks, none between them."""
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -194,15 +241,15 @@ def note(axes: Axes, x: float, y: float, text: str, **style) -> None:
     written.set_in_layout(False)
 
 
-def _foot(axes: Axes, notes: Sequence[tuple[int | None, str]]) -> None:
-    """What lies below the axis, a line each at the foot of the panel, with room made for them: (curve, its value)."""
+def _foot(axes: Axes, notes: Sequence[Note]) -> None:
+    """A line each at the foot of the panel, from below, with room made for them on its log axis."""
     if not notes:
         return
     low, high = axes.get_ylim()
     axes.set_ylim(low / (high / low) ** (0.03 + 0.13 * len(notes)), high)
     for k, (i, text) in enumerate(notes):
         y = 0.03 + 0.1 * k
-        note(axes, 0.02 if i is None else 0.1, y, f"{text}, below")
+        note(axes, 0.02 if i is None else 0.1, y, text)
         if i is not None:
             style = line(i, 2, 1) | {"linestyle": "", "markevery": None}
             axes.plot([0.05], [y + 0.03], transform=axes.transAxes, clip_on=False, **style)
@@ -227,17 +274,12 @@ def _legend(figure: Figure, keys: list[Line2D], layout: Layout) -> None:
     """The legend above the panels, as many entries side by side as fit; the figure grows by its height."""
     if not keys:
         return
-    longest = max(_width(str(key.get_label())) for key in keys) + LETTERS * FONT / 72
+    longest = (max(text_width(str(key.get_label())) for key in keys) + LETTERS * FONT) / 72
     across = max(1, min(len(keys), int(layout.width / longest)))
     lines = math.ceil(len(keys) / across) + bool(layout.title)
     figure.set_figheight(figure.get_figheight() + 0.15 * lines)
     place = {"loc": "outside upper left", "alignment": "left", "borderpad": 0.1}
     figure.legend(handles=keys, ncols=across, title=layout.title or None, **place)
-
-
-def _width(text: str) -> float:
-    """Of a legend's text, in inches."""
-    return text_to_path.get_text_width_height_descent(text, FontProperties(size=FONT), False)[0] / 72
 
 
 def _table(curves: Sequence[Curve], facts: list[str], shown: list[str]) -> Iterable[list[object]]:

@@ -10,20 +10,20 @@ import jinja2
 from markupsafe import Markup
 
 from ufm import InputError
+from ufm.errors import require
 from ufm.files import read_json, write_text
-from validate import Comparison, Run, not_covered
+from validate import Comparison, Run
 from validate.provenance import provenance
+from validate.verdicts import counted
 
 from .compare import Track
 from .drawing import ONE_COLUMN, Drawing
 from .material import Material
 from .runs import drawings_of
+from .said import minimiser_said
 from .settings import in_words
 
-NO_POINT = (
-    "no point of the run is on disk (RUN/points/last.safetensors), so there is no last layer to compare with theory, "
-    "and no spectrum and no lower bounds to draw"
-)
+DAMAGED = "the verdicts or validation.json are damaged"
 ROOM = Path(__file__).parent
 LISTED = 15  # so many epochs are in the page's table
 COLUMNS = ("epoch", "loss", "accuracy", "test_accuracy", "mean_margin", "nc1", "nc2", "nc3", "nc4")
@@ -37,7 +37,7 @@ def write_report(
 ) -> Path:
     """Write RUN/report.html and return its path.
 
-    verdicts   the file that `ufm verify --json` wrote; without it the page says "not covered" there
+    verdicts   a file that `ufm verify --json` wrote, about another problem than the network's own
     track      wraps the figures' names, to show progress
     commands   command lines that do it again, to be shown
 
@@ -45,22 +45,24 @@ def write_report(
     `verdicts` is not such a file.
     """
     material = Material(run)
-    theorems = _read_verdicts(verdicts) if verdicts else {"verdicts": [], "problem": None}
+    comparison, epochs = material.comparison, material.epochs
+    other = _read_verdicts(verdicts) if verdicts else None
+    rechecked = read_json(run.analysis) if run.analysis.is_file() else None
+    own = _own_verdicts(rechecked)
     drawings = drawings_of(material, track)
-    epochs = material.epochs
     page = _render(
         style=Markup((ROOM / "report.css").read_text(encoding="utf-8")),
         script=Markup((ROOM / "report.js").read_text(encoding="utf-8")),
         title=f"Neural collapse in the run {run.name}",
-        summary=_summary(theorems["verdicts"], material.comparison),
-        asked={name: in_words(value) for name, value in run.config.get("recipe", {}).items()},
-        verdicts=theorems["verdicts"],
-        problem=_listed(theorems["problem"]),
-        comparison=material.comparison,
-        network_problem=_listed(material.comparison and material.comparison.problem.settings()),
-        balance_implies=run.config.get("lambda_h") is None,
-        not_covered=not_covered(run) or NO_POINT,
-        rechecked=read_json(run.analysis) if run.analysis.is_file() else None,
+        summary=_summary(own, other, comparison),
+        asked={name: in_words(value) for name, value in run.recipe.items()},
+        own=own,
+        fewer=own and comparison and own["problem"]["per_class"] != comparison.problem.settings()["per_class"],
+        other=other,
+        comparison=comparison,
+        minimiser=minimiser_said([material]),
+        not_covered=material.not_covered,
+        rechecked=rechecked,
         figures=[_figure(name, drawing) for name, drawing in drawings.items()],
         epochs=_some(epochs),
         last_epoch=int(epochs[-1]["epoch"]),
@@ -73,25 +75,36 @@ def write_report(
     return path
 
 
-def _some(epochs: list[dict[str, float]]) -> list[dict[str, float | None]]:
-    """Some epochs, evenly spaced, the first and the last among them; None for what is not a number."""
+def _some(epochs: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Some epochs, evenly spaced, the first and the last among them."""
     last, count = len(epochs) - 1, min(LISTED, len(epochs))
-    rows = [epochs[round(i * last / max(1, count - 1))] for i in range(count)]
-    return [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in rows]
+    return [epochs[round(i * last / max(1, count - 1))] for i in range(count)]
 
 
 def _render(**contents: Any) -> str:
     try:
         return _environment().from_string((ROOM / "report.html").read_text(encoding="utf-8")).render(**contents)
     except (jinja2.UndefinedError, TypeError) as error:
-        raise InputError(f"the verdicts or validation.json are damaged ({error}); make them again") from error
+        raise InputError(f"{DAMAGED} ({error}); make them again") from error
 
 
 def _read_verdicts(file: Path) -> dict[str, Any]:
     found = read_json(file)
-    listed = isinstance(found, dict) and isinstance(found.get("verdicts"), list) and found["verdicts"]
-    if not listed or "problem" not in found or not all(isinstance(verdict, dict) for verdict in listed):
-        raise InputError(f"{file} holds no verdicts; make it with ufm verify --json {file}")
+    require(_has_verdicts(found), f"{file} holds no verdicts; make it with ufm verify --json {file}")
+    return found
+
+
+def _has_verdicts(found: Any) -> bool:
+    """Whether this is what `ufm verify --json` writes: a problem and some verdicts."""
+    listed = found.get("verdicts") if isinstance(found, dict) else None
+    whole = isinstance(listed, list) and all(isinstance(one, dict) and "status" in one for one in listed)
+    return bool(whole and listed and isinstance(found.get("problem"), dict))
+
+
+def _own_verdicts(rechecked: Any) -> dict[str, Any] | None:
+    """The verdicts on the network's own model, where `ufm validate --theorems` left them in validation.json."""
+    found = rechecked.get("theorems") if isinstance(rechecked, dict) else None
+    require(found is None or _has_verdicts(found), f"{DAMAGED} (no verdicts); make it again with ufm validate")
     return found
 
 
@@ -99,17 +112,23 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = lambda value: "-" if value is None else f"{value:.5g}"
-    environment.filters["short"] = lambda value: "-" if value is None else f"{value:.1e}"
+    environment.filters["number"] = lambda value: _number(value, ".5g")
+    environment.filters["short"] = lambda value: _number(value, ".1e")
+    environment.filters["sortable"] = lambda value: "" if value is None or math.isnan(value) else value
+    environment.filters["listed"] = _listed
     return environment
 
 
-def _summary(verdicts: list[dict[str, Any]], comparison: Comparison | None) -> str:
-    parts = []
-    if verdicts:
-        statuses = [verdict["status"] for verdict in verdicts]
-        counts = {status: statuses.count(status) for status in ("holds", "fails", "not covered")}
-        parts.append("Theorems: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + ".")
+def _number(value: float | None, digits: str) -> str:
+    return "-" if value is None else "not defined" if math.isnan(value) else format(value, digits)
+
+
+def _summary(own: dict[str, Any] | None, other: dict[str, Any] | None, comparison: Comparison | None) -> str:
+    parts = [
+        f"Theorems {where}: {', '.join(f'{count} {status}' for status, count in _counts(checked).items())}."
+        for where, checked in (("on the network's own model", own), ("on another problem", other))
+        if checked
+    ]
     if comparison:
         margin = next(row for row in comparison.rows if row.name == "mean_margin")
         parts.append(f"Mean logit margin: theory predicts {margin.theory:.4g}, the network has {margin.network:.4g}.")
@@ -117,8 +136,12 @@ def _summary(verdicts: list[dict[str, Any]], comparison: Comparison | None) -> s
     return " ".join(parts) or "Nothing was checked yet."
 
 
-def _listed(settings: dict[str, Any] | None) -> str:
-    return ", ".join(f"{name} {in_words(value)}" for name, value in (settings or {}).items())
+def _counts(checked: dict[str, Any]) -> dict[str, int]:
+    return counted(verdict["status"] for verdict in checked["verdicts"])
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {in_words(value)}" for name, value in settings.items())
 
 
 def _made_by(run: Run) -> dict[str, str]:

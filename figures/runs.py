@@ -9,6 +9,7 @@ from .compare import Track, figures_of
 from .drawing import Drawing
 from .eigenvalues import spectrum_figure
 from .material import Material
+from .said import minimiser_said
 
 
 def drawings(run: Run, track: Track = iter) -> dict[str, Drawing]:
@@ -34,7 +35,7 @@ def _spectrum(material: Material) -> dict[str, Drawing]:
         return {}
     problem = comparison.problem
     where = (
-        f"the minimiser of the unconstrained feature model of this network (K = {problem.num_classes}, "
+        f"{minimiser_said([material])} of the unconstrained feature model of this network (K = {problem.num_classes}, "
         f"N = {problem.num_samples:,}, d = {problem.dim})"
     )
     return {"spectrum": spectrum_figure(ufm.spectrum(problem, comparison.minimizer), where)}

@@ -1,8 +1,7 @@
-"""What tells runs apart: the fewest settings that do, and those that differ along with them."""
+"""What tells runs apart: the settings that matter most, and those that differ along with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from validate import Run
@@ -12,17 +11,45 @@ NOT_SETTINGS = ("recipe", "versions", "git", "machine", "model", "lambda_h", "co
 INCIDENTAL = ("data_dir", "keep", "device", "tensorboard", "compile", "channels_last")  # where and how, not what
 FIRST = (
     *("data", "random_labels", "label_noise", "imbalance", "per_class", "model", "optimizer", "loss", "head"),
-    *("feature_dim", "width", "depth", "weight_decay", "feature_decay", "bias", "schedule", "augment", "batch_size"),
+    *(
+        "frame",
+        "feature_dim",
+        "width",
+        "depth",
+        "weight_decay",
+        "feature_decay",
+        "bias",
+        "schedule",
+        "augment",
+        "batch_size",
+    ),
     *("lr", "epochs"),
 )
+MISSING = "-"  # a setting that a run does not have
 LAST = ("seed", *INCIDENTAL)
+ONLY_UNDER = {  # settings without effect under other values of another one
+    "frame": ("head", ("etf",)),
+    "temperature": ("head", ("normalized",)),
+    "smoothing": ("loss", ("label-smoothing",)),
+    "focusing": ("loss", ("focal",)),
+    "patience": ("schedule", ("step",)),
+    "milestones": ("schedule", ("milestones",)),
+    "gamma": ("schedule", ("step", "milestones")),
+    "momentum": ("optimizer", ("sgd",)),
+    "history_size": ("optimizer", ("lbfgs",)),
+    "max_iter": ("optimizer", ("lbfgs",)),
+}
 
 
 def settings(run: Run) -> dict[str, str]:
-    """What config.json asks of a run, by name, as people read it."""
-    config = run.config
-    asked = {name: value for name, value in config.items() if name not in NOT_SETTINGS} | config.get("recipe", {})
-    return {name: in_words(value) for name, value in asked.items()}
+    """What config.json asks of a run, by name, as people read it; without settings that have no effect there."""
+    asked = {name: value for name, value in run.config.items() if name not in NOT_SETTINGS} | run.recipe
+    return {name: in_words(value) for name, value in asked.items() if _has_effect(name, asked)}
+
+
+def _has_effect(name: str, asked: Mapping[str, Any]) -> bool:
+    other, values = ONLY_UNDER.get(name, (None, ()))
+    return other not in asked or asked[other] in values
 
 
 def in_words(value: Any) -> str:
@@ -37,9 +64,12 @@ def in_words(value: Any) -> str:
 
 
 def differing(asked: Sequence[Mapping[str, str]]) -> list[str]:
-    """The settings that are not the same everywhere, those that matter most first."""
+    """The settings that are not the same everywhere, those that matter most first.
+
+    A run that does not have a setting (it is older, or the setting has no effect there) does not differ in it.
+    """
     names = dict.fromkeys(name for one in asked for name in one)
-    found = [name for name in names if len({one.get(name) for one in asked}) > 1]
+    found = [name for name in names if len({one[name] for one in asked if name in one}) > 1]
     return sorted(found, key=_importance)
 
 
@@ -51,7 +81,7 @@ def _importance(name: str) -> int:
 
 @dataclass(frozen=True)
 class Labels:
-    """Names for runs: the fewest differing settings that tell them apart.
+    """Names for runs: the settings that matter most and tell them apart.
 
     title   the names of those settings ("optimizer"), or "run" where none tells them apart
     texts   their values, one text a run ("sgd", "adam", ...)
@@ -76,27 +106,28 @@ class Labels:
 def label(runs: Sequence[Run], about: Sequence[str] = (), axis: Sequence[str] = ()) -> Labels:
     """Labels of runs; the settings `about` are among them wherever they differ.
 
-    Of the sets of settings that tell all runs apart, together with the settings `axis` that a figure shows otherwise,
-    the smallest is taken, and of those the one that matters most. Where no set does, runs are labelled by name.
+    Of the settings that differ, from the one that matters most on, each is taken that tells runs apart which those
+    before it (and the settings `axis`, which a figure shows otherwise) do not. Runs that all of them leave alike are
+    labelled by name.
     """
     asked, names = [settings(run) for run in runs], names_of(runs)
     found = differing(asked)
-    fixed = [name for name in about if name in found]
-    others = [name for name in found if name not in (*fixed, *axis)]
-    subsets = ([*fixed, *more] for size in range(len(others) + 1) for more in combinations(others, size))
-    shown = next((subset for subset in subsets if _apart(asked, [*axis, *subset])), None if not axis else fixed)
+    shown = [name for name in about if name in found]
+    for name in found:
+        if name not in axis and _kinds(asked, [*axis, *shown, name]) > _kinds(asked, [*axis, *shown]):
+            shown.append(name)
+    if not axis and _kinds(asked, shown) < len(runs):
+        shown = ["run"]
     facts = tuple(
-        {"run": name} | {item: one.get(item, "not recorded") for item in found}
-        for name, one in zip(names, asked, strict=True)
+        {"run": name} | {item: one.get(item, MISSING) for item in found} for name, one in zip(names, asked, strict=True)
     )
-    listed = shown or ([] if axis else ["run"])
-    texts = tuple(", ".join(fact[item] for item in listed) for fact in facts)
-    along = tuple(item for item in found if item not in (*listed, *axis))
-    return Labels(", ".join(listed), texts, facts, along)
+    texts = tuple(", ".join(fact[item] for item in shown) for fact in facts)
+    return Labels(", ".join(shown), texts, facts, tuple(item for item in found if item not in (*shown, *axis)))
 
 
-def _apart(asked: Sequence[Mapping[str, str]], names: Sequence[str]) -> bool:
-    return len({tuple(one.get(name) for name in names) for one in asked}) == len(asked)
+def _kinds(asked: Sequence[Mapping[str, str]], names: Sequence[str]) -> int:
+    """How many of the runs these settings tell apart."""
+    return len({tuple(one.get(name) for name in names) for one in asked})
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:

@@ -26,11 +26,15 @@ MORE = ("proved global", "one-vs-rest distance", "softmax code", "softmax code i
 
 @dataclass(frozen=True)
 class Quantity:
-    """A row of panels: what is drawn of a cell (None leaves it white), as which number, in which colours."""
+    """A row of panels: what is drawn of a cell (None leaves it white), as which number, in which colours.
+
+    ticks   the numbers beside the scale of colours
+    """
 
     title: str
     of: Callable[[Cell], float | None]
     text: Callable[[float], str]
+    ticks: Callable[[float], str]
     colours: str
     norm: Callable[[list[float]], Normalize]
 
@@ -42,18 +46,24 @@ def _decades(values: list[float]) -> Normalize:
     return LogNorm(10.0**first, 10.0 ** max(math.ceil(math.log10(high)), first + 1))
 
 
+def _power(value: float) -> str:
+    return f"{value:.0e}".replace("e-0", "e-")
+
+
 QUANTITIES = (
     Quantity(
         "starts trapped, %",
         lambda cell: 100 * cell.trapped or None,
         lambda value: f"{value:.0f}" if value >= 1 else "<1",
+        lambda value: f"{value:.0f}",
         "YlGnBu",
         lambda values: Normalize(0, 100),
     ),
     Quantity(
-        "worst trap: f above the best found",
+        "worst trap: f - best f",
         lambda cell: cell.gap,
-        lambda value: f"{value:.0e}".replace("e-0", "e-"),
+        _power,
+        _power,
         "YlOrRd",
         _decades,
     ),
@@ -78,7 +88,9 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
             norm = quantity.norm([value for cell in cells if (value := quantity.of(cell)) is not None])
             for axes, column in zip(row, columns, strict=True):
                 _panel(axes, quantity, norm, column, classes, dims)
-            scale = figure.colorbar(ScalarMappable(norm, quantity.colours), ax=list(row), label=quantity.title)
+            colours = ScalarMappable(norm, quantity.colours)
+            scale = figure.colorbar(colours, ax=list(row), format=lambda value, _, text=quantity.ticks: text(value))
+            scale.set_label(quantity.title, labelpad=5)
             scale.ax.grid(False)
         for axes, decay in zip(panels[0], lambdas, strict=True):
             axes.set_title(f"lambda = {decay:g}")

@@ -77,13 +77,10 @@ def unused(recipe: Recipe) -> dict[str, str]:
 
 
 def recipe_of(run: Run) -> Recipe:
-    """The recipe that a run was made with; InputError when config.json has none.
-
-    A fixed head whose frame the file does not name was made when every frame was rotated.
-    """
+    """The recipe that a run was made with; InputError when config.json has none."""
+    made = run.recipe
+    require(made, f"{run.path}/config.json holds no recipe; train again with --force")
     try:
-        made = run.config["recipe"]
-        rotated = made["head"] == "etf" and "frame" not in made
-        return Recipe(**made | ({"frame": "rotated"} if rotated else {}))
-    except (KeyError, TypeError) as error:
+        return Recipe(**made)
+    except TypeError as error:
         raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error

@@ -5,13 +5,14 @@ from typing import Any
 from .callbacks import CollapseRecorder
 from .classes import per_class
 from .collect import Features, collect
-from .compare import Comparison, compare, compare_run, not_covered
+from .compare import Comparison, NotComparable, compare, compare_run, not_covered
 from .estimate import Estimate
 from .generalized import GeneralizedCollapse, generalized_collapse
 from .layer import LastLayer, last_layer
 from .metrics import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .neighbourhood import Neighbourhood, locate
 from .record import Run
+from .verdicts import theorems
 
 __all__ = [
     "CollapseRecorder",
@@ -23,6 +24,7 @@ __all__ = [
     "Neighbourhood",
     "NeuralCollapse",
     "NeuralCollapseMetric",
+    "NotComparable",
     "Run",
     "batch_neural_collapse",
     "collect",
@@ -34,6 +36,7 @@ __all__ = [
     "neural_collapse",
     "not_covered",
     "per_class",
+    "theorems",
 ]
 
 

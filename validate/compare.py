@@ -6,17 +6,16 @@ from typing import Any
 import torch
 
 import ufm
-from ufm import InputError, NoClosedForm, Point, Problem
+from ufm import InputError, Point, Problem
 
-from .layer import last_layer
-from .metrics import neural_collapse, resolve_labels
+from .metrics import resolve_labels
+from .prediction import NOT_CERTIFIED, measured, minimizer, without_rounding
 from .record import Run
 
-MEANINGS = {
+MEANINGS = {  # those first whose agreement nothing arranges
     "mean_margin": "mean margin: own logit - mean of the others",
     "least_margin": "least margin: own logit - largest other",
     "norm_w": "|W|_F",
-    "norm_h": "|H - h_G|_F / sqrt(N)",
     "loss": "mean cross-entropy",
     "accuracy": "accuracy",
     "nc1": "NC1 within-class variability",
@@ -26,35 +25,49 @@ MEANINGS = {
     "objective": "objective f",
     "lower_bound": "lower bound D on f, proved by the point",
     "gap": "duality gap f - D",
+    "norm_h": "|H - h_G|_F / sqrt(N)",
+    "norm_ratio": "ratio of the two norms, W : H",
 }
+IMPLIED = ("norm_ratio",)  # agree by construction where balance implied lambda_h
+
+
+class NotComparable(InputError):
+    """There is nothing in theory to compare a last layer with; the message says why."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network."""
+    """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
+
+    theory   0 where the minimiser's value is rounding; NaN where it is not defined there
+    implied  whether the two agree by construction: lambda_h was chosen for it
+    """
 
     name: str
     meaning: str
     theory: float
     network: float
+    implied: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A network's last layer against the global minimiser of its own unconstrained feature model.
+    """A network's last layer against the minimiser of its own unconstrained feature model.
 
     problem       the model implied by the class counts, d, the weight decay, and the feature decay
                   lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
+    implied       whether balance implied lambda_h; else it was given
     point         the network's point, shifted to the least penalty (see `compare`), labelled
     minimizer     the minimiser, collapsed
     method        "closed form", or "minimised, certified" / "minimised, not certified"
-    rows          theory beside network
+    rows          theory beside network; what agrees by construction comes last
     certificate   of the network's own point in that problem: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
     balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace
     """
 
     problem: Problem
+    implied: bool
     point: Point
     minimizer: Point
     method: str
@@ -62,11 +75,17 @@ class Comparison:
     certificate: ufm.Certificate
     balance_residual: float
 
+    @property
+    def proved(self) -> bool:
+        """Whether the minimiser is proved to be a global one."""
+        return self.method != NOT_CERTIFIED
+
     def plain(self) -> dict[str, Any]:
         """The comparison as plain data for JSON, without the points."""
         return {
             "problem": self.problem.settings(),
             "method": self.method,
+            "lambda_h_implied": self.implied,
             "rows": [asdict(row) for row in self.rows],
             "certificate": self.certificate.numbers(),
             "balance_residual": self.balance_residual,
@@ -98,7 +117,7 @@ def compare(
     counts = torch.bincount(labels, minlength=point.num_classes)
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
-        raise InputError(
+        raise NotComparable(
             f"no sample of class {empty[0]} ({len(empty)} of {len(counts)} classes are empty): the model's objective "
             "needs samples of every class that W has a row for"
         )
@@ -106,9 +125,9 @@ def compare(
     Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
     if not bias and bool(point.b.any()):
         raise InputError("the point has a bias b that is not zero; leave bias=False (--no-bias) out")
-    point = _full(point.double(), labels)
-    if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
-        raise InputError("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
+    point, implied = _full(point.double(), labels), lambda_h is None
+    if implied and not (point.W.any() and (point.H - point.H[0]).any()):
+        raise NotComparable("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
     point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
         class_counts=tuple(counts.tolist()),
@@ -118,17 +137,21 @@ def compare(
         lambda_b=lambda_b,
         bias=bias,
     )
-    best, method = _minimizer(problem)
+    best, method = minimizer(problem)
     certificate = ufm.certify(problem, point)
-    theory = _measure(best, problem.labels, ufm.certify(problem, best))
-    network = _measure(point, point.labels, certificate)
+    theory = without_rounding(problem, measured(best, problem.labels, ufm.certify(problem, best)))
+    network = measured(point, point.labels, certificate)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,
+        implied=implied,
         point=point,
         minimizer=best,
         method=method,
-        rows=tuple(Row(name, meaning, theory[name], network[name]) for name, meaning in MEANINGS.items()),
+        rows=tuple(
+            Row(name, meaning, theory[name], network[name], implied and name in IMPLIED)
+            for name, meaning in MEANINGS.items()
+        ),
         certificate=certificate,
         balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
     )
@@ -136,7 +159,7 @@ def compare(
 
 def not_covered(run: Run) -> str | None:
     """Why a run minimised another objective than the one that `compare_run` compares with; None if it did not."""
-    recipe = run.config.get("recipe", {})
+    recipe = run.recipe
     if recipe.get("loss", "cross-entropy") != "cross-entropy":
         return f"the run was trained with the loss {recipe['loss']}, and the comparison is with cross-entropy's model"
     if recipe.get("optimizer") == "adamw":
@@ -150,16 +173,17 @@ def compare_run(run: Run) -> Comparison:
     """The comparison of a run's last recorded point, with the decays that it was trained with.
 
     The feature decay lambda_h is the run's where it has one (config.json's lambda_h) and implied by balance elsewhere.
-    Raises InputError where the run has no point, or `not_covered` says why there is nothing to compare.
+    Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
+    theory to be compared with, for what `not_covered` says or another reason.
     """
-    recipe = run.config.get("recipe", {})
+    recipe = run.recipe
     if "weight_decay" not in recipe:
         raise InputError(f"{run.path}/config.json names no weight_decay; train again with --force")
     if not run.last_point.is_file():
         raise InputError(f"the run {run.path} has recorded no point yet; go on with ufm train --resume")
     reason = not_covered(run)
     if reason:
-        raise InputError(reason)
+        raise NotComparable(reason)
     decays = {"lambda_w": recipe["weight_decay"], "lambda_h": run.config.get("lambda_h")}
     return compare(Point.load(run.last_point), **decays, bias=recipe.get("bias", True))
 
@@ -212,18 +236,3 @@ def _least_penalty(
 
 def _shifted(point: Point, v: torch.Tensor) -> Point:
     return replace(point, H=point.H + v, b=point.b - point.W @ v)
-
-
-def _minimizer(problem: Problem) -> tuple[Point, str]:
-    try:
-        return ufm.global_minimizer(problem), "closed form"
-    except NoClosedForm:
-        point = problem.class_means(ufm.minimize(problem).point)
-    certified = ufm.certify(problem, point).verdict == "global minimizer"
-    return point, "minimised, certified" if certified else "minimised, not certified"
-
-
-def _measure(point: Point, labels: torch.Tensor, certificate: ufm.Certificate) -> dict[str, float]:
-    """The quantities of MEANINGS by name; labels (N,), also of a collapsed point."""
-    proved = {"objective": certificate.value, "lower_bound": certificate.lower_bound, "gap": certificate.duality_gap}
-    return asdict(last_layer(point, labels)) | asdict(neural_collapse(point, labels)) | proved

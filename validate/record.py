@@ -56,6 +56,16 @@ class Run:
             raise InputError(f"{self.path}/config.json is damaged; train again with --force")
         return config
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What config.json asks of the training, setting by setting; empty where it asks nothing.
+
+        A fixed head whose frame the file does not name was made when every frame was rotated.
+        """
+        recipe = self.config.get("recipe", {})
+        older = recipe.get("head") == "etf" and "frame" not in recipe
+        return recipe | ({"frame": "rotated"} if older else {})
+
     def write_config(self, config: dict[str, Any]) -> None:
         write_json(self.path / "config.json", config)
 

@@ -27,7 +27,7 @@ def load(path):
 def test_verify(capsys, tmp_path):
     assert main(["verify", *SMALL, "-d", "4", "--starts", "2", "--json", str(tmp_path / "v.json")]) == 0
     text, errors = capsys.readouterr()
-    assert f"{len(ufm.THEOREMS)} holds, 0 fails, 0 not covered" in text
+    assert f"{len(ufm.THEOREMS)} holds, 0 fails, 0 inconclusive, 0 not covered" in text
     assert errors == ""  # no progress bar without a terminal
     assert all(theorem.name in text for theorem in ufm.THEOREMS)
     found = load(tmp_path / "v.json")
@@ -40,7 +40,7 @@ def test_verify(capsys, tmp_path):
 def test_verify_rigorous(capsys, tmp_path):
     assert main(["verify", *SMALL, "-d", "4", "--starts", "1", "--rigorous", "--json", str(tmp_path / "v.json")]) == 0
     text = capsys.readouterr().out
-    assert f"{len(ufm.THEOREMS) + 4} holds, 0 fails, 0 not covered" in text
+    assert f"{len(ufm.THEOREMS) + 4} holds, 0 fails, 0 inconclusive, 0 not covered" in text
     assert "proved saddles" in text
     found = load(tmp_path / "v.json")
     assert found["rigorous"] is True

@@ -30,7 +30,7 @@ def test_one_figure_alone(pair, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["figures", *pair, "--out", str(out), "--only", "accuracy", "heads"]) == 0
     assert {path.stem for path in out.iterdir()} == {"accuracy"}
-    assert "not drawn: heads (it takes runs that differ in head or feature_dim alone)" in capsys.readouterr().out
+    assert "not drawn: heads (it takes runs that differ in head, frame or feature_dim alone)" in capsys.readouterr().out
     assert main(["figures", *pair, "--out", str(out), "--only", "nc5"]) == 2
 
 

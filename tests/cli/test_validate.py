@@ -76,3 +76,33 @@ def test_a_run_has_every_metric_of_its_last_point(run_copy, capsys):
     assert found["metrics"] == pytest.approx(vars(neural_collapse(Point.load(run_copy.last_point))))
     assert found["neighbourhood"]["spread"] > 0
     assert "a descent from the network's class means ends in" in capsys.readouterr().out
+
+
+def test_theorems_at_the_points_own_problem(capsys, tmp_path, monkeypatch):
+    file, out = saved(tmp_path, 4, 6), tmp_path / "v.json"
+    assert main(["validate", file, "--lambda-w", "5e-3", "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["theorems"] is None
+    asked = ["validate", file, "--lambda-w", "5e-3", "--lambda-h", "1e-3", "--theorems", "--json", str(out)]
+    assert main(asked) == 0
+    assert "K = 4, N = 8, d = 6, lambda_w = 0.005, lambda_h = 0.001" in capsys.readouterr().out
+    found = json.loads(out.read_text())["theorems"]
+    assert found["problem"] == json.loads(out.read_text())["comparison"]["problem"]
+    planted = ufm.Verdict("planted", "1 < 0", "nowhere", "fails", 1.0, 0.0, "")
+    monkeypatch.setattr(ufm, "verify", lambda *given, **asked: [planted])
+    assert main(asked) == 1
+
+
+def test_what_agrees_by_construction_is_said(capsys, tmp_path):
+    file, said = saved(tmp_path, 4, 6), "W : H (agrees by construction)"
+    assert main(["validate", file, "--lambda-w", "5e-3"]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["validate", file, "--lambda-w", "5e-3", "--lambda-h", "1e-3"]) == 0
+    assert said not in capsys.readouterr().out
+
+
+def test_a_network_whose_features_are_all_equal_is_measured_and_not_covered(run_copy, capsys):
+    point = Point.load(run_copy.last_point)
+    Point(point.W, 0 * point.H, point.b, point.labels).save(run_copy.last_point)
+    assert main(["validate", str(run_copy.path)]) == 0
+    assert "theory: not covered (W is zero or all features are equal" in capsys.readouterr().out
+    assert json.loads(run_copy.analysis.read_text())["comparison"] is None

@@ -7,10 +7,10 @@ import torch
 
 import ufm
 from experiments import beside
-from experiments.beside import equivalent, predictions, theorems
+from experiments.beside import predictions, theorems
 from tests.experiments.runs import made_run
 from ufm import Point, Problem
-from validate import compare, compare_run
+from validate import compare_run
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 4e-5, "lambda_b": 5e-3}  # 5e-3: that of the small scale
 
@@ -77,20 +77,6 @@ def test_runs_without_a_comparison_or_unfitted_are_said_and_do_not_count(tmp_pat
     notes = [row["note"] for row in found.tables["all"] if row["quantity"] == "not covered"]
     assert len(notes) == 1
     assert "etf head" in notes[0]
-
-
-def test_the_equivalent_problem_has_the_levels_of_the_networks_own():
-    point = at_minimum()
-    comparison = compare(point, lambda_w=DECAY["lambda_w"])
-    small = equivalent(comparison)
-    assert small.num_samples == 20
-    own = comparison.problem
-    assert ufm.certify(small, ufm.global_minimizer(small)).value == pytest.approx(
-        ufm.certify(own, ufm.global_minimizer(own)).value, rel=1e-12
-    )
-    elsewhere = Point(point.W, torch.randn(10, 12, dtype=torch.float64), point.b)
-    every_sample = Point(elsewhere.W, elsewhere.H[own.labels], elsewhere.b)
-    assert float(small.objective(elsewhere)) == pytest.approx(float(own.objective(every_sample)), rel=1e-12)
 
 
 def test_theorems_are_checked_at_the_networks_problem(tmp_path):

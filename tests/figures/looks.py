@@ -1,5 +1,8 @@
-"""What a reader needs of every figure: no text below 7 points, nothing cut off at its edges."""
+"""What a reader needs of every figure: no text below 7 points, nothing cut off at its edges, no words over others."""
 
+from itertools import combinations
+
+from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 from figures.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style
@@ -22,3 +25,12 @@ def require_readable(drawing: Drawing) -> None:
         assert box.y1 < figure.get_figheight() + 0.02, box
     sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
     assert min(sizes) >= SMALLEST
+
+
+def require_apart(axes: Axes) -> None:
+    """Assert that no two labels within the axes overlap."""
+    axes.figure.draw_without_rendering()
+    written = [text for text in axes.texts if text.get_text()]
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in written]  # without the line to its mark
+    for (one, a), (other, b) in combinations(boxes, 2):
+        assert not a.overlaps(b), (one, other)

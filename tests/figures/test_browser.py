@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no Chromium here (look
 WORST = {"b": 2e-3, "a": None, "d": -1.0, "c": 1e-5}
 CLICKS = """
 <script>
-const table = document.querySelector("#verdicts");
+const table = document.querySelector("#other-verdicts");
 const heading = (i) => table.tHead.rows[0].cells[i];
 const press = (i) => { heading(i).querySelector("button").click(); return state(i); };
 const claims = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent);

@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -98,11 +99,52 @@ def test_contrasts_take_the_runs_that_differ_in_nothing_else(drawn):
     assert runs["width"] == {"narrow", "wide"}
 
 
+def test_the_recorded_runs_are_told_apart_by_what_matters():
+    runs = [Run.open(file.parent) for file in sorted((RESULTS / "mnist").glob("*/config.json"))]
+    found = comparison_figures(runs)
+    assert legend(found["collapse"])[0].startswith("random_labels, optimizer, head")
+    assert {row[0] for row in found["heads"].rows} == {"mnist-sgd", "mnist-d10", "mnist-etf"}
+    assert any(text.startswith("etf") for text in legend(found["heads"])[1])
+
+
+def test_a_frame_is_named_where_it_differs_and_an_older_one_was_rotated(like):
+    older = {"head": "etf", "feature_dim": 10}
+    runs = [like("learned", feature_dim=10), like("new", frame="standard", **older), like("old", **older)]
+    config = runs[-1].config
+    del config["recipe"]["frame"]
+    runs[-1].write_config(config)
+    title, texts = legend(comparison_figures(runs)["heads"])
+    assert (title, texts) == ("head, frame", ["linear, -", "etf, standard", "etf, rotated"])
+
+
+def test_errors_go_down_to_zero_on_a_logarithmic_scale(like):
+    run = like("run")
+    run.write_epochs([row | {"accuracy": min(1.0, 0.9 + row["epoch"] / 50)} for row in run.epochs])
+    train, test = comparison_figures([run])["accuracy"].figure.axes
+    errors = [1 - row["accuracy"] for row in run.epochs]
+    np.testing.assert_array_equal(train.lines[0].get_ydata(), errors)
+    assert (errors[-1], train.get_yscale(), test.get_yscale()) == (0, "symlog", "log")
+    assert [tick for tick in train.get_yticks() if tick <= 0.02] == [0, 0.01, 0.02]
+    heights = train.transData.transform([(1, error) for error in (0, 0.02, 0.08)])[:, 1]
+    assert heights[1] - heights[0] > 0.2 * train.bbox.height
+
+
+@pytest.mark.parametrize("accuracy", [1.0, 0.32])
+def test_an_error_that_does_not_change_has_a_tick(accuracy, like):
+    run = like("run")
+    run.write_epochs([row | {"accuracy": accuracy} for row in run.epochs])
+    drawing = comparison_figures([run])["accuracy"]
+    require_readable(drawing)
+    low, high = drawing.figure.axes[0].get_ylim()
+    assert any(low <= tick <= high for tick in drawing.figure.axes[0].get_yticks())
+
+
 def test_random_labels_stand_against_width(drawn, runs):
-    for axes, name in zip(drawn["width"].figure.axes, ("nc1", "nc2", "nc3", "accuracy"), strict=True):
+    for axes, name in zip(drawn["width"].figure.axes, ("nc1", "nc2", "nc3", "error"), strict=True):
         (line,) = axes.lines
         assert line.get_xdata().tolist() == [4, 512]
-        ends = [run.epochs[-1][name] for run in runs if run.name in ("narrow", "wide")]
+        ends = [run.epochs[-1] for run in runs if run.name in ("narrow", "wide")]
+        ends = [1 - row["accuracy"] if name == "error" else row[name] for row in ends]
         np.testing.assert_array_equal(line.get_ydata(), ends)
 
 
@@ -149,9 +191,9 @@ def test_of_seeds_at_one_width_the_line_is_the_mean(like):
 
 
 ODD = {
-    "zero": (0.0, "0, below"),
-    "not a number": (math.nan, "no values"),
-    "infinite": (math.inf, "no values"),
+    "zero": (0.0, "0"),
+    "not a number": (math.nan, "not defined"),
+    "infinite": (math.inf, "not defined"),
     "negative": (-1.0, "-1e+00, below"),
 }
 
@@ -188,6 +230,25 @@ def test_theory_is_drawn_for_the_runs_that_have_points(trained, like):
         dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
         assert [line.get_color() for line in dashed] == ["C0"]
     assert legend(drawing)[1] == ["0.02", "0.5", "theory"]
+    assert "Dashed: the global minimiser of each covered run's own unconstrained" in drawing.caption
+
+
+def foot(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_what_agrees_by_construction_is_said_where_it_does(trained, tmp_path):
+    shutil.copytree(trained.path, tmp_path / "own")
+    own = Run.open(tmp_path / "own")
+    own.write_config(own.config | {"lambda_h": 1e-5})
+    own.config["recipe"]["feature_decay"] = 1e-2
+    for runs, expected in (([trained], ["agrees by construction"]), ([own], []), ([trained, own], None)):
+        drawing = comparison_figures(runs, only=["predictions"])["predictions"]
+        assert foot(drawing.figure.axes[3]) == (
+            ["does not", "agrees by construction"] if expected is None else expected
+        )
+        assert not any(foot(axes) for axes in drawing.figure.axes[:3])
+        assert ("The ratio agrees by construction" in drawing.caption) == (trained in runs)
 
 
 def test_bounds_lie_below_and_close_on_the_minimum(trained):
@@ -228,7 +289,7 @@ def test_files_and_tables(tmp_path, like):
         f"{name}.{extension}" for name in ("collapse", "accuracy", "predictions") for extension in (*FORMATS, "csv")
     }
     rows = list(csv.DictReader((tmp_path / "out" / "accuracy.csv").read_text().splitlines()))
-    assert list(rows[0]) == ["run", "lr", "epoch", "accuracy", "test_accuracy"]
+    assert list(rows[0]) == ["run", "lr", "epoch", "error", "test_error"]
     assert [(row["run"], row["lr"]) for row in rows] == [("a", "0.1")] * 6 + [("b", "0.2")] * 6
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -15,7 +14,7 @@ from figures.drawing import FORMATS
 from figures.eigenvalues import spectrum_figure
 from figures.runs import draw
 from tests.cases import PROBLEMS
-from tests.figures.looks import require_readable
+from tests.figures.looks import require_apart, require_readable
 from ufm import InputError
 from ufm.critical import origin
 from validate import Run, compare_run
@@ -58,15 +57,15 @@ def test_curves_are_the_record(trained):
 
 def test_theory_is_a_line_where_the_axis_reaches_it(trained):
     theory = {row.name: row.theory for row in compare_run(trained).rows}
-    theory["norm_ratio"] = theory["norm_w"] / theory["norm_h"]
+    assert theory["norm_ratio"] == theory["norm_w"] / theory["norm_h"]
     drawn = comparison_figures([trained])
     for axes, name in zip(
-        drawn["predictions"].figure.axes, ("loss", "mean_margin", "norm_w", "norm_ratio"), strict=True
+        drawn["predictions"].figure.axes, ("mean_margin", "norm_w", "loss", "norm_ratio"), strict=True
     ):
         assert set(axes.lines[1].get_ydata()) == {theory[name]}
     for axes in drawn["collapse"].figure.axes:
         assert len(axes.lines) == 1
-        assert re.fullmatch(r"theory \de-\d\d, below", axes.texts[0].get_text())
+        assert [text.get_text() for text in axes.texts] == ["theory 0"]
 
 
 def test_stems_are_the_spectrum():
@@ -101,6 +100,16 @@ def test_metrics_without_a_value_are_left_out(tmp_path, trained):
     run = Run.create(tmp_path / "run", trained.config)
     run.write_epochs([row | {"nc1": math.nan} for row in trained.epochs])
     assert len(draw(run)) == 4 * 3
+
+
+def test_multiplicities_stand_apart_beside_their_stems():
+    crowded = ufm.Problem.balanced(10, 1, 64, lambda_w=5e-3, lambda_h=1e-3, lambda_b=5e-3)
+    drawing = spectrum_figure(ufm.spectrum(crowded, ufm.global_minimizer(crowded)), "a minimiser")
+    for axes in drawing.figure.axes:
+        heads = sorted(zip(*axes.lines[0].get_data(), strict=True))
+        assert sorted((*text.xy, text.get_text()) for text in axes.texts) == [(x, y, f"{y:,}") for x, y in heads]
+        require_apart(axes)
+    require_readable(drawing)
 
 
 def test_spectra_are_readable():

@@ -3,11 +3,12 @@
 from collections import Counter
 
 import pytest
+from matplotlib.text import Text
 
 import ufm
 from figures.eigenvalues import spectra_figure
 from figures.landscape import landscape_figure
-from tests.figures.looks import require_readable
+from tests.figures.looks import require_apart, require_readable
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +59,29 @@ def test_every_eigenvalue_of_every_point_is_in_its_row(atlas):
 
 
 def test_numbers_over_a_row_are_its_multiplicities(atlas):
+    """Those above 1, each tied by a line to its own marker."""
     spectra = [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]
-    negative = spectra_figure(atlas, spectra).figure.axes[0]
-    for i, (point, levels) in enumerate(zip(atlas.points, spectra, strict=True)):
-        written = [int(text.get_text()) for text in negative.texts if text.xy[1] == i]
-        below = levels.merged().multiplicities[levels.merged().values < -levels.tolerance].tolist()
-        assert sorted(written) == sorted(below)
-        assert sum(written) == point.index
+    for axes, side in zip(spectra_figure(atlas, spectra).figure.axes, (-1, 0, 1), strict=True):
+        for i, levels in enumerate(levels.merged() for levels in spectra):
+            values = [0.0 if abs(value) <= levels.tolerance else value for value in levels.values.tolist()]
+            pairs = zip(values, levels.multiplicities.tolist(), strict=True)
+            expected = {abs(value): count for value, count in pairs if count > 1 and (value > 0) - (value < 0) == side}
+            written = {text.xy[0]: int(text.get_text()) for text in axes.texts if text.xy[1] == i}
+            assert written == pytest.approx(expected)
+        assert all(text.arrow_patch is not None for text in axes.texts)
+        require_apart(axes)
+
+
+def test_words_beside_points_are_apart_and_on_none(atlas):
+    """Those of each point with equal classes, and of no other."""
+    (axes,) = landscape_figure(atlas).figure.axes
+    written = [text for text in axes.texts if text.get_text()]
+    assert sorted(text.get_text() for text in written) == ["2+1", "3"]
+    require_apart(axes)
+    centres = axes.transData.transform([xy for line in axes.lines for xy in zip(*line.get_data(), strict=True)])
+    for text in written:
+        box = Text.get_window_extent(text)
+        assert not any(box.contains(*centre) for centre in centres)
 
 
 def test_of_many_points_the_lowest_are_drawn_and_all_are_in_the_table(atlas, monkeypatch):
@@ -80,14 +97,3 @@ def test_of_many_points_the_lowest_are_drawn_and_all_are_in_the_table(atlas, mon
 def test_they_are_readable(atlas):
     require_readable(landscape_figure(atlas))
     require_readable(spectra_figure(atlas, [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]))
-
-
-def test_close_eigenvalues_of_the_minimiser_share_a_number():
-    problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=3, lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-2)
-    points = ufm.explore(problem, until_quiet=20)
-    levels = [ufm.spectrum(problem, point.point) for point in points.points]
-    drawing = spectra_figure(points, levels)
-    texts = [text.get_text() for axes in drawing.figure.axes for text in axes.texts if text.xy[1] == 0]
-    assert any("+" in text for text in texts)
-    assert sum(int(number) for text in texts for number in text.split("+")) == problem.num_variables
-    require_readable(drawing)

@@ -103,7 +103,7 @@ def test_epochs_are_listed_evenly_with_the_first_and_the_last(run_copy):
     listed = [int(number) for number in re.findall(r'<tr><td class="number" data-value="(\d+)\.0">', table)]
     assert (len(listed), listed[0], listed[-1]) == (15, 1, 100)
     assert max(b - a for a, b in pairwise(listed)) <= 8
-    assert '<td class="number" data-value="">-</td>' in table
+    assert '<td class="number" data-value="">not defined</td>' in table
 
 
 def test_what_is_not_there_is_not_covered(run_copy):
@@ -129,7 +129,57 @@ def test_a_failing_verdict_and_disagreement_are_shown(run_copy, tmp_path):
     assert "a &lt; b" in text
     assert "&lt;script&gt;" in text
     assert text.count("<script>") == 1
-    assert "0 holds, 1 fails" in text
+    assert "Theorems on another problem: 0 holds, 1 fails, 0 inconclusive, 0 not covered" in text
+
+
+def verdict(claim: str, status: str) -> dict:
+    return {"claim": claim, "statement": "s", "source": "", "status": status} | dict.fromkeys(
+        ("worst", "tolerance"), 1.0
+    )
+
+
+def test_theorems_on_the_networks_own_model_come_first(run_copy, tmp_path):
+    assert (
+        "the theorems were not checked on this network&#39;s model (ufm validate RUN --theorems)"
+        in write_report(run_copy).read_text()
+    )
+    own = compare_run(run_copy).problem.settings()
+    found = [verdict(status, status) | {"note": "n"} for status in ("holds", "inconclusive", "not covered")]
+    checked = {"agrees": True, "worst_deviation": 0.0, "allowed_deviation": 0.1, "checkpoints": [1]}
+    write_json(run_copy.analysis, checked | {"theorems": {"problem": own, "verdicts": found}})
+    other = PROBLEMS["balanced"].settings()
+    write_json(tmp_path / "v.json", {"problem": other, "verdicts": [verdict("another", "holds") | {"note": "n"}]})
+    text = write_report(run_copy, tmp_path / "v.json").read_text()
+    assert text.index('id="own-verdicts"') < text.index('id="other-verdicts"')
+    assert "num_classes 10, per_class 140, dim 16" in text.split('id="own-verdicts"')[0].split("The theorems</h2>")[1]
+    assert '<td class="inconclusive">inconclusive</td>' in text
+    assert "Theorems on the network&#39;s own model: 1 holds, 0 fails, 1 inconclusive, 1 not covered." in text
+    assert "fewer samples than the network" not in text
+    write_json(run_copy.analysis, checked | {"theorems": {"problem": own | {"per_class": 7}, "verdicts": found}})
+    assert "fewer samples than the network" in write_report(run_copy).read_text()
+
+
+@pytest.mark.parametrize("found", [{}, [], {"problem": {}, "verdicts": []}, {"problem": {}, "verdicts": [{}]}])
+def test_damaged_verdicts_on_the_own_model_are_named(found, run_copy):
+    checked = {"agrees": True, "worst_deviation": 0.0, "allowed_deviation": 0.1, "checkpoints": [1]}
+    write_json(run_copy.analysis, checked | {"theorems": found})
+    with pytest.raises(InputError, match=r"validation\.json are damaged"):
+        write_report(run_copy)
+
+
+def test_the_reason_stands_where_theorems_are_not_covered(run_copy):
+    run_copy.write_config(run_copy.config | {"recipe": run_copy.recipe | {"head": "etf", "frame": "standard"}})
+    section = write_report(run_copy).read_text().split("The theorems</h2>")[1].split("<h2>")[0]
+    assert "Not covered: the etf head does not choose W freely" in section
+
+
+def test_what_agrees_by_construction_is_said_in_the_table(run_copy):
+    said = "ratio of the two norms, W : H (agrees by construction)"
+    assert said in write_report(run_copy).read_text()
+    run_copy.write_config(run_copy.config | {"lambda_h": 1e-5})
+    text = write_report(run_copy).read_text()
+    assert said not in text
+    assert "ratio of the two norms, W : H" in text
 
 
 @pytest.mark.parametrize("content", [{}, {"verdicts": []}, [1, 2]])

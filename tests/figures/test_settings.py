@@ -13,8 +13,9 @@ def runs(tmp_path):
     """Make runs from the settings in which each differs from BASE."""
 
     def make(*changes):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
         configs = ({"recipe": BASE | change, "versions": {"torch": str(i)}} for i, change in enumerate(changes))
-        return [Run.create(tmp_path / f"run-{i}", config) for i, config in enumerate(configs)]
+        return [Run.create(folder / f"run-{i}", config) for i, config in enumerate(configs)]
 
     return make
 
@@ -27,7 +28,27 @@ def test_one_setting_that_tells_all_apart_is_enough(runs):
     assert labels.sentence == " Also differing (in the order of the legend): lr 0.05 | 0.001 | 0.1."
 
 
-def test_the_fewest_settings_are_taken(runs):
+def test_what_matters_most_is_named_though_less_would_do(runs):
+    labels = label(runs({"epochs": 100}, {"optimizer": "adam", "epochs": 200}, {"epochs": 300, "lr": 0.1}))
+    assert (labels.title, labels.texts) == ("optimizer, lr", ("sgd, 0.05", "adam, 0.05", "sgd, 0.1"))
+    assert labels.along == ("epochs",)
+
+
+def test_a_setting_that_a_run_is_too_old_for_is_no_difference(runs):
+    old, new = runs({}, {"test_per_class": None, "frame": None, "smoothing": 0.1, "lr": 0.1})
+    assert differing([settings(old), settings(new)]) == ["lr"]
+    newer = runs({}, {"smoothing": 0.1}, {"smoothing": 0.2})
+    assert label(newer).texts == ("-", "0.1", "0.2")
+
+
+def test_settings_without_effect_are_no_difference(runs):
+    pair = runs({"schedule": "constant", "patience": 40}, {"schedule": "constant", "patience": 300, "lr": 0.1})
+    assert differing([settings(run) for run in pair]) == ["lr"]
+    pair = runs({"schedule": "step", "patience": 40}, {"schedule": "step", "patience": 300})
+    assert differing([settings(run) for run in pair]) == ["patience"]
+
+
+def test_each_setting_that_tells_more_runs_apart_is_taken(runs):
     labels = label(runs({}, {"seed": 1}, {"lr": 0.1}, {"lr": 0.1, "seed": 1}, {"lr": 0.2, "seed": 7}))
     assert labels.title == "lr, seed"
     assert labels.texts == ("0.05, 0", "0.05, 1", "0.1, 0", "0.1, 1", "0.2, 7")

@@ -107,3 +107,16 @@ def test_refuses_no_cells():
 def test_it_is_readable(cells):
     require_readable(traps_figure(cells))
     require_readable(traps_figure([cell for cell in cells if cell.problem.lambda_w == LAMBDAS[0]]))
+
+
+def test_no_words_beside_a_scale_of_colours_overlap(cells):
+    figure = traps_figure(cells).figure
+    scales = figure.axes[4:]
+    assert len(scales) == 2
+    for scale in scales:
+        label = scale.yaxis.label.get_window_extent()
+        ticks = [tick.get_window_extent() for tick in scale.get_yticklabels() if tick.get_text()]
+        assert len(ticks) >= 2
+        assert not any(label.overlaps(tick) for tick in ticks)
+        assert scale.get_window_extent().y0 <= label.y0
+        assert label.y1 <= scale.get_window_extent().y1

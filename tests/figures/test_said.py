@@ -1,0 +1,71 @@
+"""Captions say of theory what is true of the problem at hand, and nothing where it has nothing to say."""
+
+import pytest
+
+import ufm
+from figures.compare import comparison_figures
+from figures.report import write_report
+from ufm import Point, Problem
+from validate import Run
+
+DECAY = {"lambda_w": 5e-3, "lambda_h": 1e-4, "lambda_b": 5e-3}
+GLOBAL = "the global minimiser of the run's own unconstrained feature model"
+FOUND = "the minimiser that a descent finds (not proved to be global) of the run's own unconstrained feature model"
+CASES = {
+    "balanced": (Problem.balanced(4, 5, 6, **DECAY), {}, f" {GLOBAL.capitalize()} has zero in NC1, NC2, NC3 and NC4."),
+    "imbalanced": (Problem((9, 5, 5, 1), 6, **DECAY), {}, f" Dashed: {GLOBAL}. It has zero in NC1."),
+    "d < K - 1": (Problem.balanced(4, 5, 2, **DECAY), {}, f" Dashed: {FOUND}. It has zero in NC1 and NC4."),
+    "fixed head": (Problem.balanced(4, 5, 6, **DECAY), {"head": "etf"}, ""),
+    "another loss": (Problem.balanced(4, 5, 6, **DECAY), {"loss": "mse"}, ""),
+}
+
+
+@pytest.fixture
+def at(tmp_path, trained):
+    """A run with its last layer near the minimiser of a problem."""
+
+    def make(problem: Problem, **changes) -> Run:
+        point = ufm.minimize(problem, max_iterations=4).point
+        recipe = trained.config["recipe"] | {"weight_decay": problem.lambda_w} | changes
+        run = Run.create(tmp_path / f"run-{problem.dim}-{len(list(tmp_path.iterdir()))}", {"recipe": recipe})
+        run.write_epochs(trained.epochs)
+        Point(point.W, point.H, point.b, problem.labels).save(run.last_point)
+        return run
+
+    return make
+
+
+@pytest.mark.parametrize(("problem", "changes", "said"), CASES.values(), ids=CASES)
+def test_zero_is_said_of_what_is_zero(problem, changes, said, at):
+    drawing = comparison_figures([at(problem, **changes)], only=["collapse"])["collapse"]
+    assert drawing.caption.split("|b + W h_G|.")[1] == said
+    theory = [[text.get_text() for text in axes.texts] for axes in drawing.figure.axes]
+    names = [axes.get_title("left")[:3] for axes, texts in zip(drawing.figure.axes, theory, strict=True) if texts]
+    assert names == [name for name in ("NC1", "NC2", "NC3", "NC4") if name in said]
+    assert all(texts in ([], ["theory 0"]) for texts in theory)
+
+
+def test_of_several_runs_only_what_holds_for_all(at):
+    runs = [at(CASES[name][0], **CASES[name][1], seed=i) for i, name in enumerate(("balanced", "d < K - 1"))]
+    caption = comparison_figures(runs, only=["collapse"])["collapse"].caption
+    assert "the minimiser that a descent finds (not always proved to be global) of each run's own" in caption
+    assert "It has zero in NC1 and NC4." in caption
+    runs.append(at(CASES["fixed head"][0], head="etf"))
+    assert "of each covered run's own" in comparison_figures(runs, only=["collapse"])["collapse"].caption
+
+
+@pytest.mark.parametrize(("name", "word"), [("balanced", "global minimiser"), ("d < K - 1", "not proved to be global")])
+def test_the_page_calls_a_minimiser_global_only_where_it_is_proved(name, word, at):
+    page = write_report(at(CASES[name][0])).read_text()
+    assert word in page
+    assert ("global minimiser" in page) == (name == "balanced")
+
+
+def test_a_network_whose_features_are_all_equal_is_drawn_and_not_covered(at):
+    run = at(CASES["balanced"][0])
+    point = Point.load(run.last_point)
+    Point(point.W, 0 * point.H, point.b, point.labels).save(run.last_point)
+    drawn = comparison_figures([run])
+    assert {"collapse", "accuracy", "predictions"} <= set(drawn)
+    assert "minimiser" not in drawn["predictions"].caption
+    assert "Not covered: W is zero or all features are equal" in write_report(run).read_text()

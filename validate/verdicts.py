@@ -1,0 +1,61 @@
+"""The theorems on the model of one network: at its own K, d, class counts and decays."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import ufm
+from ufm import Problem, Verdict
+
+from .compare import Comparison
+
+STATUSES = ("holds", "fails", "inconclusive", "not covered")
+STARTS = 2
+VARIABLES = 500_000  # of the largest model that is descended over with all its features; a larger one has fewer
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The verdicts on one problem, and how it was checked: the seed and number of starts, whether proofs were asked."""
+
+    problem: Problem
+    asked: dict[str, Any]
+    verdicts: list[Verdict]
+
+    def plain(self) -> dict[str, Any]:
+        """As `ufm verify --json` writes it."""
+        listed = [asdict(verdict) for verdict in self.verdicts]
+        return {"problem": self.problem.settings()} | self.asked | {"verdicts": listed}
+
+
+def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = iter) -> Checked:
+    """Every theorem, those proved in ball arithmetic among them, checked on the model that a network is compared with.
+
+    A model of more than half a million variables gives way to the `equivalent` one of about that size. track wraps the
+    theorems, to show progress.
+    """
+    problem = comparison.problem
+    room = VARIABLES // problem.dim - problem.num_classes
+    if problem.num_samples > room:
+        problem = equivalent(problem, max(room, 2 * problem.num_classes))
+    asked = {"seed": 0, "starts": STARTS, "rigorous": True, "atlas": False}
+    return Checked(problem, asked, ufm.verify(problem, **asked, track=track))
+
+
+def equivalent(problem: Problem, num_samples: int) -> Problem:
+    """The problem with about so many samples whose collapsed points have the same values of f.
+
+    At a collapsed point f depends on n_k/N and N lambda_h alone. Class counts keep their proportions up to a sample,
+    and exactly where they are equal.
+    """
+    share = num_samples / problem.num_samples
+    counts = tuple(max(1, round(n * share)) for n in problem.class_counts)
+    decays = {"lambda_w": problem.lambda_w, "lambda_h": problem.lambda_h * problem.num_samples / sum(counts)}
+    return Problem(counts, problem.dim, **decays, lambda_b=problem.lambda_b, bias=problem.bias, loss=problem.loss)
+
+
+def counted(verdicts: Iterable[str]) -> dict[str, int]:
+    """How many of these statuses there are, by status, in the order of STATUSES."""
+    found = Counter(verdicts)
+    return {status: found[status] for status in dict.fromkeys((*STATUSES, *found))}
