@@ -6,6 +6,7 @@ nobody reads the output any more.
 """
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import io
@@ -105,9 +106,10 @@ def _parse(name: str, arguments: list[str]):
         with contextlib.redirect_stderr(complaints):
             config = (tyro.conf.OmitArgPrefixes,)
             parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
-            parsed = parse()
+            parsed, given = parse(), _given(arguments)
+            _require_values(parsed, given)
             if hasattr(parsed, "check"):
-                parsed.check(_given(arguments))
+                parsed.check(given)
             defaults = parsed.defaults() if hasattr(parsed, "defaults") else None
             return parsed if defaults is None else parse(default=defaults)
     except SystemExit as stop:
@@ -119,6 +121,16 @@ def _parse(name: str, arguments: list[str]):
 def _given(arguments: list[str]) -> set[str]:
     """The names of the flags that were given: "lambda_w", "no_bias", "K"."""
     return {word.lstrip("-").partition("=")[0].replace("-", "_") for word in arguments if word.startswith("-")}
+
+
+def _require_values(command, given: set[str]) -> None:
+    """Raise InputError for a flag that lists nothing: it would be as if it were not there."""
+    from ufm.errors import require
+
+    groups = [command, *filter(dataclasses.is_dataclass, vars(command).values())]
+    for name, value in [pair for group in groups for pair in vars(group).items()]:
+        listed = name not in given or value != ()
+        require(listed, f"--{name.replace('_', '-')} must list at least one value, or be left out")
 
 
 def _first_paragraph(box: str) -> str:

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from ufm import Problem
 
 JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="also write the result there as JSON")]
-Switch = tyro.conf.FlagCreatePairsOff[
-    bool
-]  # --name alone; a bool is --name, --no-name, whose help tells what --name is
+# A bool is --name and --no-name, with help about --name; a Switch is --name alone.
+Switch = tyro.conf.FlagCreatePairsOff[bool]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from .console import say, show, track
-from .options import JsonFile, Switch, write_result
+from .options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from experiments.driver import Grid
@@ -40,6 +40,10 @@ class Command:
     no_training: Switch = False
     """judge by the runs that are finished; claims that need others are not covered, and recorded verdicts stay"""
     json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        if self.list:
+            require_unused(given, {"no_training"}, "--list neither trains nor judges")
 
     def run(self) -> int:
         from experiments import CLAIMS, SCALES, reproduce

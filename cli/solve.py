@@ -24,7 +24,7 @@ class Command:
 
     Of several starts the end of least f is shown. With --figures: the spectrum there, f - D against iteration (D: the
     certified lower bound), and where d = 2 the gradient flow from the first start as a strip of panels.
-    Exit status 1 when a descent does not reach --tol, or --rigorous proves nothing of the end.
+    Exit status 1 when a descent does not reach --tol. A proof that --rigorous refuses is said, and decides nothing.
     """
 
     problem: ProblemFlags = field(default_factory=ProblemFlags)
@@ -95,20 +95,21 @@ class Command:
                 "spectrum": levels and {"values": levels.values, "multiplicities": levels.multiplicities},
             },
         )
-        complaints = self._complaints([one for one, _ in descents], proof)
+        if proof and proof.refused:
+            say(f"--rigorous: inconclusive, {proof.statement}")
+        complaints = self._complaints([one for one, _ in descents])
         for complaint in complaints:
             say(complaint)
         return 1 if complaints else 0
 
-    def _complaints(self, solutions: list["Solution"], proof: "Proof | None") -> list[str]:
+    def _complaints(self, solutions: list["Solution"]) -> list[str]:
         """What did not come out as asked, a line each."""
-        complaints = [
+        return [
             f"the descent from seed {seed} did not reach --tol {self.tol:g}: after {one.iterations} iterations the "
             f"relative gradient norm is {one.relative_grad_norm:.1e}"
             for seed, one in enumerate(solutions, self.seed)
             if not one.converged
         ]
-        return complaints + ([f"--rigorous: {proof.statement}"] if proof and proof.refused else [])
 
     def _descend(self, problem: "Problem") -> list[tuple["Solution", "Certificate"]]:
         """The descent from every start, with the certificate of its end."""

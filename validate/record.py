@@ -5,6 +5,7 @@ NAME/config.json   NAME/epochs.csv   NAME/checkpoints/   NAME/points/   NAME/fig
 
 import csv
 import io
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +23,18 @@ class Run:
 
     @classmethod
     def create(cls, path: Path | str, config: dict[str, Any], force: bool = False) -> "Run":
-        """A new run with its config.json; an existing one is replaced only with force."""
-        path = Path(path)
+        """A new run with its config.json; an existing one is replaced only with force. A link stays, as for a file."""
+        run, path = cls(Path(path)), Path(os.path.realpath(path))
         if path.is_dir() and all(file.name.startswith(".config.json.") for file in path.iterdir()):
             shutil.rmtree(path)  # empty, or of a process that was killed while it wrote config.json
         if path.exists():
             if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
-                raise InputError(f"{path} exists and is not a run; choose another name")
+                raise InputError(f"{run.path} exists and is not a run; choose another name")
             if not force:
-                raise InputError(f"the run {path} exists; resume it with --resume, replace it with --force, or rename")
+                mend = "resume it with --resume, replace it with --force, or rename"
+                raise InputError(f"the run {run.path} exists; {mend}")
             _set_aside(path)
         shutil.rmtree(_aside(path), ignore_errors=True)
-        run = cls(path)
         run.write_config(config)
         return run
 
@@ -133,7 +134,7 @@ def _by_epoch(folder: Path) -> dict[int, Path]:
 
 def _aside(path: Path) -> Path:
     """Where a run that is to be removed goes: a process that dies over it leaves no half of a run under its name."""
-    return path.absolute().with_name(f".{path.name}.replaced")
+    return path.with_name(f".{path.name}.replaced")
 
 
 def _set_aside(path: Path) -> None:

@@ -149,6 +149,11 @@ IDLE = {
         ["validate", "point", "--lambda-w", "1", "--no-bias", "--lambda_b", "1"],
         "--lambda-b would do nothing here: --no-bias",
     ),
+    "a list of nothing to judge": (["reproduce", "--list", "--no-training"], "--no-training would do nothing here"),
+    "no counts": (["verify", "--class-counts", "-d", "3"], "--class-counts must list at least one value"),
+    "no topics": (["derive", "--only", "--format", "latex"], "--only must list at least one value"),
+    "no claims": (["reproduce", "--only"], "--only must list at least one value"),
+    "no milestones": (["train", "--milestones", "--epochs", "1"], "--milestones must list at least one value"),
     "an animation of no figures": (["solve", "--gif", "-d", "2"], "name it with --figures DIR"),
 }
 

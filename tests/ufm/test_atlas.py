@@ -379,3 +379,13 @@ def test_a_catalogue_made_from_an_atlas_is_the_same():
     found = catalogue(atlas("K = 4"))
     assert [e.level for e in found.entries] == pytest.approx([p.level for p in atlas("K = 4").points], abs=1e-14)
     assert all(found.find(e.family, e.x) == i for i, e in enumerate(found.entries))
+
+
+def test_a_small_gradient_in_a_flat_valley_is_not_listed():
+    """K = 5 on a line just below the threshold has one minimum; its valley was listed as 43 of them."""
+    problem = Problem.balanced(5, 1, 1, lambda_w=0.196, lambda_h=0.196, lambda_b=0.15)
+    found = explore(problem, until_quiet=100)
+    assert [point.index for point in found.points].count(0) <= 1
+    assert {point.certificate.verdict for point in found.points} <= {"local minimizer", "strict saddle"}
+    assert not found.failing
+    assert max(point.grad_norm for point in found.points) < 1e-13

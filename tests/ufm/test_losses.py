@@ -1,5 +1,6 @@
 """Cross-entropy against autograd, and its conjugate against a numerical supremum."""
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -48,3 +49,35 @@ def test_negative_conjugate_is_the_supremum():
 def test_negative_conjugate_is_minus_infinity_outside_the_simplex(slope):
     value = LOSS.negative_conjugate(torch.tensor([slope], dtype=torch.float64), torch.tensor([1]))
     assert value.item() == -np.inf
+
+
+def exact_loss(z, y):
+    """(log(1 + sum of e^(z_j - z_y)), softmax) with 200 digits."""
+    with mpmath.workdps(200):
+        z = [mpmath.mpf(float(v)) for v in z]
+        total = mpmath.fsum(mpmath.exp(v) for v in z)
+        others = mpmath.fsum(mpmath.exp(v - z[y]) for j, v in enumerate(z) if j != y)
+        return mpmath.log1p(others), [mpmath.exp(v) / total for v in z]
+
+
+@pytest.mark.parametrize("spread", [1.0, 10.0, 60.0])
+def test_small_losses_and_curvatures_keep_their_relative_precision(spread):
+    """Loss, slope and S M against 200 digits, relative to the largest entry: down to probabilities of e^-100."""
+    generator = torch.Generator().manual_seed(0)
+    logits = spread * torch.randn(40, 4, generator=generator, dtype=torch.float64)
+    labels, change = torch.arange(40) % 4, torch.randn(40, 4, generator=generator, dtype=torch.float64)
+    values, slopes, curvature = CrossEntropy().expand(logits.clone(), labels)
+    images, plain = curvature(change), CrossEntropy().values(logits, labels)
+    for i in range(40):
+        y = int(labels[i])
+        loss, p = exact_loss(logits[i], y)
+        with mpmath.workdps(200):
+            mean = mpmath.fsum(q * float(m) for q, m in zip(p, change[i], strict=True))
+            image = [q * (float(m) - mean) for q, m in zip(p, change[i], strict=True)]
+            slope = [-mpmath.fsum(p[:y] + p[y + 1 :]) if j == y else q for j, q in enumerate(p)]
+        for found, exact in (([values[i]], [loss]), ([plain[i]], [loss]), (slopes[i], slope), (images[i], image)):
+            unit = max(abs(v) for v in exact)
+            assert (
+                max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(found, exact, strict=True))
+                <= 1e-14 * (1 + spread) * unit
+            )

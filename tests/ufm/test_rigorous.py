@@ -351,3 +351,35 @@ def test_numbers_are_plain_and_the_unit_is_that_of_a_point(points):
     point = ufm.minimize(BALANCED).point
     size = np.hypot(float(point.W.norm()), float(point.H.norm()))
     assert 0.1 < size / length_unit(BALANCED) < 1
+
+
+FAR_APART = [
+    (7, 1657, 6, 1.86e-6, 4.34e-11, 0.00557, 19),
+    (3, 79, 4, 2.16e-6, 7.43e-11, 2.37e-5, 0),
+    (3, 8, 3, 1e-10, 1e-3, 0.0, 1),
+]
+
+
+@pytest.mark.parametrize(("K", "n", "d", "lW", "lH", "lb", "seed"), FAR_APART)
+def test_decays_far_apart_are_no_obstacle(K, n, d, lW, lH, lb, seed):
+    """Boxes are cubes in coordinates in which the decays are nearly equal; distances are the problem's own."""
+    problem = Problem.balanced(K, n, d, lambda_w=lW, lambda_h=lH, lambda_b=lb)
+    solution = ufm.minimize(problem, seed=seed)
+    proof = ufm.prove(problem, solution.point)
+    assert proof.kind == "global minimizer"
+    low, high = proof.value
+    assert low <= float(problem.objective(ufm.global_minimizer(problem))) * (1 + 1e-12)
+    assert high >= float(problem.objective(ufm.global_minimizer(problem))) * (1 - 1e-12)
+    means = problem.class_means(solution.point)
+    off = replace(means, W=means.W + 1e-3 * means.W.norm() * bumped(torch.zeros_like(means.W)))
+    assert ufm.prove(problem, off, within=1e-9 * float(means.W.norm())).refused
+
+
+def test_the_distance_is_in_the_problems_own_coordinates():
+    problem = Problem.balanced(3, 1, 3, lambda_w=1e-2, lambda_h=1e-6, lambda_b=1e-2)
+    point = ufm.global_minimizer(problem)
+    exact = ufm.prove(problem, point)
+    stretched = replace(point, H=point.H * (1 + 1e-9))
+    moved = 1e-9 * float(point.H.norm())
+    assert exact.distance < 1e-3 * moved
+    assert ufm.prove(problem, stretched).distance == pytest.approx(moved, rel=1e-3)

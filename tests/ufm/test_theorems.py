@@ -314,3 +314,45 @@ def test_progress_sees_every_theorem():
 
     ufm.verify(PROBLEMS["two classes"], starts=1, track=track)
     assert seen == list(BY_NAME)
+
+
+RATES = [(7, 3, 6), (3, 1, 2), (2, 3, 1), (9, 3, 11), (10, 3, 10)]
+
+
+@pytest.mark.parametrize(("K", "n", "d"), RATES)
+def test_the_rate_is_measured_where_the_slowest_mode_rules(K, n, d):
+    """Where a random start is slow to come to its limit, or its slowest mode is hardly in it."""
+    problem = Problem.balanced(K, n, d, **DECAY, lambda_b=1e-2)
+    verdict = judge(BY_NAME["descent rate"], problem, Evidence(problem, starts=1))
+    assert verdict.status == "holds", verdict
+
+
+def test_a_start_that_descends_more_slowly_than_the_slowest_mode_is_seen(sound):
+    slower = sound.descent | {"random": sound.descent["random"] ** 0.3}
+    assert judge(BY_NAME["descent rate"], PROBLEM, spoiled(sound, descent=slower)).status == "fails"
+
+
+MERGED = [((50, 50, 1), 5, 0.02), ((30, 1, 1, 1), 4, 0.035), ((20, 20, 2, 1), 3, 0.03)]
+
+
+@pytest.mark.parametrize(("counts", "dim", "decay"), MERGED)
+def test_the_landscape_theorem_holds_where_minorities_merge(counts, dim, decay):
+    """No point has rank K - 1 then: what is said of such points is said of none."""
+    problem = Problem(counts, dim, lambda_w=decay, lambda_h=decay, lambda_b=1e-2)
+    verdict = judge(BY_NAME["landscape, d >= K - 1"], problem, Evidence(problem, starts=2))
+    assert verdict.status == "holds", verdict
+    assert "no point has rank K - 1" in verdict.note
+
+
+def test_descents_that_do_not_converge_decide_nothing(sound):
+    stuck = [replace(solution, converged=False) for solution in sound.solutions]
+    evidence = spoiled(sound, solutions=stuck)
+    verdict = judge(BY_NAME["global optimality"], PROBLEM, evidence)
+    assert (verdict.status, verdict.note) == ("inconclusive", "none of 2 free descents converged")
+
+
+@pytest.mark.parametrize("decay", [1e-9, 1e-12])
+def test_nothing_fails_at_small_decays(decay):
+    problem = Problem.balanced(4, 2, 4, lambda_w=decay, lambda_h=decay, lambda_b=decay)
+    verdicts = ufm.verify(problem, starts=1)
+    assert {verdict.status for verdict in verdicts} <= {"holds", "not covered"}

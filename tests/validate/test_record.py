@@ -26,6 +26,23 @@ def test_an_existing_run_is_replaced_only_with_force(tmp_path):
     assert Run.create(run.path, {"x": 2}, force=True).config == {"x": 2}
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_a_run_stays_one(there, tmp_path):
+    elsewhere, link = tmp_path / "elsewhere" / "run", tmp_path / "run"
+    elsewhere.mkdir(parents=True)
+    link.symlink_to("elsewhere/run")
+    if there:
+        Run.create(link, {"x": 1})
+        (elsewhere / "old").write_text("")
+    else:
+        elsewhere.rmdir()
+    assert Run.create(link, {"x": 2}, force=there).path == link
+    assert link.is_symlink()
+    assert [file.name for file in elsewhere.iterdir()] == ["config.json"]
+    assert Run.open(elsewhere).config == {"x": 2}
+    assert {file.name for file in (*tmp_path.iterdir(), *elsewhere.parent.iterdir())} == {"elsewhere", "run"}
+
+
 @pytest.mark.parametrize("force", [True, False])
 def test_what_is_not_a_run_is_never_removed(tmp_path, force):
     (tmp_path / "precious").write_text("keep")
