@@ -15,13 +15,14 @@ from .options import JsonFile, write_result
 class Command:
     """Write RUN/report.html: what was asked, the theorems' verdicts, the figures, theory beside network.
 
-    The path is printed last.
+    The theorems are those that `ufm validate RUN --theorems` checked on the network's own model. The path is printed
+    last.
     """
 
     target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """a run directory"""
     verdicts: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """what `ufm verify --json FILE` wrote, to be shown as well"""
+    """what `ufm verify --json FILE` wrote of another problem, to be shown as well"""
     json: JsonFile = None
 
     def run(self) -> int:

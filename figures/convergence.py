@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from ufm import Certificate, InputError, Problem, Solution
 
 from .drawing import ONE_COLUMN, Drawing, house_style, new_figure
-from .panels import log_ticks
+from .scales import log_ticks
 
 LOOKS = {
     "global minimizer": {"color": "C0", "linestyle": "-", "marker": "o"},

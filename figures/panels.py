@@ -9,21 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from ufm import InputError
 
 from .drawing import Drawing, house_style, new_figure
 from .labels import SIZE as FONT
 from .labels import text_width
+from .scales import error_axis, log_ticks, spaced
 
 COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
-TICK = 0.045  # of a panel's width: a digit of a tick's number
 FEW = 4  # curves; of more than these, theory's values are short
 MARKED = 6  # how many points of a curve carry its marker
 ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its value is noted, its axis left alone
 LETTERS = 4.6  # what a legend's marker and the spaces around an entry take, in letters
-SHORT = 100  # a log axis that spans less than this factor has ticks within its decades
 Note = tuple[int | None, str]  # the curve it is about (None: not one), its words
 FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
 
@@ -126,27 +125,10 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
     elif panel.scale == "log":
         log_ticks(axes, shown)
     elif panel.scale == "error":
-        _error_axis(axes, shown)
+        error_axis(axes, shown)
     _ticks_below(axes, layout, curves)
     _foot(axes, [*below, *_arranged(panel, curves), *notes])
     return drawn
-
-
-def _error_axis(axes: Axes, shown: Sequence[float]) -> None:
-    """Logarithmic, and from the last decade above 0 on linear to 0 if some errors are 0."""
-    errors = [value for value in shown if value > 0]
-    if not errors:
-        axes.set_yticks([0.0])
-    elif len(errors) == len(shown):
-        axes.set_yscale("log")
-        log_ticks(axes, errors)
-    else:
-        least, most = 10.0 ** math.floor(math.log10(min(errors))), max(errors)
-        axes.set_yscale("symlog", linthresh=least, linscale=0.4)
-        axes.set_ylim(-0.2 * least, 1.3 * most)
-        ticks = [digit * 10.0**power for power in range(-9, 1) for digit in _digits(least, most)]
-        axes.yaxis.set_major_locator(FixedLocator([0.0, *(tick for tick in ticks if least <= tick <= 1.3 * most)]))
-        _plain(axes)
 
 
 def _plot(axes: Axes, places: Sequence[float], values: Sequence[float], look: dict[str, object]) -> None:
@@ -176,19 +158,8 @@ def _ticks_below(axes: Axes, layout: Layout, curves: Sequence[Curve]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         return
     places = sorted({row[layout.x] for curve in curves for row in curve.rows})
-    axes.set_xticks(places, _spaced(places))
+    axes.set_xticks(places, spaced(places))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _spaced(places: Sequence[float]) -> list[str]:
-    """The ticks' numbers on a log axis, empty where one would run into the number before it."""
-    span, ends, texts = math.log(places[-1] / places[0]), -math.inf, []
-    for place in places:
-        text = f"{place:g}"
-        at, half = math.log(place / places[0]), (len(text) + 0.5) / 2 * TICK * span
-        texts.append(text if at - half >= ends else "")
-        ends = at + half if texts[-1] else ends
-    return texts
 
 
 def _theory(axes: Axes, panel: Panel, curves: Sequence[Curve], shown: list[float]) -> tuple[list[Note], bool]:
@@ -215,23 +186,6 @@ def _arranged(panel: Panel, curves: Sequence[Curve]) -> list[Note]:
     if not any(panel.column in curve.implied for curve in curves):
         return []
     return [*((i, "does not") for i in own[:FEW]), (None, "agrees by construction")]
-
-
-def log_ticks(axes: Axes, values: Sequence[float]) -> None:
-    """Ticks of a log axis as plain numbers: decades, or 1-2-5 where the values span little more than one."""
-    axes.yaxis.set_major_locator(LogLocator(subs=_digits(min(values), max(values)), numticks=7))
-    _plain(axes)
-
-
-def _digits(low: float, high: float) -> tuple[int, ...]:
-    """The digits at which ticks stand in each decade between two values."""
-    return (1, 2, 5) if high < SHORT * low else (1,)
-
-
-def _plain(axes: Axes) -> None:
-    """Plain numbers at the ticks, none between them."""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def note(axes: Axes, x: float, y: float, text: str, **style) -> None:

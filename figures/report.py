@@ -39,7 +39,7 @@ def write_report(
 
     verdicts   a file that `ufm verify --json` wrote, about another problem than the network's own
     track      wraps the figures' names, to show progress
-    commands   command lines that do it again, to be shown
+    commands   lines for a shell that do it again, to be shown
 
     What the page has nothing on, it says is not covered. Raises InputError when the run has no epochs or
     `verdicts` is not such a file.
