@@ -22,6 +22,7 @@ COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
 FEW = 4  # curves; of more than these, theory's values are short
 MARKED = 6  # how many points of a curve carry its marker
 ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its value is noted, its axis left alone
+LONE = 1e-12  # the same of a curve that is alone, up to float64 rounding
 LETTERS = 4.6  # what a legend's marker and the spaces around an entry take, in letters
 Note = tuple[int | None, str]  # the curve it is about (None: not one), its words
 FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
@@ -110,7 +111,7 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
     for i, curve in enumerate(curves):
         values = curve.values(panel.column)
         finite = [value for value in values if math.isfinite(value)]
-        if panel.scale == "log" and finite and max(finite) < (ROUNDING if len(curves) > 1 else 1e-300):
+        if panel.scale == "log" and finite and max(finite) < (ROUNDING if len(curves) > 1 else LONE):
             notes.append((i, f"{finite[-1]:.0e}, below" if finite[-1] else "0"))
             continue
         if panel.scale == "log":

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ufm import InputError
 from ufm.errors import require
 from ufm.files import read_json, write_text
-from validate import Comparison, Run
+from validate import Run
 from validate.provenance import provenance
 from validate.verdicts import counted
 
@@ -54,7 +54,7 @@ def write_report(
         style=Markup((ROOM / "report.css").read_text(encoding="utf-8")),
         script=Markup((ROOM / "report.js").read_text(encoding="utf-8")),
         title=f"Neural collapse in the run {run.name}",
-        summary=_summary(own, other, comparison),
+        summary=_summary(own, other, material),
         asked={name: in_words(value) for name, value in run.recipe.items()},
         own=own,
         fewer=own and comparison and own["problem"]["per_class"] != comparison.problem.settings()["per_class"],
@@ -123,17 +123,20 @@ def _number(value: float | None, digits: str) -> str:
     return "-" if value is None else "not defined" if math.isnan(value) else format(value, digits)
 
 
-def _summary(own: dict[str, Any] | None, other: dict[str, Any] | None, comparison: Comparison | None) -> str:
+def _summary(own: dict[str, Any] | None, other: dict[str, Any] | None, material: Material) -> str:
     parts = [
         f"Theorems {where}: {', '.join(f'{count} {status}' for status, count in _counts(checked).items())}."
         for where, checked in (("on the network's own model", own), ("on another problem", other))
         if checked
     ]
-    if comparison:
-        margin = next(row for row in comparison.rows if row.name == "mean_margin")
+    if material.comparison:
+        margin = next(row for row in material.comparison.rows if row.name == "mean_margin")
+        gap = material.comparison.certificate.duality_gap
         parts.append(f"Mean logit margin: theory predicts {margin.theory:.4g}, the network has {margin.network:.4g}.")
-        parts.append(f"Its objective is proved to be within {comparison.certificate.duality_gap:.2g} of the best.")
-    return " ".join(parts) or "Nothing was checked yet."
+        parts.append(f"Its objective is proved to be within {gap:.2g} of the best.")
+    else:
+        parts.append(f"Beside theory: not covered ({material.not_covered}).")
+    return " ".join(parts)
 
 
 def _counts(checked: dict[str, Any]) -> dict[str, int]:
