@@ -48,8 +48,9 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_last_bits_differ_and_no_more(operation):
+    """So many seeds that chance does not round a single number, such as a norm, alike under all."""
     here, found = operation(), []
-    for seed in range(6):
+    for seed in range(40):
         with Elsewhere(seed):
             found.append(operation())
             assert torch.equal(found[-1], operation())
