@@ -112,7 +112,7 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
         values = curve.values(panel.column)
         finite = [value for value in values if math.isfinite(value)]
         if panel.scale == "log" and finite and max(finite) < (ROUNDING if len(curves) > 1 else LONE):
-            notes.append((i, f"{finite[-1]:.0e}, below" if finite[-1] else "0"))
+            notes.append((i, f"{finite[-1]:.0e}, below" if abs(finite[-1]) > LONE else "0"))
             continue
         if panel.scale == "log":
             values = [value if value > 0 else math.nan for value in values]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .errors import require
+from .losses import CrossEntropy
 from .newton import Step, trust_region_newton
 from .point import Point
 from .problem import Problem
@@ -99,17 +100,18 @@ def minimize(
         if on_step:
             on_step(step)
     W, H, b = f.unpack(x)
-    point = problem.unevened(Point(W, H, b.clone(), start.labels))
-    g, y = problem.landscape_at(point)
-    grad_norm = float(g.jet(y).gradient.norm())
+    # The loss ignores a shift of all logits: where b has a decay its mean is 0, however small the decay is.
+    b = b - b.mean() if problem.lambda_b and isinstance(problem.loss, CrossEntropy) else b.clone()
+    point = problem.unevened(Point(W, H, b, start.labels))
+    jet = problem.jet(point)
     if reduce:
         point = replace(point, H=point.H[problem.labels if labels is None else labels], labels=labels)
     last = history[-1]
     return Solution(
         point=point,
-        value=last.value,
-        grad_norm=grad_norm,
-        relative_grad_norm=last.relative_grad_norm,
+        value=float(jet.value),
+        grad_norm=float(jet.gradient.norm()),
+        relative_grad_norm=problem.relative(jet),
         iterations=len(history) - 1,
         history=tuple(history),
         converged=last.relative_grad_norm <= tol,

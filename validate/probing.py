@@ -91,13 +91,16 @@ def makes_outputs(model: nn.Module, batch: Any, layer: Head) -> bool:
 
 
 def _follows(old: torch.Tensor, new: torch.Tensor, order: torch.Tensor, moved: int) -> bool:
-    """Whether an output is exchanged in the same order, or for all samples kept beyond the first `moved` classes."""
+    """Whether an output is exchanged in the same order, or for all samples kept beyond the first `moved` classes.
+
+    A single sample cannot tell what is the same for all.
+    """
     K, order = len(order), order.to(old.device)
     for dim in range(1, old.ndim):
         if old.shape[dim] != K or new.shape != old.shape:
             continue
         rest = (x.narrow(dim, moved, K - moved) for x in (old, new))
-        kept = moved < K and _agree(*rest) and _agree(new[:1], new[-1:])
+        kept = len(new) > 1 and moved < K and _agree(*rest) and _agree(new[:1], new[-1:])
         if kept or _agree(old.index_select(dim, order), new):
             return True
     return False

@@ -113,3 +113,13 @@ def test_very_different_decays():
     solution = ufm.minimize(problem, seed=1, reduce=False)
     assert solution.converged
     assert solution.value == pytest.approx(float(problem.objective(ufm.global_minimizer(problem))), rel=1e-12)
+
+
+@pytest.mark.parametrize(("decay", "lambda_b", "K"), [(0.6, 1e-10, 3), (0.01, 1e-12, 3), (0.6, 1e-10, 2)])
+def test_a_bias_that_hardly_decays_is_where_its_decay_puts_it(decay, lambda_b, K):
+    """Only its decay holds the mean of b: a small gradient says nothing of it."""
+    problem = Problem((3,) * K, 4, lambda_w=decay, lambda_h=decay, lambda_b=lambda_b)
+    for seed in range(4):
+        solution = ufm.minimize(problem, seed=seed)
+        assert abs(float(solution.point.b.mean())) < 1e-15
+        assert ufm.certify(problem, solution.point).verdict == "global minimizer"

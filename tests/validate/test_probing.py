@@ -415,3 +415,22 @@ def test_a_stream_takes_a_convolution_for_its_head():
     assert {name: float(value) for name, value in metric.compute().items() if name in ("nc1", "nc2", "nc3", "nc4")} == {
         name: pytest.approx(expected[name], rel=1e-6) for name in ("nc1", "nc2", "nc3", "nc4")
     }
+
+
+class Summed(nn.Module):
+    """Logits that two heads make together."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.wide, self.deep = nn.Linear(8, 16), nn.Linear(8, 5), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.wide(x) + self.deep(torch.relu(self.hidden(x)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 16])
+def test_a_sum_of_two_heads_is_refused_at_every_batch_size(size):
+    torch.manual_seed(0)
+    batch = torch.randn(size, 8), torch.arange(size) % 5
+    with pytest.raises(InputError, match="its logits come from elsewhere"):
+        validate.collect(Summed(), [batch])
