@@ -44,10 +44,10 @@ def test_the_blocks_of_a_section_run_one_after_the_other(section, tmp_path, monk
 
 
 def commands():
-    """Every command line of ufm with arguments in the README, but those that stand for many."""
+    """Every command line of ufm with arguments in the README, but those that stand for many or need a run."""
     shown = [line.split("#")[0] for _, code in blocks("bash") for line in code.splitlines()]
     shown += re.findall(r"`(ufm \w+ [^`\n]+)`", README)
-    return sorted({line.strip() for line in shown if "..." not in line and "COMMAND" not in line})
+    return sorted({line.strip() for line in shown if not re.search(r"\.\.\.|COMMAND|--resume RUN", line)})
 
 
 @pytest.mark.parametrize("line", commands())

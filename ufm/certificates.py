@@ -197,10 +197,10 @@ def _descent(problem: Problem, means: Point, levels: Spectrum | None) -> Point |
     if levels is None or levels.index == 0:
         return None
     basis, _ = row_space(problem, means)
-    reduced = reduced_jet(problem.even, problem.evened(means), basis)
+    reduced = reduced_jet(problem, means, basis)
     vector = torch.linalg.eigh(reduced.hessian())[1][:, 0]
     W, H, b = reduced.landscape.unpack(vector)
-    return problem.unevened(Point(W @ basis.T, H @ basis.T, b))
+    return Point(W @ basis.T, H @ basis.T, b)
 
 
 def _least(problem: Problem, means: Point, even: Spectrum) -> float:

@@ -24,7 +24,8 @@ def predicted(problem: Problem) -> dict[str, float]:
     """The minimiser's numbers, every class with all its samples."""
     best, _ = minimizer(problem)
     point = problem.expand(best)
-    return without_rounding(problem, measured(problem, ufm.Point(point.W, point.H, point.b, problem.labels)))
+    labelled = ufm.Point(point.W, point.H, point.b, problem.labels)
+    return without_rounding(problem, measured(labelled, problem.labels, ufm.certify(problem, labelled)))
 
 
 @pytest.mark.parametrize(("problem", "zero"), ZERO.values(), ids=ZERO)
