@@ -52,7 +52,7 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return "not defined" if math.isnan(value) else f"{value:.6g}"
-    text = str(value).replace("[", r"\[")
+    text = (value if isinstance(value, str) else str(value)).replace("[", r"\[")
     return f"[{STYLES[text]}]{text}[/]" if text in STYLES else text
 
 
