@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .console import say, show, track
-from .options import JsonFile, require_unused, write_result
+from .options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
@@ -39,7 +39,7 @@ class Command:
     """for a Point: the weight decay of b; by default that of W"""
     bias: bool = True
     """for a Point: whether its layer has a bias"""
-    theorems: bool = False
+    theorems: Switch = False
     """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
     json: JsonFile = None
 

@@ -47,10 +47,6 @@ class ModelRecipe:
         for name, choices in (("stem", (None, *get_args(Stem))), ("head", get_args(Head)), ("frame", (None, *FRAMES))):
             value, listed = getattr(self, name), ", ".join(filter(None, choices))
             require(value in choices, f"unknown {name} {value!r}; choose one of: {listed}")
-        require(
-            self.frame is None or self.head == "etf",
-            f"head {self.head!r} has no frame to place; leave frame out, or take head etf",
-        )
         require(0 < self.temperature < float("inf"), f"temperature must be > 0 and finite, got {self.temperature}")
 
 
@@ -88,6 +84,10 @@ def build_model(
 
 def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int, int] | None = None) -> Classifier:
     """The recipe's model, freshly initialised; see `build_model`."""
+    require(
+        recipe.frame is None or recipe.head == "etf",
+        f"head {recipe.head!r} has no frame to place; leave frame out, or take head etf",
+    )
     family = _family(recipe.model)
     channels, *sides = image_shape = image_shape or family.image_shape
     for setting in get_args(Setting):

@@ -142,7 +142,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
     problem.require_decidable()
     point = point.double()
     jet = problem.jet(point)
-    relative = problem.relative(jet)
+    relative = jet.relative_gradient
     near = sharpened(problem, point) if relative <= CRITICAL else None
     at = point if near is None else near
     jet = jet if near is None else problem.jet(near)

@@ -14,6 +14,7 @@ so gradient norms, curvatures and eigenvalues are the full problem's own.
                                                       b:  sum_j sqrt(m_j) a~_j + lb db
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -120,9 +121,14 @@ class Jet:
 
     @property
     def relative_gradient(self) -> float:
-        """|gradient| / sqrt(2 (lW + lH) f): f >= lW/2 |W|^2 + lH/2 |H~|^2, so this bounds the weight decays' part."""
+        """|gradient| / sqrt(4 sqrt(lW lH) f) in coordinates where both decays are sqrt(lW lH) (`Problem.even`).
+
+        f >= lW/2 |W|^2 + lH/2 |H~|^2, so the unit bounds the gradient of the weight decays at a point of that level.
+        """
         f = self.landscape
-        return float(self.gradient.norm() / (2 * (f.lambda_w + f.lambda_h) * self.value).sqrt())
+        stretch, ridge = (f.lambda_w / f.lambda_h) ** 0.25, math.sqrt(f.lambda_w * f.lambda_h)
+        W, H, b = (float(part.norm()) for part in f.split(self.gradient))
+        return math.hypot(W / stretch, H * stretch, b) / math.sqrt(4 * ridge * float(self.value))
 
     def hvp(self, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times the flat vectors v (..., size)."""

@@ -197,17 +197,8 @@ class Problem:
         return self._point(jet.landscape, jet.gradient, point)
 
     def relative_gradient(self, point: Point) -> float:
-        """|grad f| / sqrt(4 sqrt(lW lH) f) in the coordinates of `even`: what counts as small at any decays and level.
-
-        f >= lW/2 |W|^2 + lH/2 |H|^2, so the unit bounds the gradient of the weight decays at a point of that level.
-        """
-        return self.relative(self.jet(point))
-
-    def relative(self, jet: Jet) -> float:
-        """The same at a point whose jet, in the problem's own coordinates, is known."""
-        W, H, b = (float(part.norm()) for part in jet.landscape.split(jet.gradient))
-        size = math.hypot(W / self.stretch, H * self.stretch, b)
-        return size / math.sqrt(4 * self.ridge * float(jet.value))
+        """|grad f| / sqrt(4 sqrt(lW lH) f) in the coordinates of `even`: a measure for any decays and level."""
+        return self.jet(point).relative_gradient
 
     def hessian_vector_product(self, point: Point, direction: Point) -> Point:
         """The Hessian of f at `point` times `direction`, both with the same rows of H."""

@@ -58,7 +58,7 @@ def row_space(problem: Problem, point: Point, jet: Jet | None = None) -> tuple[t
     _, sizes, rows = torch.linalg.svd(point.W, full_matrices=False)
     jet = problem.jet(point) if jet is None else jet
     unit = (2 * float(jet.value) / problem.lambda_w) ** 0.5
-    slack = min(1e-5, max(RANK, 100 * problem.relative(jet)))
+    slack = min(1e-5, max(RANK, 100 * jet.relative_gradient))
     rank = int((sizes > slack * unit).sum())
     return rows[:rank].T, rank
 

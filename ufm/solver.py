@@ -111,7 +111,7 @@ def minimize(
         point=point,
         value=float(jet.value),
         grad_norm=float(jet.gradient.norm()),
-        relative_grad_norm=problem.relative(jet),
+        relative_grad_norm=jet.relative_gradient,
         iterations=len(history) - 1,
         history=tuple(history),
         converged=last.relative_grad_norm <= tol,

@@ -139,8 +139,9 @@ def compare(
     )
     best, method = minimizer(problem)
     certificate = ufm.certify(problem, point)
-    theory = without_rounding(problem, measured(best, problem.labels, ufm.certify(problem, best)))
-    network = measured(point, point.labels, certificate)
+    known = float(problem.objective(best)), ufm.lower_bound(problem, best)[0]
+    theory = without_rounding(problem, measured(best, problem.labels, *known))
+    network = measured(point, point.labels, certificate.value, certificate.lower_bound)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,

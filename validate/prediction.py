@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import torch
 
 import ufm
-from ufm import Certificate, NoClosedForm, Point, Problem
+from ufm import NoClosedForm, Point, Problem
 
 from .layer import last_layer
 from .metrics import neural_collapse
@@ -33,12 +33,14 @@ def minimizer(problem: Problem) -> tuple[Point, str]:
     return point, "minimised, certified" if certified else NOT_CERTIFIED
 
 
-def measured(point: Point, labels: torch.Tensor, certificate: Certificate) -> dict[str, float]:
-    """The numbers of a point: metrics, objective, bound, gap, norms, their ratio. labels (N,), also if collapsed."""
+def measured(point: Point, labels: torch.Tensor, value: float, bound: float) -> dict[str, float]:
+    """The numbers of a point: metrics, norms and their ratio, f = value, the bound under it, and the gap.
+
+    labels (N,), also of a collapsed point
+    """
     found = asdict(last_layer(point, labels)) | asdict(neural_collapse(point, labels))
     ratio = found["norm_w"] / found["norm_h"] if found["norm_h"] else math.nan
-    proved = {"objective": certificate.value, "lower_bound": certificate.lower_bound, "gap": certificate.duality_gap}
-    return found | proved | {"norm_ratio": ratio}
+    return found | {"objective": value, "lower_bound": bound, "gap": value - bound, "norm_ratio": ratio}
 
 
 def without_rounding(problem: Problem, found: dict[str, float]) -> dict[str, float]:

@@ -64,6 +64,7 @@ REFUSED = {
         "was made with width = 16, not 8; resume with the same recipe",
     ),
     "a default": (["--resume", "cut", "--head", "linear"], "was made with head = etf, not linear"),
+    "a frame": (["--resume", "cut", "--frame", "rotated"], "was made with frame = None, not rotated"),
     "a bias": (["--resume", "cut", "--bias"], "was made with bias = False, not True"),
     "its labels": (["--resume", "cut", "--no-random-labels"], "was made with random_labels = True, not False"),
     "a preset": (["--resume", "cut", "--preset", "paper-sgd"], "was made with random_labels = True, not False"),

@@ -11,10 +11,8 @@ from .enclosure import Reduced
 class Distance:
     """Distances from the given point to (W, H~, b) = (2^-power X Q^T, 2^power Y Q^T, b).
 
-    Q (d, r) is orthonormal and next to `basis` (d, r) in float64.
-
-    Q is the Gram-Schmidt basis of the float matrix, enclosed: which orthonormal one is taken does not matter, since
-    distances are meant modulo O(d).
+    Q (d, r) is the Gram-Schmidt basis of the float64 matrix `basis` (d, r), enclosed: which orthonormal one next to it
+    is taken does not matter, since distances are meant modulo O(d).
     """
 
     def __init__(self, reduced: Reduced, point: Point, means: Point, basis: torch.Tensor):
