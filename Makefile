@@ -30,8 +30,8 @@ test: .venv/ready-test
 
 # tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
 ROUNDING ?= 1
-SWAYED ?= tests/test_elsewhere.py $(patsubst %,tests/ufm/test_%.py,bias certificates closed_form enclosure krawczyk \
-  rates rigorous rigorous_theorems solver spectra symmetry traps)
+SWAYED ?= tests/test_elsewhere.py $(patsubst %,tests/ufm/test_%.py,bias certificates closed_form enclosure krawczyk losses \
+  rates rigorous rigorous_theorems sharpen solver spectra symmetry traps)
 test-rounding: .venv/ready-test
 	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
 
