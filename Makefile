@@ -7,7 +7,7 @@
 PYTHON ?= python3
 OLDEST ?= python3.10
 BIN := .venv/bin
-RUN := $(BIN)/python -m cli
+RUN := $(BIN)/python -m ufm
 RUNS ?= runs
 # pip shows its progress to a terminal and keeps quiet elsewhere.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-from cli.console import show, track
-from ufm.files import write_text
-from validate.provenance import provenance
-
-from .timing import Row
+from benchmarks.timing import Row
+from ufm.storage.files import write_text
+from ufm_cli.console import show, track
+from validate.runs.provenance import provenance
 
 SCRIPTS = ("objective", "minimize", "spectra", "metrics", "training")
 RESULTS = Path(__file__).with_name("results.md")

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 import torch
 
 import validate
+from benchmarks.timing import Row, interleaved, seconds
 from ufm import Point
-
-from .timing import Row, interleaved, seconds
 
 PUBLIC = "neural_collapse"  # github.com/rhubarbwu/neural-collapse
 

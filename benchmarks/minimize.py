@@ -12,10 +12,9 @@ import torch
 import torchmin
 
 import ufm
-from ufm.landscape import Landscape
-from ufm.solver import random_point
-
-from .timing import Row, seconds
+from benchmarks.timing import Row, seconds
+from ufm.models.free import Landscape
+from ufm.solvers.minimize import random_point
 
 PROBLEMS = {
     "K = 10, n = 100, d = 64": ufm.Problem.balanced(10, 100, 64, lambda_w=5e-4, lambda_h=5e-5, lambda_b=1e-3),

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import torch
 
 import ufm
-from ufm.solver import random_point
-
-from .timing import Row, interleaved
+from benchmarks.timing import Row, interleaved
+from ufm.solvers.minimize import random_point
 
 SIZES = ((100, 128, 5_000), (1000, 512, 20_000))
 

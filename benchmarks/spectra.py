@@ -12,8 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
 import ufm
-
-from .timing import Row, seconds
+from benchmarks.timing import Row, seconds
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 5e-4}
 

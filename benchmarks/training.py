@@ -13,14 +13,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import networks
-from networks.data import Images, channel_statistics
+from benchmarks.timing import Row, interleaved
+from networks.data.images import Images, channel_statistics
 from networks.distributed import ALONE
-from networks.models import model_of
+from networks.models.build import model_of
 from networks.objective import FeaturesAndLogits, Objective
-from networks.optimizers import build_optimizer
+from networks.optim.optimizers import build_optimizer
 from networks.train import measure, train_epoch
-
-from .timing import Row, interleaved
 
 WORKERS = 2
 

@@ -1,14 +1,16 @@
 """Real networks on real images, trained into the terminal phase and recorded epoch by epoch."""
 
-from .data import DataRecipe, Images, load
-from .datasets import DATASETS
-from .heads import HEADS, simplex_frame
-from .memory import training_memory
-from .models import Classifier, ModelRecipe, build_model, model_names
+from .data.datasets import DATASETS
+from .data.images import DataRecipe, Images, load
+from .measure import measure
+from .models.build import Classifier, build_model, model_names
+from .models.heads import HEADS, simplex_frame
+from .models.memory import training_memory
+from .models.recipe import ModelRecipe
 from .presets import PRESETS, preset
 from .recipe import Recipe, recipe_of, unused
-from .revalidate import remeasure
-from .train import Diverged, measure, train
+from .runs.remeasure import remeasure
+from .train import Diverged, train
 
 __all__ = [
     "DATASETS",

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ufm.errors import require
 
-from .augmentation import AUGMENTATIONS
-from .data import Images
+from .data.augmentation import AUGMENTATIONS
+from .data.images import Images
 from .distributed import Ranks
 from .draws import epoch_seed
 from .recipe import Recipe

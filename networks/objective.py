@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from .batches import Batch
-from .losses import LOSSES
-from .optimizers import OPTIMIZERS, decayed
+from .optim.losses import LOSSES
+from .optim.optimizers import OPTIMIZERS, decayed
 from .recipe import Recipe
 
 

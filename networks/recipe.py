@@ -6,10 +6,10 @@ from ufm import InputError
 from ufm.errors import require
 from validate import Run
 
-from .augmentation import AUGMENTATIONS
-from .data import DataRecipe
-from .models import ModelRecipe
-from .optimizers import OptimizerRecipe
+from .data.augmentation import AUGMENTATIONS
+from .data.images import DataRecipe
+from .models.recipe import ModelRecipe
+from .optim.optimizers import OptimizerRecipe
 
 SEEDS = 2**32  # all that torch's generator on the CPU tells apart
 

@@ -5,7 +5,6 @@ last layer is within a few per cent of the unconstrained feature model's global 
 a minute on two cores.
 """
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable
@@ -16,25 +15,25 @@ import torch
 
 from ufm import InputError, Point
 from ufm.errors import require
-from ufm.locks import held
-from validate import Run, collect, last_layer, neural_collapse
+from ufm.storage.locks import held
+from validate import Run
 
 from .batches import epoch_batches, require_batches
-from .board import board, no_board, require_tensorboard
-from .checkpoints import load_training
-from .data import Images, load
-from .distributed import ALONE, Ranks, processes
+from .data.images import Images, load
+from .distributed import Ranks, processes
 from .draws import epoch_seed, seeded
-from .memory import footprint
-from .models import Classifier, model_of
+from .measure import measure
+from .models.build import Classifier, model_of
+from .models.memory import footprint
+from .models.running_statistics import refresh_statistics
 from .objective import FeaturesAndLogits, Objective
-from .optimizers import OPTIMIZERS, build_optimizer
+from .optim.optimizers import OPTIMIZERS, build_optimizer
+from .optim.schedules import learning_rate
 from .recipe import Recipe
-from .recording import begin, open_run, record
-from .schedules import learning_rate
-from .statistics import refresh_statistics
-
-EVALUATION_BATCH = 2048
+from .runs.board import board, no_board, require_tensorboard
+from .runs.checkpoints import load_training
+from .runs.record import begin, record
+from .runs.resume import open_run
 
 
 class Diverged(InputError):
@@ -54,9 +53,9 @@ def train(
     track wraps the sequence of epochs, to show progress. resume goes on after the last epoch on disk, to
     the same numbers as an uninterrupted run (all random numbers depend on seed and epoch alone). Under
     torchrun every process calls it and process 0 alone writes; see `networks.distributed`.
-    Raises InputError for a bad recipe, an existing run without force or resume, one that another process writes (see
-    `ufm.locks`) or that is damaged, and Diverged, which is one, for numbers that stop being finite (the run keeps its
-    last good checkpoint).
+    Raises InputError for a bad recipe, an existing run without force or resume, a damaged run, and one that another
+    process writes (`ufm.storage.locks`); and Diverged, which is one, for numbers that stop being finite (the run keeps
+    its last good checkpoint).
     """
     require(not (force and resume), "--force replaces a run and --resume goes on with it; give one of them")
     if recipe.tensorboard:
@@ -65,7 +64,8 @@ def train(
     images = ranks.in_turn(lambda: load(recipe, recipe.seed)).to(device)
     with seeded(recipe.seed, device):
         model = ranks.agreed(lambda: model_of(recipe, images.num_classes, images.image_shape)).to(device)
-        takes = footprint(model, images, recipe.batch_size) if ranks.rank == 0 else None
+        batch = images.normalized(images.train_images[: recipe.batch_size])
+        takes = footprint(model, batch) if ranks.rank == 0 else None
         model = ranks.prepare(model)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -86,39 +86,6 @@ def train(
                     record(run, model, optimizer, point, rows, recipe)
                     write(row)
     return run
-
-
-def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-    """The images of a data set in order, in batches for evaluation."""
-    for batch, answers in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-        yield data.normalized(batch), answers
-
-
-@contextmanager
-def full_precision():
-    """Convolutions in float32 proper: by default cuDNN rounds what enters them to TF32's ten bits of mantissa."""
-    cudnn = torch.backends.cudnn
-    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
-    with cudnn.flags(**kept, allow_tf32=False):
-        yield
-
-
-def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
-    """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
-
-    Each process runs its share of the data through the model; all of them return the same.
-    """
-    train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
-    test_batches = batches(images, ranks.share(images.test_images), ranks.share(images.test_labels))
-    with full_precision():
-        point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
-        test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
-    features = ranks.gather(point.H, len(images.train_labels))
-    point = dataclasses.replace(point, H=features, labels=images.train_labels)
-    right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())
-    row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
-    row |= dataclasses.asdict(neural_collapse(point))
-    return point, {name: float(value) for name, value in row.items()}
 
 
 def _trained_and_measured(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import _parse, main
+from ufm_cli.main import _parse, main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

@@ -4,14 +4,14 @@ from typing import Any
 
 from . import losses
 from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_points
-from .certificates import Certificate, certify, lower_bound
-from .closed_form import global_minimizer
+from .certificates.certificate import Certificate, certify, lower_bound
+from .closed_forms.cross_entropy import global_minimizer
 from .errors import InputError, NoClosedForm
 from .point import Point
 from .problem import Problem
 from .proofs import Proof, prove
-from .solver import Solution, minimize
-from .spectra import Spectrum, spectrum
+from .solvers.minimize import Solution, minimize
+from .spectra.spectrum import Spectrum, spectrum
 from .theorems import THEOREMS, Theorem, Verdict, verify
 
 __all__ = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from .errors import require
-from .files import read_tensors, write_tensors
+from .storage.files import read_tensors, write_tensors
 
 
 @dataclass(frozen=True, eq=False)

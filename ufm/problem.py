@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from .errors import InputError, require
-from .landscape import Jet, Landscape
 from .losses import CrossEntropy, Loss
+from .models.free import Jet, Landscape
 from .point import Point
 
 MOST_CLASSES = 10_000_000  # class counts are kept one by one

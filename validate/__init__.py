@@ -1,20 +1,22 @@
 """Metrics and analyses of a Point, whether it came from a network or from the theory."""
 
+from importlib import import_module
 from typing import Any
 
-from .callbacks import CollapseRecorder
-from .classes import per_class
-from .collect import Features, collect
-from .compare import Comparison, NotComparable, compare, compare_run, not_covered
-from .estimate import Estimate
-from .generalized import GeneralizedCollapse, generalized_collapse
-from .layer import LastLayer, last_layer
-from .metrics import NeuralCollapse, batch_neural_collapse, neural_collapse
-from .neighbourhood import Neighbourhood, locate
-from .record import Run
-from .verdicts import theorems
+from .loops.callbacks import CollapseRecorder
+from .metrics.generalized import GeneralizedCollapse, generalized_collapse
+from .metrics.last_layer import LastLayer, last_layer
+from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
+from .metrics.per_class import per_class
+from .models.collect import Features, collect
+from .runs.run import Run
+from .statistics.estimate import Estimate
+from .theory.compare import Comparison, NotComparable, compare, compare_run, not_covered
+from .theory.locate import Neighbourhood, locate
+from .theory.theorems import theorems
 
 __all__ = [
+    "CollapseCallback",
     "CollapseRecorder",
     "Comparison",
     "Estimate",
@@ -40,10 +42,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """torchmetrics takes a while to import, so it waits until its metric is asked for."""
-    if name == "NeuralCollapseMetric":
-        from .streaming import NeuralCollapseMetric
+# What imports a library that takes a while, or may not be there, waits until it is asked for.
+LATER = {"NeuralCollapseMetric": "streaming", "CollapseCallback": "lightning"}
 
-        return NeuralCollapseMetric
+
+def __getattr__(name: str) -> Any:
+    if name in LATER:
+        return getattr(import_module(f".loops.{LATER[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ run() {
   local name=$1
   shift
   echo "ufm train --name $name ${base[*]/$data/DATA_DIR} $*" >> results/mnist/commands.txt
-  .venv/bin/python -m cli train --name "$name" --runs "$runs" --force "${base[@]}" "$@"
+  .venv/bin/python -m ufm train --name "$name" --runs "$runs" --force "${base[@]}" "$@"
   mkdir -p "results/mnist/$name"
   cp "$runs/$name/epochs.csv" "$runs/$name/config.json" "results/mnist/$name/"
 }

@@ -5,7 +5,7 @@ from itertools import combinations
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from figures.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style
+from figures.drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style
 
 SMALLEST = 7  # points, at the size of print
 

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from figures.report import write_report
+from figures.runs.report import write_report
 from tests.cases import PROBLEMS
-from ufm.files import write_json
+from ufm.storage.files import write_json
 from validate import Run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

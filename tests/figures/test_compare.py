@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figures.compare import COMPARISONS, comparison_figures, draw
-from figures.drawing import FORMATS, TWO_COLUMNS
-from figures.settings import names_of
+from figures.drawing.drawing import FORMATS, TWO_COLUMNS
+from figures.runs.comparison import COMPARISONS, comparison_figures, draw
+from figures.runs.settings import names_of
 from tests.figures.looks import require_readable
 from tests.runs import cast
 from tests.runs import like as run_like

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ufm
-from figures.convergence import ROUNDING, convergence_figure
+from figures.theory.convergence import ROUNDING, convergence_figure
 from tests.figures.looks import require_readable
 from ufm import InputError
 

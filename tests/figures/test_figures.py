@@ -9,14 +9,14 @@ import pytest
 from matplotlib.image import imread
 
 import ufm
-from figures.compare import comparison_figures
-from figures.drawing import FORMATS
-from figures.eigenvalues import spectrum_figure
-from figures.runs import draw
+from figures.drawing.drawing import FORMATS
+from figures.runs.comparison import comparison_figures
+from figures.runs.figures import draw
+from figures.theory.spectra import spectrum_figure
 from tests.cases import PROBLEMS
 from tests.figures.looks import require_apart, require_readable
 from ufm import InputError
-from ufm.critical import origin
+from ufm.solvers.critical import origin
 from validate import Run, compare_run
 
 PROBLEM = PROBLEMS["balanced"]

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 import ufm
-from figures.film import Film, filmstrip_figure, write_animation
+from figures.theory.film import Film, filmstrip_figure, write_animation
 from tests.figures.looks import require_readable
 from ufm import InputError, Point, Problem
-from ufm.paths import Frame, gradient_flow
-from ufm.solver import random_point
+from ufm.solvers.flow import Frame, gradient_flow
+from ufm.solvers.minimize import random_point
 
 PROBLEM = Problem.balanced(3, 4, 2, lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-2)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from figures.drawing import house_style, new_figure
-from figures.labels import APART, around, in_a_row, spread, text_width
+from figures.drawing.drawing import house_style, new_figure
+from figures.drawing.labels import APART, around, in_a_row, spread, text_width
 from tests.figures.looks import require_apart
 
 ROWS = {

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.text import Text
 
 import ufm
-from figures.eigenvalues import spectra_figure
-from figures.landscape import landscape_figure
+from figures.theory.landscape import landscape_figure
+from figures.theory.spectra import spectra_figure
 from tests.figures.looks import require_apart, require_readable
 
 
@@ -85,7 +85,7 @@ def test_words_beside_points_are_apart_and_on_none(atlas):
 
 
 def test_of_many_points_the_lowest_are_drawn_and_all_are_in_the_table(atlas, monkeypatch):
-    monkeypatch.setattr("figures.eigenvalues.ROWS", 2)
+    monkeypatch.setattr("figures.theory.spectra.ROWS", 2)
     spectra = [ufm.spectrum(atlas.problem, point.point) for point in atlas.points]
     drawing = spectra_figure(atlas, spectra)
     titles = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]

@@ -12,10 +12,10 @@ from itertools import pairwise
 import pytest
 
 import ufm
-from figures.report import write_report
+from figures.runs.report import write_report
 from tests.cases import PROBLEMS
 from ufm import InputError
-from ufm.files import write_json
+from ufm.storage.files import write_json
 from validate import Run, compare_run
 
 

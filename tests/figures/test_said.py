@@ -3,8 +3,8 @@
 import pytest
 
 import ufm
-from figures.compare import comparison_figures
-from figures.report import write_report
+from figures.runs.comparison import comparison_figures
+from figures.runs.report import write_report
 from ufm import Point, Problem
 from validate import Run
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from figures.settings import differing, label, settings
+from figures.runs.settings import differing, label, settings
 from validate import Run
 
 BASE = {"data": "digits", "optimizer": "sgd", "lr": 0.05, "width": None, "bias": True, "milestones": [], "seed": 0}

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import figures
-from figures.drawing import FORMATS, STYLE, Drawing, house_style, new_figure
+from figures.drawing.drawing import FORMATS, STYLE, Drawing, house_style, new_figure
 from tests.runs import like
 from validate import Run
 
@@ -24,11 +24,11 @@ SAVE_EVERYTHING = """
 import hashlib, sys
 from pathlib import Path
 import ufm
-from figures.compare import draw
-from figures.convergence import convergence_figure
-from figures.film import filmstrip_figure, write_animation
-from ufm.paths import gradient_flow
-from ufm.solver import random_point
+from figures.runs.comparison import draw
+from figures.theory.convergence import convergence_figure
+from figures.theory.film import filmstrip_figure, write_animation
+from ufm.solvers.flow import gradient_flow
+from ufm.solvers.minimize import random_point
 from validate import Run
 
 folder, *runs = map(Path, sys.argv[1:])

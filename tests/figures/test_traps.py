@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from figures.traps import traps_figure
+from figures.theory.traps import traps_figure
 from tests.figures.looks import require_readable
 from ufm import InputError
 from ufm.traps import TRAPPED, Cell, survey

@@ -8,9 +8,10 @@ import time
 
 from torch import nn
 
-from cli.main import main
-from networks import datasets, models
-from networks.backbones import Family
+from networks.data import datasets
+from networks.models import build as models
+from networks.models.backbones import Family
+from ufm_cli.main import main
 
 
 def plain(recipe, image_shape):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 import networks
-from networks.augmentation import AUGMENTATIONS, PADDING, crop_flip, crop_flip_draws
+from networks.data.augmentation import AUGMENTATIONS, PADDING, crop_flip, crop_flip_draws
 from ufm import InputError
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import networks
-from cli.main import main
-from networks.data import channel_statistics
+from networks.data.images import channel_statistics
 from ufm import InputError
+from ufm_cli.main import main
 
 HOUSE = Path(__file__).parents[2]
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 import networks
-from cli.main import PATIENCE, main
-from networks.backbones import BACKBONES
 from networks.batches import require_batches
 from networks.distributed import ALONE, Ranks
+from networks.models.backbones import BACKBONES
 from tests.networks.plain_network import PLAIN as FAMILY
 from ufm import InputError
+from ufm_cli.main import PATIENCE, main
 from validate import Run
 
 HOUSE = Path(__file__).parent.parent.parent
@@ -69,7 +69,7 @@ def of_two(tmp_path_factory):
 @pytest.mark.parametrize("name", ["sgd", "lbfgs", "adam"])
 def test_two_processes_train_to_the_numbers_of_one(name, of_two, tmp_path, monkeypatch):
     """L-BFGS takes few iterations here: a line search makes much of a difference in rounding, soon."""
-    monkeypatch.setattr("networks.models.BACKBONES", (FAMILY, *BACKBONES))
+    monkeypatch.setattr("networks.models.build.BACKBONES", (FAMILY, *BACKBONES))
     assert main(["train", *RECIPES[name], "--runs", str(tmp_path), "--name", name]) == 0
     one, two = Run.open(tmp_path / name).epochs, Run.open(of_two[0] / name).epochs
     assert one[1]["loss"] < one[0]["loss"]

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 import networks
 import validate
-from networks.heads import HEADS
-from networks.models import Head
+from networks.models.heads import HEADS
+from networks.models.recipe import Head
 from ufm import InputError, Point
 
 IMAGES = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 import networks
-from networks.losses import LOSSES
+from networks.optim.losses import LOSSES
 from ufm import InputError
 
 N, K = 7, 5

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import networks
-from networks.memory import footprint, training_memory
+from networks.models.memory import footprint, training_memory
 
 
 def test_a_perceptron_by_hand():
@@ -42,7 +42,8 @@ def test_a_fixed_frame_with_d_equal_k_takes_less():
 
 def test_footprint():
     images = networks.load("digits")
-    found = footprint(networks.build_model("mlp", 10, head="etf", width=8, depth=1, feature_dim=9), images, 100)
+    batch = images.normalized(images.train_images[:100])
+    found = footprint(networks.build_model("mlp", 10, head="etf", width=8, depth=1, feature_dim=9), batch)
     assert found["parameters"] == 64 * 8 + 16 + 8 * 9 + 18 + 90 + 10
     assert found["learned_parameters"] == found["parameters"] - 90
     assert found["training_memory_bytes"] > 12 * found["learned_parameters"]

@@ -8,8 +8,8 @@ from torchvision import models
 
 import networks
 import validate
-from networks.resnets import RESNETS, resnet
-from networks.zoo import _last_layer, zoo
+from networks.models.resnets import RESNETS, resnet
+from networks.models.zoo import _last_layer, zoo
 from ufm import InputError
 
 

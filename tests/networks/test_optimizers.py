@@ -9,12 +9,12 @@ from torch import nn
 
 import networks
 from networks.batches import Batch
-from networks.checkpoints import load_training, save_training
 from networks.distributed import ALONE
+from networks.models.running_statistics import refresh_statistics
 from networks.objective import FeaturesAndLogits, Objective
-from networks.optimizers import OPTIMIZERS, build_optimizer, decayed
-from networks.statistics import refresh_statistics
-from networks.steps import closure_step
+from networks.optim.optimizers import OPTIMIZERS, build_optimizer, decayed
+from networks.optim.steps import closure_step
+from networks.runs.checkpoints import load_training, save_training
 from ufm import InputError
 
 LABELS = torch.arange(12) % 3
@@ -187,7 +187,7 @@ def test_state_survives_the_disk_to_the_bit(name, tmp_path):
 
 def test_a_checkpoint_without_state_is_refused(tmp_path):
     _, model, _, _, optimizer = setting()
-    networks.checkpoints.save_model(tmp_path / "m.safetensors", model)
+    networks.runs.checkpoints.save_model(tmp_path / "m.safetensors", model)
     with pytest.raises(InputError, match="holds no optimiser's state"):
         load_training(tmp_path / "m.safetensors", model, optimizer)
 

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 import networks
-from cli.main import main
 from networks import PRESETS, Recipe
 from ufm import InputError
+from ufm_cli.main import main
 from validate import Run
 
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 import networks
-from cli.main import main
-from networks.backbones import BACKBONES, Family
-from networks.checkpoints import save_training
-from networks.recording import COLUMNS
+from networks.models.backbones import BACKBONES, Family
+from networks.runs.checkpoints import save_training
+from networks.runs.resume import COLUMNS
 from tests.networks.records import files_of, rows_of
 from ufm import InputError, Point
-from ufm.files import read_tensors, write_tensors
+from ufm.storage.files import read_tensors, write_tensors
+from ufm_cli.main import main
 from validate import Run
 
 
@@ -39,7 +39,7 @@ def test_killed_between_two_writes_resumes_to_the_same_numbers(last, small_recip
             raise KeyboardInterrupt
         save_training(path, model, optimizer, epoch)
 
-    monkeypatch.setattr("networks.recording.save_training", die)
+    monkeypatch.setattr("networks.runs.record.save_training", die)
     with pytest.raises(KeyboardInterrupt):
         networks.train(small_recipe, tmp_path / "run")
     monkeypatch.undo()
@@ -109,7 +109,7 @@ def noisy(recipe, image_shape):
 @pytest.mark.parametrize("augment", ["none", "crop-flip"])
 def test_random_layers_and_augmentation_resume_to_the_same_numbers(augment, small_recipe, tmp_path, monkeypatch):
     family = Family(lambda: ("noisy",), ("width", "depth"), False, (1, 8, 8), noisy)
-    monkeypatch.setattr("networks.models.BACKBONES", (family, *BACKBONES))
+    monkeypatch.setattr("networks.models.build.BACKBONES", (family, *BACKBONES))
     recipe = dataclasses.replace(small_recipe, model="noisy", augment=augment, epochs=3)
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     whole = networks.train(recipe, tmp_path / "whole")
@@ -127,7 +127,7 @@ def test_killed_in_an_epoch_resumes_to_the_same_bytes(optimizer, tmp_path):
     flags = ["--optimizer", optimizer, "--width", "16", "--depth", "1", "--batch-size", "350", "--device", "cpu"]
     flags += ["--runs", str(tmp_path), "--epochs", "40", "--keep", "7", "--augment", "crop-flip", "--max-iter", "4"]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command = [sys.executable, "-m", "cli", "train", *flags, "--name", "killed"]
+    command = [sys.executable, "-m", "ufm", "train", *flags, "--name", "killed"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         state, deadline = tmp_path / "killed" / "checkpoints" / "last.safetensors", time.monotonic() + 120
         while not state.is_file() and time.monotonic() < deadline:

@@ -6,9 +6,9 @@ import math
 import pytest
 
 import networks
-from cli.main import main
-from networks.revalidate import remeasure
+from networks.runs.remeasure import remeasure
 from ufm import InputError
+from ufm_cli.main import main
 from validate import Run
 
 

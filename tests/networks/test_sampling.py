@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import networks
-from networks.sampling import class_sizes, permuted, random_stream, subset, with_noise
+from networks.data.sampling import class_sizes, permuted, random_stream, subset, with_noise
 from ufm import InputError
 
 LABELS = torch.arange(10).repeat(50)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import networks
-from networks.schedules import SCHEDULES, learning_rate
+from networks.optim.schedules import SCHEDULES, learning_rate
 from ufm import InputError
 
 EPOCHS = 12

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 import networks
-from cli.main import main
 from networks.distributed import ALONE
-from networks.models import model_of
+from networks.models.build import model_of
 from networks.objective import FeaturesAndLogits, Objective
-from networks.optimizers import build_optimizer
-from networks.revalidate import remeasure
+from networks.optim.optimizers import build_optimizer
+from networks.runs.remeasure import remeasure
 from networks.train import train_epoch
 from tests.networks.records import rows_of
 from ufm import InputError, Point
+from ufm_cli.main import main
 from validate import compare_run, neural_collapse, not_covered
 
 

@@ -7,8 +7,8 @@ import torch
 
 from tests.cases import DECAY, naive_objective, random_point
 from ufm import Point, Problem
-from ufm.bias import with_optimal_bias
-from ufm.certificates import lower_bound
+from ufm.certificates.certificate import lower_bound
+from ufm.solvers.bias import with_optimal_bias
 
 
 @pytest.mark.parametrize("lambda_b", [0.0, 1e-8, 1e-2, 1.0])

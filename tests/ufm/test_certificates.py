@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import ufm
 from tests.cases import PROBLEMS, autograd_hessian, flat, naive_objective, random_point
 from ufm import Point, Problem
-from ufm.certificates import descent_direction
-from ufm.critical import narrow_solution, origin
+from ufm.certificates.certificate import descent_direction
+from ufm.solvers.critical import narrow_solution, origin
 
 WIDE = [name for name, problem in PROBLEMS.items() if problem.dim >= problem.num_classes - 1]
 

@@ -10,7 +10,8 @@ import torch
 import ufm
 from tests.cases import DECAY, PROBLEMS, autograd_gradient
 from ufm import NoClosedForm, Problem
-from ufm.closed_form import minimizer_scale, simplex_frame
+from ufm.closed_forms.cross_entropy import minimizer_scale
+from ufm.closed_forms.simplex import simplex_frame
 
 SIZES = [(2, 1, 1), (3, 2, 2), (4, 3, 6), (10, 5, 9), (7, 4, 20)]
 

@@ -15,11 +15,11 @@ import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import Point, Problem
 from ufm.atlas import explore
-from ufm.bias import with_optimal_bias
-from ufm.certificates import descent_direction
-from ufm.critical import narrow_solution, origin
-from ufm.rates import gradient_descent, predicted_rate
-from ufm.solver import random_point as draw
+from ufm.certificates.certificate import descent_direction
+from ufm.solvers.bias import with_optimal_bias
+from ufm.solvers.critical import narrow_solution, origin
+from ufm.solvers.minimize import random_point as draw
+from ufm.spectra.rates import gradient_descent, predicted_rate
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; none here")
 PROBLEM = PROBLEMS["balanced"]
@@ -60,7 +60,7 @@ def descended(found: tuple[Point, float]):
 
 
 def ends_of_a_saddle(at: dict[str, Point]) -> ufm.Spectrum:
-    with mock.patch("ufm.spectra.DENSE", 0):
+    with mock.patch("ufm.spectra.spectrum.DENSE", 0):
         return ufm.spectrum(PROBLEM, at["saddle"])
 
 

@@ -7,8 +7,7 @@ import torch
 
 from tests.cases import autograd_hessian
 from ufm import Point, Problem
-from ufm.closed_form import simplex_frame
-from ufm.critical import origin
+from ufm.closed_forms.simplex import simplex_frame
 from ufm.derivations.equivariant import (
     AT_FRAME,
     AT_ORIGIN,
@@ -25,6 +24,7 @@ from ufm.derivations.equivariant import (
     standard,
     total,
 )
+from ufm.solvers.critical import origin
 
 
 def eigenvalues(problem: Problem, parts, scales: tuple[float, float]) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 from tests.cases import PROBLEMS, autograd_gradient, flat_objective, naive_objective, orthogonal
 from ufm import Point
 from ufm.atlas.family import Family
-from ufm.critical import narrow_solution
+from ufm.solvers.critical import narrow_solution
 
 CASES = [(name, rank) for name in PROBLEMS for rank in (1, 2, 3)]
 

@@ -11,7 +11,15 @@ import torch
 from safetensors.torch import load, save
 
 from ufm import InputError
-from ufm.files import read_json, read_tensors, replacing, require_writable, write_json, write_tensors, write_text
+from ufm.storage.files import (
+    read_json,
+    read_tensors,
+    replacing,
+    require_writable,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

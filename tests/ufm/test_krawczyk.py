@@ -10,7 +10,7 @@ from ufm import Problem
 from ufm.proofs import balls
 from ufm.proofs.enclosure import BallJet, Reduced, pack
 from ufm.proofs.krawczyk import NotProved, find_zero
-from ufm.sharpen import row_space
+from ufm.solvers.sharpen import row_space
 
 PROBLEM = PROBLEMS["balanced"]
 

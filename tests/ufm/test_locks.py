@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ufm import InputError
-from ufm.locks import held
+from ufm.storage.locks import held
 
 HOUSE = Path(__file__).parent.parent.parent
 HOLD = """
 import sys
-from ufm.locks import held
+from ufm.storage.locks import held
 
 with held(sys.argv[1]):
     print("held", flush=True)
@@ -24,7 +24,7 @@ with held(sys.argv[1]):
 COUNT = """
 import sys
 from pathlib import Path
-from ufm.locks import held
+from ufm.storage.locks import held
 
 file = Path(sys.argv[1])
 for _ in range(25):

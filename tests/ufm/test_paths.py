@@ -9,8 +9,8 @@ import torch
 import ufm
 from tests.cases import PROBLEMS
 from ufm import InputError
-from ufm.paths import gradient_flow
-from ufm.solver import random_point
+from ufm.solvers.flow import gradient_flow
+from ufm.solvers.minimize import random_point
 
 PROBLEM = PROBLEMS["d = K"]
 

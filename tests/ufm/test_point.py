@@ -41,7 +41,7 @@ def test_save_and_load(tmp_path, labels):
 
 
 def test_load_names_what_is_missing(tmp_path):
-    from ufm.files import write_tensors
+    from ufm.storage.files import write_tensors
 
     write_tensors(tmp_path / "other.safetensors", {"W": W, "weight": H})
     with pytest.raises(InputError, match="lacks H, b"):

@@ -8,7 +8,7 @@ import torch
 import ufm
 from tests.cases import DECAY, PROBLEMS, autograd_gradient, naive_objective, random_point
 from ufm import InputError, Point, Problem
-from ufm.critical import origin
+from ufm.solvers.critical import origin
 
 BAD = {
     "K = 1": (lambda: Problem.balanced(1, 3, 2, **DECAY), "K >= 2 classes.*1"),

@@ -9,7 +9,7 @@ import torch
 import ufm
 from tests.cases import PROBLEMS, random_point
 from ufm import InputError
-from ufm.rates import gradient_descent, measured_rate, predicted_rate
+from ufm.spectra.rates import gradient_descent, measured_rate, predicted_rate
 
 LEVELS = ufm.spectrum(PROBLEMS["balanced"])
 

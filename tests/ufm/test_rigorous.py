@@ -13,11 +13,11 @@ import ufm
 from tests.cases import PROBLEMS, autograd_hessian, naive_objective, orthogonal
 from tests.ufm.test_enclosure import mpmath_value
 from ufm import Point, Problem, partition_points
-from ufm.critical import narrow_solution, origin
 from ufm.proofs import balls, conclusions
 from ufm.proofs.enclosure import Reduced
 from ufm.proofs.krawczyk import NotProved
-from ufm.proofs.rigorous import length_unit
+from ufm.proofs.proof import length_unit
+from ufm.solvers.critical import narrow_solution, origin
 
 BALANCED = PROBLEMS["balanced"]
 TRAP = Problem.balanced(6, 2, 2, lambda_w=2e-4, lambda_h=2e-4, lambda_b=1e-3)
@@ -332,7 +332,7 @@ def test_a_point_that_does_not_fit_is_an_error():
 
 
 def test_without_python_flint_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("ufm.proofs.rigorous.is_available", lambda: False)
+    monkeypatch.setattr("ufm.proofs.proof.is_available", lambda: False)
     with pytest.raises(ufm.InputError, match="pip install python-flint"):
         ufm.prove(BALANCED, origin(BALANCED))
 

@@ -8,8 +8,8 @@ import torch
 import ufm
 from tests.cases import PROBLEMS, autograd_gradient, orthogonal, random_point
 from ufm import Point, Problem
-from ufm.critical import narrow_solution, origin
-from ufm.sharpen import at_rest, row_space, sharpened
+from ufm.solvers.critical import narrow_solution, origin
+from ufm.solvers.sharpen import at_rest, row_space, sharpened
 
 # Decays, equal and not: lambda_w, lambda_h, lambda_b.
 SCALES = {

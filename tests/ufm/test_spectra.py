@@ -8,10 +8,10 @@ import torch
 import ufm
 from tests.cases import PROBLEMS, autograd_hessian, orthogonal, random_point
 from ufm import InputError, Problem
-from ufm.critical import narrow_solution, origin
-from ufm.extremes import Operator, ends
-from ufm.sharpen import row_space
-from ufm.spectra import orbit_dimension
+from ufm.solvers.critical import narrow_solution, origin
+from ufm.solvers.sharpen import row_space
+from ufm.spectra.ends import Operator, ends
+from ufm.spectra.spectrum import orbit_dimension
 
 
 def critical_points(problem: Problem):
@@ -92,7 +92,7 @@ def test_ends_at_critical_points_too_large_for_blocks(problem, monkeypatch):
     """With every size called too large, the ends are those of the complete spectrum, each value listed."""
     for point in critical_points(problem):
         complete = ufm.spectrum(problem, point)
-        monkeypatch.setattr("ufm.spectra.block_spectrum", lambda problem, means: None)
+        monkeypatch.setattr("ufm.spectra.spectrum.block_spectrum", lambda problem, means: None)
         listed = ufm.spectrum(problem, point, k=2)
         monkeypatch.undo()
         assert listed.method == "matrix-free ends"
@@ -121,7 +121,7 @@ def test_lanczos_finds_the_ends_of_a_large_operator():
 
 def test_lanczos_gives_up_on_eigenvalues_too_close_together(monkeypatch):
     """Above the repeated zero there are hundreds within 2e-6 of it: what is listed is right all the same."""
-    monkeypatch.setattr("ufm.extremes.RESTARTS", 10)
+    monkeypatch.setattr("ufm.spectra.ends.RESTARTS", 10)
     values, operator = diagonal(decades=6)
     low, high, residual = ends(operator, k=4)
     assert len(low) < 4
@@ -129,7 +129,7 @@ def test_lanczos_gives_up_on_eigenvalues_too_close_together(monkeypatch):
     for value in torch.cat([low, high]):
         assert float((values - value).abs().min()) < 1e-9
     assert residual < 1e-9
-    monkeypatch.setattr("ufm.extremes.RESTARTS", 1)
+    monkeypatch.setattr("ufm.spectra.ends.RESTARTS", 1)
     with pytest.raises(InputError, match="none of 4 eigenvalues converged"):
         ends(operator, k=4)
 

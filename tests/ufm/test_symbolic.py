@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 import ufm
 from tests.cases import PROBLEMS, autograd_hessian, naive_objective
 from ufm import InputError, Point, Problem
-from ufm.certificates import descent_direction
-from ufm.closed_form import minimizer_scale, simplex_frame
-from ufm.critical import narrow_solution, origin
+from ufm.certificates.certificate import descent_direction
+from ufm.closed_forms.cross_entropy import minimizer_scale
+from ufm.closed_forms.simplex import simplex_frame
 from ufm.derivations.equivariant import K, d, lb, lH, lW, n
 from ufm.derivations.formulas import characteristic, explicit, s1
 from ufm.derivations.symbolic import TOPICS, derive
+from ufm.solvers.critical import narrow_solution, origin
 
 SETTINGS = {K, n, d, lW, lH, lb}
 CASES = [(2, 3, 1), (2, 2, 4), (3, 2, 2), (3, 1, 5), (4, 3, 6), (6, 2, 7)]

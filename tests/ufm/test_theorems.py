@@ -8,7 +8,7 @@ import torch
 import ufm
 from tests.cases import DECAY, PROBLEMS, orthogonal, random_point
 from ufm import THEOREMS, Problem
-from ufm.certificates import descent_direction
+from ufm.certificates.certificate import descent_direction
 from ufm.losses import CrossEntropy
 from ufm.theorems import worst_of
 from ufm.theorems.evidence import Evidence, Undecided
@@ -207,7 +207,7 @@ def test_a_landscape_without_saddles_is_not_judged(name, sound):
 
 def test_a_saddle_is_no_trap(sound):
     """The origin of the plane has directions of descent: it shows nothing about d < K - 1."""
-    saddle = lambda problem, local, better: (problem, ufm.critical.origin(problem), better)  # noqa: E731
+    saddle = lambda problem, local, better: (problem, ufm.solvers.critical.origin(problem), better)  # noqa: E731
     assert judge(BY_NAME["sharpness"], PROBLEM, spoiled_trap(sound, saddle)).status == "fails"
 
 

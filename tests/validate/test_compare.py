@@ -114,7 +114,7 @@ def test_of_a_run_without_a_point(tmp_path):
 
 
 def test_plain_is_json(tmp_path):
-    from ufm.files import read_json, write_json
+    from ufm.storage.files import read_json, write_json
 
     problem = PROBLEMS["balanced"]
     plain = compare(ufm.minimize(problem).point, problem.labels, **of(problem)).plain()

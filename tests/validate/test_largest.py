@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from ufm import Point
-from validate import largest, neural_collapse
-from validate.largest import Largest
+from validate import neural_collapse
+from validate.statistics import largest
+from validate.statistics.largest import Largest
 
 
 def draw(K: int, d: int, N: int = 400, seed: int = 0) -> tuple[torch.Tensor, ...]:

@@ -99,7 +99,7 @@ def trainer_of(lightning, folder, callback, **settings):
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own advice on workers and intervals
 def test_the_lightning_callback_takes_a_convolution_that_is_averaged(lightning, tmp_path):
-    from validate.lightning import CollapseCallback
+    from validate.loops.lightning import CollapseCallback
 
     torch.manual_seed(0)
     net = nn.Sequential(nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 6, 1), nn.ReLU(), nn.Conv1d(6, 3, 1))
@@ -114,7 +114,7 @@ def test_the_lightning_callback_takes_a_convolution_that_is_averaged(lightning, 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own advice on workers and intervals
 def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
-    from validate.lightning import CollapseCallback
+    from validate.loops.lightning import CollapseCallback
 
     net = model()
     module, callback = module_of(lightning, net), CollapseCallback("net.3", prefix="val_")
@@ -133,7 +133,7 @@ def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_labels_that_do_not_fit_are_refused(lightning, tmp_path):
-    from validate.lightning import CollapseCallback
+    from validate.loops.lightning import CollapseCallback
 
     net = model()
     callback = CollapseCallback("net.3", labels=lambda batch: batch[1][:-1])
@@ -144,7 +144,7 @@ def test_labels_that_do_not_fit_are_refused(lightning, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_several_loaders_are_one_data_set(lightning, tmp_path):
-    from validate.lightning import CollapseCallback
+    from validate.loops.lightning import CollapseCallback
 
     net, halves = model(), [DataLoader(TensorDataset(INPUTS[i::2], CLASSES[i::2]), 8) for i in range(2)]
     module = module_of(lightning, net)
@@ -161,7 +161,7 @@ def test_several_loaders_are_one_data_set(lightning, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_head_that_validation_does_not_use_is_named(lightning, tmp_path):
-    from validate.lightning import CollapseCallback
+    from validate.loops.lightning import CollapseCallback
 
     net = model()
     module = module_of(lightning, net)
@@ -182,8 +182,8 @@ def validate_on_a_rank(rank: int, port: int, folder: str, sizes: tuple[int, ...]
 
     import lightning.pytorch
 
-    from ufm.files import write_json
-    from validate.lightning import CollapseCallback
+    from ufm.storage.files import write_json
+    from validate.loops.lightning import CollapseCallback
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -203,7 +203,7 @@ def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):
     """24 samples are dealt evenly; of 25 Lightning's sampler repeats one, and of 17 it makes a batch of a repeat."""
     import socket
 
-    from ufm.files import read_json
+    from ufm.storage.files import read_json
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -222,7 +222,7 @@ def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):
 def test_the_callback_can_be_sent_to_another_process(lightning):
     import pickle
 
-    from validate.lightning import CollapseCallback
+    from validate.loops.lightning import CollapseCallback
 
     assert pickle.loads(pickle.dumps(CollapseCallback("fc"))).labels((1, 2)) == 2
 
@@ -233,7 +233,7 @@ def test_the_callback_can_be_sent_to_another_process(lightning):
 def test_what_a_distributed_sampler_repeats_is_counted_once(samples, ranks, batch, shuffle, positions):
     from torch.utils.data import DistributedSampler
 
-    from validate.padding import unrepeated
+    from validate.loops.padding import unrepeated
 
     seen = []
     for rank in range(ranks):

@@ -11,8 +11,9 @@ import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import InputError, Point
 from validate import NeuralCollapseMetric, batch_neural_collapse, last_layer, neural_collapse, per_class
-from validate.metrics import class_means_only, class_statistics, collapse
-from validate.within import Scatter
+from validate.metrics.neural_collapse import collapse
+from validate.statistics.classes import class_means_only, class_statistics
+from validate.statistics.within import Scatter
 
 
 def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:

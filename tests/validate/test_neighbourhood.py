@@ -11,7 +11,7 @@ import ufm
 from tests.cases import PROBLEMS, autograd_hessian, orthogonal, random_point
 from ufm import InputError, Point
 from validate import compare, generalized_collapse, locate
-from validate.neighbourhood import distance
+from validate.theory.locate import distance
 
 
 def compared(problem, point):

@@ -8,7 +8,7 @@ import ufm
 from tests.cases import PROBLEMS
 from ufm import Problem
 from validate import compare
-from validate.prediction import measured, minimizer, without_rounding
+from validate.theory.prediction import measured, minimizer, without_rounding
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 2e-5, "lambda_b": 5e-3}
 ZERO = {

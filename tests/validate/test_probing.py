@@ -10,8 +10,8 @@ from torch.nn import functional
 
 import validate
 from ufm import InputError, Point
-from validate.heads import can_be_head
-from validate.probing import makes_outputs
+from validate.models.heads import can_be_head
+from validate.models.probing import makes_outputs
 
 WIDTHS = (16, 12)  # of the hidden layers
 CLASSES = 5

@@ -4,7 +4,7 @@ import pytest
 
 from ufm import InputError
 from validate import Run
-from validate.provenance import provenance
+from validate.runs.provenance import provenance
 
 
 def test_round_trip(tmp_path):

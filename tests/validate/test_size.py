@@ -12,9 +12,9 @@ import ufm
 from tests.cases import PROBLEMS
 from ufm import Point
 from validate import Estimate, NeuralCollapseMetric, last_layer, neural_collapse, per_class
-from validate.blocks import LEAST, blocks
-from validate.estimate import mean_of_rows
-from validate.simplex import distance_to_simplex
+from validate.metrics.simplex import distance_to_simplex
+from validate.statistics.blocks import LEAST, blocks
+from validate.statistics.estimate import mean_of_rows
 
 SAMPLED = {
     "cdnv",
@@ -152,7 +152,7 @@ def test_the_standard_error_is_that_of_the_mean():
 
 
 def test_an_estimate_survives_asdict_and_json(tmp_path):
-    from ufm.files import read_json, write_json
+    from ufm.storage.files import read_json, write_json
 
     value = Estimate(0.25, 0.01)
     assert asdict(neural_collapse(*draw(9, 3), rows=4))["cdnv"].error > 0

@@ -231,7 +231,7 @@ def two_ranks(rank: int, port: int, folder: str) -> None:
     point, labels = draw(4, 7)
     metric = NeuralCollapseMetric(4, head=layer_of(point))
     metric.update(point.H[rank::2], labels[rank::2])
-    from ufm.files import write_json
+    from ufm.storage.files import write_json
 
     lopsided = NeuralCollapseMetric(4)  # rank 1 gets no sample, and was told no dimension
     if rank == 0:
@@ -244,7 +244,7 @@ def two_ranks(rank: int, port: int, folder: str) -> None:
 def test_two_processes_reduce_to_the_same_numbers(tmp_path):
     import socket
 
-    from ufm.files import read_json
+    from ufm.storage.files import read_json
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -271,6 +271,6 @@ def test_copies_are_independent():
 def test_the_example_runs():
     import doctest
 
-    from validate import streaming
+    from validate.loops import streaming
 
     assert doctest.testmod(streaming) == (0, 4)

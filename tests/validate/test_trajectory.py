@@ -6,7 +6,7 @@ import torch
 import ufm
 from ufm import Point, Problem
 from validate import compare, compare_run
-from validate.trajectory import trajectory
+from validate.theory.trajectory import trajectory
 
 
 def test_objective_and_bound_are_those_of_the_comparison(trained):

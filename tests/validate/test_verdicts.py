@@ -6,7 +6,7 @@ import torch
 import ufm
 from ufm import Point, Problem
 from validate import compare, theorems
-from validate.verdicts import STATUSES, counted, equivalent
+from validate.theory.theorems import STATUSES, counted, equivalent
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 4e-5, "lambda_b": 5e-3}
 COUNTS = {"balanced": (5, 5, 5, 5), "imbalanced": (40, 20, 12, 8)}
@@ -34,7 +34,7 @@ def test_they_are_about_the_networks_own_model(counts):
 
 
 def test_a_large_model_gives_way_to_one_of_fewer_samples(monkeypatch):
-    monkeypatch.setattr("validate.verdicts.VARIABLES", 150)
+    monkeypatch.setattr("validate.theory.theorems.VARIABLES", 150)
     comparison = fitted(COUNTS["imbalanced"])
     found = theorems(comparison)
     assert found.problem.class_counts == (13, 6, 4, 3)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import validate
 from ufm import InputError
-from validate.tracing import to_device
+from validate.models.tracing import to_device
 
 IMAGES = torch.randn(6, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(6) % 3

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..certificates import Certificate, certify
+from ..certificates.certificate import Certificate, certify
 from ..errors import require
-from ..files import require_writable
-from ..locks import held
 from ..point import Point
 from ..problem import Problem
+from ..storage.files import require_writable
+from ..storage.locks import held
 from .catalogue import Entry
 from .euler import EulerSum
 from .exploration import Descent, Exploration

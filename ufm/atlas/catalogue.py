@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..problem import Problem
-from ..sharpen import at_rest
+from ..solvers.sharpen import at_rest
 from .family import Family
 from .symmetry import same_point
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..problem import Problem
-from ..sharpen import at_rest
+from ..solvers.sharpen import at_rest
 from .family import Family
 from .symmetry import transversals
 

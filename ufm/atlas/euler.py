@@ -17,7 +17,7 @@ from math import prod
 import numpy as np
 import torch
 
-from ..spectra import ZERO
+from ..spectra.spectrum import ZERO
 from .catalogue import Catalogue
 from .family import Family
 from .involutions import Action, Element, Orbit, action_of, actions, isotypic

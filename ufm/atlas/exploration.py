@@ -17,10 +17,10 @@ from typing import Any
 import joblib
 import torch
 
-from ..critical import origin
 from ..errors import InputError, require
-from ..files import read_json, write_json
 from ..problem import Problem
+from ..solvers.critical import origin
+from ..storage.files import read_json, write_json
 from .catalogue import Catalogue, Entry
 from .connections import FlowLines
 from .euler import EulerSum, Ledger, fixed_basis

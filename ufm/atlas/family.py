@@ -1,6 +1,6 @@
 """f at many collapsed points of r dimensions at once: values, gradients and dense Hessians, a point a row.
 
-The coordinates are those of `ufm.landscape`: W (K, r), H~ (K, r) with rows sqrt(n_k) h_k, and b (K), flattened.
+The coordinates are those of `ufm.models.free`: W (K, r), H~ (K, r) with rows sqrt(n_k) h_k, and b (K), flattened.
 With A_k = (n_k/N) S_k the weighted curvature of class k, U = H~/sqrt(n) and T_k = A_k W/sqrt(n_k), the Hessian is
 
     W  W     sum_k A_k x u_k u_k^T + lW I            W  H~_k  (T_k, u_k) + G~_k I
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import torch
 
-from ..landscape import Landscape
+from ..models.free import Landscape
 from ..point import Point
 from ..problem import Problem
-from ..sharpen import row_space
+from ..solvers.sharpen import row_space
 
 
 class Expansion(NamedTuple):

@@ -6,6 +6,6 @@ krawczyk      one critical point in a box; distance: how far it is from the give
 conclusions   what it is: a global minimiser, a strict saddle or a local minimiser
 """
 
-from .rigorous import PRECISION, Proof, is_available, prove
+from .proof import PRECISION, Proof, is_available, prove
 
 __all__ = ["PRECISION", "Proof", "is_available", "prove"]

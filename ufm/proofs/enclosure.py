@@ -2,7 +2,7 @@
 
 Variables x = (X, Y, b): X = W V_r (K, r), Y (K, r) with rows sqrt(n_k) h_k V_r, b (K,) where there is a bias.
 With z_k = X y_k/sqrt(n_k) + b, p_k = softmax(z_k), S_k = diag(p_k) - p_k p_k^T and G~ (K, K) the matrix of rows
-sqrt(n_k) (p_k - e_k)/N, as in `ufm.landscape`:
+sqrt(n_k) (p_k - e_k)/N, as in `ufm.models.free`:
 
     f         (1/N) sum_k n_k (-log p_kk) + lW/2 |X|^2 + lH/2 |Y|^2 + lb/2 |b|^2
     gradient  X: G~^T Y + lW X          Y: G~ X + lH Y          b: sum_k sqrt(n_k) g~_k + lb b

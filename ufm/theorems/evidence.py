@@ -7,17 +7,17 @@ from functools import cached_property
 import torch
 
 from ..atlas import Atlas, explore
-from ..certificates import Certificate, certify
-from ..closed_form import collapse_ratio, global_minimizer
-from ..critical import narrow_solution, origin
+from ..certificates.certificate import Certificate, certify
+from ..closed_forms.cross_entropy import collapse_ratio, global_minimizer
 from ..errors import require
 from ..point import Point
 from ..problem import Problem
 from ..proofs import Proof, prove
-from ..rates import gradient_descent
-from ..sharpen import row_space, sharpened
-from ..solver import Solution, minimize, random_point, require_memory
-from ..spectra import Spectrum, spectrum, split_spectrum
+from ..solvers.critical import narrow_solution, origin
+from ..solvers.minimize import Solution, minimize, random_point, require_memory
+from ..solvers.sharpen import row_space, sharpened
+from ..spectra.rates import gradient_descent
+from ..spectra.spectrum import Spectrum, spectrum, split_spectrum
 
 RANKS = 8  # of which saddles are sought, where there are more
 STEPS = (100, 5000)  # of gradient descent, to measure its rate: at least and at most

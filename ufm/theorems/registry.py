@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from ..certificates import GAP, certify, descent_direction, lower_bound
-from ..closed_form import collapse_ratio, minimizer_scale
-from ..critical import origin
+from ..certificates.certificate import GAP, certify, descent_direction, lower_bound
+from ..closed_forms.cross_entropy import collapse_ratio, minimizer_scale
 from ..errors import NoClosedForm
 from ..losses import CrossEntropy
 from ..problem import Problem
-from ..rates import measured_rate, predicted_rate
-from ..sharpen import DENSE, row_space
-from ..spectra import orbit_dimension, spectrum
+from ..solvers.critical import origin
+from ..solvers.sharpen import DENSE, row_space
+from ..spectra.rates import measured_rate, predicted_rate
+from ..spectra.spectrum import orbit_dimension, spectrum
 from .evidence import Evidence, Undecided
 
 EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points

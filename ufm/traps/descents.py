@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from ..certificates import Certificate, certify
+from ..certificates.certificate import Certificate, certify
 from ..errors import InputError, require
 from ..point import Point
 from ..problem import Problem
-from ..solver import minimize
+from ..solvers.minimize import minimize
 from .codes import one_vs_rest_distance, reference_distance
 
 LEVEL = 1e-10  # values of f closer than this fraction of log K are one level

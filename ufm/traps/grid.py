@@ -10,9 +10,9 @@ import torch
 from joblib import Parallel, delayed
 
 from ..errors import InputError, require
-from ..files import read_json, write_json
-from ..locks import held
 from ..problem import Problem
+from ..storage.files import read_json, write_json
+from ..storage.locks import held
 from .descents import Cell, survey
 
 

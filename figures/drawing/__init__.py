@@ -1,0 +1,1 @@
+"""The house style: a drawing, its panels, scales and labels."""

@@ -1,0 +1,1 @@
+"""Figures of run records, and the report page."""

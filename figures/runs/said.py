@@ -1,0 +1,40 @@
+"""What a caption says of theory: only what is true of the models of the runs that are drawn."""
+
+from collections.abc import Sequence
+
+from ..drawing.panels import Panel
+from .material import Material
+
+
+def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
+    """Whose values the dashed lines are, in which quantities they are zero, and what agrees by construction.
+
+    Empty where no run has a point that theory covers, or no panel has a value of theory's.
+    """
+    covered, drawn = [run for run in runs if run.theory], [panel for panel in panels if panel.theory]
+    if not covered or not drawn:
+        return ""
+    zero = [panel for panel in drawn if all(run.theory[panel.column] == 0 for run in covered)]
+    whose = "the run's" if len(runs) == 1 else "each run's" if len(covered) == len(runs) else "each covered run's"
+    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model"
+    sentences = [f"Dashed: {subject}."] if len(zero) < len(drawn) else []
+    if zero:
+        sentences.append(f"{'It' if sentences else subject.capitalize()} has zero in {_listed(zero)}.")
+    if any(panel.column in run.implied for panel in drawn for run in covered):
+        sentences.append(
+            "The ratio agrees by construction where a run has no feature decay of its own: its model's is chosen so."
+        )
+    return "".join(f" {sentence}" for sentence in sentences)
+
+
+def minimiser_said(runs: Sequence[Material]) -> str:
+    """The minimiser that theory's values are of, and whether it is proved to be global in these runs' models."""
+    proved = [run.comparison is not None and run.comparison.proved for run in runs]
+    if all(proved):
+        return "the global minimiser"
+    return f"the minimiser that a descent finds ({'not always' if any(proved) else 'not'} proved to be global)"
+
+
+def _listed(panels: Sequence[Panel]) -> str:
+    *most, last = [panel.name or panel.title for panel in panels]
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,1 @@
+"""Figures of the theory: spectra, landscapes, descents, flows, maps of traps."""

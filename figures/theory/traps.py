@@ -1,0 +1,155 @@
+"""The map of traps: over (K, d), a panel for each lambda, how often descents are trapped and how badly."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ufm import InputError
+from ufm.traps import KINDS, Cell
+
+from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
+
+NOT_RUN = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "////"}
+LABELLED = 10  # panels with more values on an axis than this have no numbers in their cells
+HEADER = ("lambda", "K", "d", "starts", *KINDS, "trapped fraction", "worst gap", "best f", "lower bound")
+MORE = ("proved global", "one-vs-rest distance", "softmax code", "softmax code is known")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A row of panels: what is drawn of a cell (None leaves it white), as which number, in which colours.
+
+    ticks   the numbers beside the scale of colours
+    """
+
+    title: str
+    of: Callable[[Cell], float | None]
+    text: Callable[[float], str]
+    ticks: Callable[[float], str]
+    colours: str
+    norm: Callable[[list[float]], Normalize]
+
+
+def _decades(values: list[float]) -> Normalize:
+    """A log scale of whole decades around the values."""
+    low, high = min(values, default=1e-2), max(values, default=1e-2)
+    first = math.floor(math.log10(low))
+    return LogNorm(10.0**first, 10.0 ** max(math.ceil(math.log10(high)), first + 1))
+
+
+def _power(value: float) -> str:
+    return f"{value:.0e}".replace("e-0", "e-")
+
+
+QUANTITIES = (
+    Quantity(
+        "starts trapped, %",
+        lambda cell: 100 * cell.trapped or None,
+        lambda value: f"{value:.0f}" if value >= 1 else "<1",
+        lambda value: f"{value:.0f}",
+        "YlGnBu",
+        lambda values: Normalize(0, 100),
+    ),
+    Quantity(
+        "worst trap: f - best f",
+        lambda cell: cell.gap,
+        _power,
+        _power,
+        "YlOrRd",
+        _decades,
+    ),
+)
+
+
+def traps_figure(cells: Sequence[Cell]) -> Drawing:
+    """Two rows of panels over K and d, a column a lambda, with the line d = K - 1; cells not run are hatched.
+
+    Raises InputError without any cell.
+    """
+    if not cells:
+        raise InputError("there is no cell to draw; survey at least one")
+    lambdas = sorted({cell.problem.lambda_w for cell in cells})
+    columns = [[cell for cell in cells if cell.problem.lambda_w == decay] for decay in lambdas]
+    classes = sorted({cell.problem.num_classes for cell in cells})
+    dims = sorted({cell.problem.dim for cell in cells})
+    with house_style():
+        figure = new_figure(TWO_COLUMNS if len(lambdas) > 1 else ONE_COLUMN, 4.4)
+        panels = figure.subplots(len(QUANTITIES), len(lambdas), sharex=True, sharey=True, squeeze=False)
+        for row, quantity in zip(panels, QUANTITIES, strict=True):
+            norm = quantity.norm([value for cell in cells if (value := quantity.of(cell)) is not None])
+            for axes, column in zip(row, columns, strict=True):
+                _panel(axes, quantity, norm, column, classes, dims)
+            colours = ScalarMappable(norm, quantity.colours)
+            scale = figure.colorbar(colours, ax=list(row), format=lambda value, _, text=quantity.ticks: text(value))
+            scale.set_label(quantity.title, labelpad=5)
+            scale.ax.grid(False)
+        for axes, decay in zip(panels[0], lambdas, strict=True):
+            axes.set_title(f"lambda = {decay:g}")
+        _legend(figure)
+        figure.supxlabel("number of classes K")
+        figure.supylabel("feature dimension d")
+        figure.draw_without_rendering()
+    return Drawing(figure, _caption(cells), (*HEADER, *MORE), [_numbers(cell) for cell in cells])
+
+
+def _panel(axes: Axes, quantity: Quantity, norm: Normalize, cells: list[Cell], classes: list[int], dims: list[int]):
+    """A square for each cell, coloured and labelled; what was not run stays hatched."""
+    axes.grid(False)
+    axes.patch.set(**NOT_RUN)
+    colours = np.zeros((len(dims), len(classes), 4))
+    for cell in cells:
+        x, y = classes.index(cell.problem.num_classes), dims.index(cell.problem.dim)
+        value = quantity.of(cell)
+        colours[y, x] = (1, 1, 1, 1) if value is None else colormaps[quantity.colours](norm(value))
+        if value is not None and max(len(dims), len(classes)) <= LABELLED:
+            ink = "white" if colours[y, x, :3] @ (0.3, 0.6, 0.1) < 0.55 else "0.2"
+            axes.text(x, y, quantity.text(value), ha="center", va="center", fontsize=7, color=ink)
+    axes.pcolormesh(range(len(classes)), range(len(dims)), colours, edgecolors="0.85", linewidth=0.4)
+    _border(axes, classes, dims)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(dims)), dims)
+
+
+def _border(axes: Axes, classes: list[int], dims: list[int]) -> None:
+    """The line d = K - 1: from it upwards every critical point is a global minimiser or a strict saddle."""
+    heights = [sum(d < K - 1 for d in dims) - 0.5 for K in classes]
+    edges = np.arange(len(classes) + 1) - 0.5
+    axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.4, clip_on=False)
+    axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(-0.5, len(dims) - 0.5))
+
+
+def _legend(figure: Figure) -> None:
+    keys = [
+        Line2D([], [], color="black", linewidth=1.4, label="d >= K - 1 above"),
+        Patch(facecolor="white", edgecolor="0.75", label="no trap found"),
+        Patch(**NOT_RUN, label="not run"),
+    ]
+    figure.legend(handles=keys, loc="outside upper left", ncols=len(keys), columnspacing=1.2, handlelength=1.4)
+
+
+def _caption(cells: Sequence[Cell]) -> str:
+    first, trapped = cells[0], sum(cell.gap is not None for cell in cells)
+    beyond = sum(cell.contradicts for cell in cells)
+    return (
+        f"Random descents of the unconstrained feature model, {first.starts} a cell (n = "
+        f"{first.problem.per_class}, lambda_w = lambda_h = lambda, lambda_b = {first.problem.lambda_b:g}). Above: how "
+        "many of them end in a local minimiser that is certainly not global. Below: how far the worst of those is "
+        f"above the best point found. White: no trap found. {trapped} of {len(cells)} cells have traps, {beyond} "
+        "of them from the line d = K - 1 upwards, where the theory has none. Hatched: not run."
+    )
+
+
+def _numbers(cell: Cell) -> list[float | None]:
+    problem, ends = cell.problem, [cell.ends[kind] for kind in KINDS]
+    head = [problem.lambda_w, problem.num_classes, problem.dim, cell.starts, *ends]
+    found = [cell.trapped, cell.gap, cell.best.value, cell.lower_bound]
+    return [*head, *found, int(cell.proved), cell.best.distance, cell.code, int(cell.code_known)]

@@ -1,0 +1,1 @@
+"""Labelled images: where they come from, which are kept, how they are augmented."""

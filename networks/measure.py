@@ -1,0 +1,49 @@
+"""One epoch's measurement: the training Point and every metric, of a model and a data set."""
+
+import dataclasses
+from collections.abc import Iterable
+from contextlib import contextmanager
+
+import torch
+
+from ufm import Point
+from validate import collect, last_layer, neural_collapse
+
+from .data.images import Images
+from .distributed import ALONE, Ranks
+from .models.build import Classifier
+
+EVALUATION_BATCH = 2048
+
+
+def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    """The images of a data set in order, in batches for evaluation."""
+    for batch, answers in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+        yield data.normalized(batch), answers
+
+
+@contextmanager
+def full_precision():
+    """Convolutions in float32 proper: by default cuDNN rounds what enters them to TF32's ten bits of mantissa."""
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+    with cudnn.flags(**kept, allow_tf32=False):
+        yield
+
+
+def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
+    """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
+
+    Each process runs its share of the data through the model; all of them return the same.
+    """
+    train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
+    test_batches = batches(images, ranks.share(images.test_images), ranks.share(images.test_labels))
+    with full_precision():
+        point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
+        test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
+    features = ranks.gather(point.H, len(images.train_labels))
+    point = dataclasses.replace(point, H=features, labels=images.train_labels)
+    right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())
+    row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
+    row |= dataclasses.asdict(neural_collapse(point))
+    return point, {name: float(value) for name, value in row.items()}

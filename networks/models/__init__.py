@@ -1,0 +1,1 @@
+"""Classifiers by name: backbones, heads, and what they take."""

@@ -1,0 +1,1 @@
+"""A run's files while it trains: begun, resumed, recorded, measured again."""

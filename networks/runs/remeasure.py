@@ -1,0 +1,71 @@
+"""Measure every checkpoint of a run again, from its weights alone."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ufm import InputError
+from validate import Run
+
+from ..data.images import load
+from ..distributed import device_of
+from ..measure import measure
+from ..models.build import model_of
+from ..recipe import recipe_of
+from .checkpoints import load_model
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """One checkpoint: what it measures now, and how far from what training recorded.
+
+    deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    deviation: float
+
+
+def remeasure(
+    run: Run, track: Callable[[Iterable[int]], Iterable[int]] = iter, data_dir: str | None = None
+) -> list[Remeasured]:
+    """Every checkpoint of the run measured on its data, on a GPU where there is one.
+
+    The training state, which a run that did not reach its end has for its last epoch, is a checkpoint too. track wraps
+    the epochs, to show progress. data_dir is where the run's data are now, if they have been moved.
+    """
+    recipe, device = recipe_of(run), device_of("auto")
+    recipe = recipe if data_dir is None else dataclasses.replace(recipe, data_dir=data_dir)
+    images = load(recipe, recipe.seed).to(device)
+    model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+    recorded = {int(row["epoch"]): row for row in run.epochs}
+    checkpoints = dict(run.checkpoints)
+    if run.last_checkpoint.is_file():
+        last = load_model(run.last_checkpoint, model)
+        if last in recorded and last not in checkpoints:
+            checkpoints[last] = run.last_checkpoint
+    if not checkpoints:
+        raise InputError(f"the run {run.path} has no checkpoints; train it first")
+    found = []
+    for epoch in track(list(checkpoints)):
+        load_model(checkpoints[epoch], model)
+        _, metrics = measure(model, images)
+        found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
+    return found
+
+
+def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
+    """Infinite where training recorded nothing to compare with."""
+    return max(_gap(value, recorded.get(name)) for name, value in metrics.items())
+
+
+def _gap(value: float, recorded: float | None) -> float:
+    """A metric that is not defined at a point (features of one place have no angles) is NaN both times."""
+    if recorded is None or math.isnan(value) != math.isnan(recorded):
+        return math.inf
+    if value == recorded or math.isnan(value):
+        return 0.0
+    gap = abs(value - recorded) / (1e-3 + abs(recorded))
+    return math.inf if math.isnan(gap) else gap

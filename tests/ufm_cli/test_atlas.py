@@ -1,0 +1,89 @@
+"""ufm atlas as people use it: tables, the file it goes on from, the figure, exit statuses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import ufm.atlas.atlas
+from ufm.atlas.euler import euler_sum
+from ufm_cli.main import main
+
+ASK = ["atlas", "-K", "3", "-n", "2", "-d", "2", "--lambda-w", "2e-3", "--lambda-h", "2e-3", "--jobs", "1"]
+
+
+@pytest.fixture
+def ask(tmp_path):
+    return [*ASK, "--runs", str(tmp_path), "--until-quiet", "100"]
+
+
+def test_atlas(ask, capsys, tmp_path):
+    assert main([*ask, "--connections", "--json", str(tmp_path / "a.json")]) == 0
+    text, errors = capsys.readouterr()
+    assert errors == ""
+    for level in ("0.0388354", "0.1109146", "0.4873273", "1.0986122"):
+        assert level in text
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [point["index"] for point in found["points"]] == [0, 1, 2, 4]
+    assert {total["value"] for total in found["euler_sums"]} == {1}
+    assert {line["to"] for line in found["descents"] if line["from"] == 1} == {0}
+    folder = tmp_path / "atlas-K3-d2"
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        f"{name}.{extension}" for name in ("spectra", "landscape") for extension in ("svg", "pdf", "png", "csv")
+    }
+    assert text.strip().splitlines()[-1] == f"4 critical points: {folder / 'atlas.json'}"
+
+
+def test_goes_on_from_its_file(ask, capsys, tmp_path):
+    assert main(ask) == 0
+    first = (tmp_path / "atlas-K3-d2" / "atlas.json").read_text()
+    assert main(ask) == 0
+    assert (tmp_path / "atlas-K3-d2" / "atlas.json").read_text() == first
+    assert main([*ask, "--until-quiet", "900"]) == 0
+    assert min(json.loads((tmp_path / "atlas-K3-d2" / "atlas.json").read_text())["quiet"].values()) >= 900
+
+
+def test_another_problem_is_refused_and_nothing_lost(ask, capsys, tmp_path):
+    assert main(ask) == 0
+    file = tmp_path / "atlas-K3-d2" / "atlas.json"
+    kept = file.read_text()
+    assert main([*ask, "--lambda-w", "3e-3"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "about another problem or seed" in errors
+    assert file.read_text() == kept
+    assert main([*ask, "--lambda-w", "3e-3", "--force"]) == 0
+
+
+def test_a_sum_that_is_not_1_gives_status_1(ask, capsys, monkeypatch):
+    monkeypatch.setattr("ufm.atlas.euler.euler_sum", lambda *given: replace(euler_sum(*given), value=3))
+    assert main(ask) == 1
+    assert "Euler sums are not 1: a point is missing" in capsys.readouterr().out
+
+
+def test_a_minimum_where_theory_has_none_gives_status_1(ask, capsys, monkeypatch):
+    described = ufm.atlas.atlas._described
+
+    def wrong(problem, entry):
+        point = described(problem, entry)
+        return replace(point, certificate=replace(point.certificate, verdict="local minimizer"))
+
+    monkeypatch.setattr("ufm.atlas.atlas._described", wrong)
+    assert main(ask) == 1
+    assert "4 points are neither global minimisers nor strict saddles" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["-K", "13"], "K <= 12, got K = 13"),
+        (["--until-quiet", "0"], "until_quiet must be >= 1, got 0"),
+        (["--jobs", "0"], "jobs must be >= 1, got 0"),
+        (["--name", "../x"], "plain name without slashes"),
+    ],
+)
+def test_bad_flags(flags, message, ask, capsys):
+    assert main([*ask, *flags]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert message in errors

@@ -1,0 +1,46 @@
+"""Progress for people, silence for pipes."""
+
+import enum
+import io
+
+import pytest
+
+from ufm_cli import console
+from validate.theory.theorems import STATUSES
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_progress_only_where_somebody_looks(monkeypatch, stream):
+    errors = stream()
+    monkeypatch.setattr("sys.stderr", errors)
+    assert list(console.track("things")(range(3))) == [0, 1, 2]
+    assert ("things" in errors.getvalue()) is errors.isatty()
+
+
+def test_tables_line_up_and_mark_what_is_missing(capsys):
+    console.show("title", ("name", "value"), [("a [bracket]", 1.5), ("b", None), ("c", float("nan"))])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "title"
+    assert "a [bracket]" in lines[2]
+    assert lines[2].rstrip().endswith("1.5")
+    assert lines[3].rstrip().endswith("  -")
+    assert lines[4].rstrip().endswith("not defined")
+    assert len(lines[2].rstrip()) == len(lines[3].rstrip())
+
+
+def test_what_is_not_defined_is_said_and_every_status_has_its_style(capsys):
+    console.show("t", ("a", "b"), [(float("nan"), status) for status in STATUSES])
+    text = capsys.readouterr().out
+    assert text.count("not defined") == len(STATUSES)
+    assert all(status in text for status in STATUSES)
+    assert set(console.STYLES) == set(STATUSES)
+
+
+def test_a_status_that_is_an_enum_of_words_is_shown_as_its_word(capsys):
+    console.show("t", ("a",), [(enum.Enum("Status", {"HOLDS": "holds"}, type=str).HOLDS,)])
+    assert "holds" in capsys.readouterr().out.splitlines()[-2].split()

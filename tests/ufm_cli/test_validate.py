@@ -1,0 +1,108 @@
+"""ufm validate: the whole table, for a run and for a Point."""
+
+import json
+import re
+
+import pytest
+import torch
+
+import ufm
+from ufm import Point
+from ufm_cli.main import main
+from validate import Run, neural_collapse
+
+
+def saved(folder, K, d, per_class=2):
+    problem = ufm.Problem.balanced(K, per_class, d, lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-2)
+    generator = torch.Generator().manual_seed(0)
+    W, H = (torch.randn(rows, d, generator=generator, dtype=torch.float64) for rows in (K, K * per_class))
+    Point(W, H, torch.zeros(K).double(), problem.labels).save(folder / "p.safetensors")
+    return str(folder / "p.safetensors")
+
+
+def test_a_point_has_every_metric(capsys, tmp_path):
+    file = saved(tmp_path, 4, 6)
+    assert main(["validate", file, "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]) == 0
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "v.json").read_text())
+    metrics = vars(neural_collapse(Point.load(file)))
+    assert found["metrics"] == pytest.approx(metrics)
+    assert all(name in text for name in metrics)
+    assert "one_vs_rest_w" not in text
+    assert found["sampled"] == {}
+    assert "ends in a global minimizer" in text
+    assert found["neighbourhood"]["kind"] == "global minimizer"
+
+
+def test_class_means_have_no_nc1(run_copy, capsys, tmp_path):
+    """What a run keeps of each epoch: one row a class, whose variation within classes nobody can know."""
+    asked = [str(run_copy.point(1)), "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]
+    assert main(["validate", *asked]) == 0
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "v.json").read_text())
+    for name in ("nc1 ", "nc1_quotient", "nc1_worst_class", "cdnv"):
+        assert re.search(rf"^{name}.*not defined: class means only", text, re.M), name
+    assert re.search(r"^NC1 within-class variability  .* not defined  ", text, re.M)
+    assert "every class has one row" in text
+    assert all(found["metrics"][name] is None for name in ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv"))
+    assert found["metrics"]["nc2"] > 0
+    assert {row["name"]: row["network"] for row in found["comparison"]["rows"]}["nc1"] is None
+
+
+def test_fewer_dimensions_than_a_simplex_needs(capsys, tmp_path):
+    assert main(["validate", saved(tmp_path, 5, 2)]) == 0
+    text = capsys.readouterr().out
+    assert "one_vs_rest_w" in text
+    assert "best_is_known" in text
+
+
+def test_what_was_sampled_is_said(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("validate.neural_collapse", lambda point: neural_collapse(point, rows=4))
+    assert main(["validate", saved(tmp_path, 12, 20), "--json", str(tmp_path / "v.json")]) == 0
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "v.json").read_text())
+    assert "±" in text
+    assert "or more" in text
+    assert found["sampled"]["cdnv"] > 0
+
+
+def test_a_layer_too_large_to_descend_over_is_not_covered(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("validate.theory.locate.VARIABLES", 10)
+    assert main(["validate", saved(tmp_path, 4, 6), "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]) == 0
+    assert "the critical point nearby: not covered (52 variables" in capsys.readouterr().out
+    assert json.loads((tmp_path / "v.json").read_text())["neighbourhood"] is None
+
+
+def test_a_run_has_every_metric_of_its_last_point(run_copy, capsys):
+    assert main(["validate", str(run_copy.path)]) == 0
+    found = json.loads(Run.open(run_copy.path).analysis.read_text())
+    assert found["metrics"] == pytest.approx(vars(neural_collapse(Point.load(run_copy.last_point))))
+    assert found["neighbourhood"]["spread"] > 0
+    assert "a descent from the network's class means ends in" in capsys.readouterr().out
+
+
+def test_theorems_at_the_points_own_problem(capsys, tmp_path, monkeypatch):
+    file, out = saved(tmp_path, 4, 6), tmp_path / "v.json"
+    assert main(["validate", file, "--lambda-w", "5e-3", "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["theorems"] is None
+    asked = ["validate", file, "--lambda-w", "5e-3", "--lambda-h", "1e-3", "--theorems", "--json", str(out)]
+    assert main(asked) == 0
+    assert "K = 4, N = 8, d = 6, lambda_w = 0.005, lambda_h = 0.001" in capsys.readouterr().out
+    found = json.loads(out.read_text())["theorems"]
+    assert found["problem"] == json.loads(out.read_text())["comparison"]["problem"]
+    planted = ufm.Verdict("planted", "1 < 0", "nowhere", "fails", 1.0, 0.0, "")
+    monkeypatch.setattr(ufm, "verify", lambda *given, **asked: [planted])
+    assert main(asked) == 1
+
+
+def test_what_agrees_by_construction_is_said(capsys, tmp_path):
+    file, said = saved(tmp_path, 4, 6), "W : H (agrees by construction)"
+    assert main(["validate", file, "--lambda-w", "5e-3"]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["validate", file, "--lambda-w", "5e-3", "--lambda-h", "1e-3"]) == 0
+    assert said not in capsys.readouterr().out
+
+
+def test_a_network_whose_features_are_all_equal_is_measured_and_not_covered(run_copy, capsys):
+    point = Point.load(run_copy.last_point)
+    Point(point.W, 0 * point.H, point.b, point.labels).save(run_copy.last_point)
+    assert main(["validate", str(run_copy.path)]) == 0
+    assert "theory: not covered (W is zero or all features are equal" in capsys.readouterr().out
+    assert json.loads(run_copy.analysis.read_text())["comparison"] is None

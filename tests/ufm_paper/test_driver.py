@@ -1,0 +1,302 @@
+"""The driver and its record: runs that go on, are skipped, diverge; what the claims then say, and what is on disk."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import networks
+from tests.ufm.test_locks import HOLD, process
+from tests.ufm_paper.runs import made_run
+from ufm import InputError
+from ufm_cli.main import main
+from ufm_paper import driver
+from ufm_paper.claims import CLAIMS, Claim
+from ufm_paper.driver import Grid, reproduce
+from ufm_paper.finding import Finding
+from ufm_paper.grid import CELLS, SCALES, Scale
+from ufm_paper.record import Outcome, write_record
+
+DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
+QUICK = ({}, {"width": 16, "depth": 1, "epochs": 4, "batch_size": 280})
+
+
+def learns(runs):
+    """The loss falls."""
+    falls = all(run.last["loss"] < run.first["loss"] for run in runs.values())
+    return Finding(
+        falls, f"{len(runs)} runs", {"losses": [{"cell": name, "loss": r.last["loss"]} for name, r in runs.items()]}
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch):
+    """Two cells on digits, a scale of seconds, and one claim about them."""
+    cells = {"one": DIGITS, "two": {**DIGITS, "head": "etf"}}
+    for cell, settings in cells.items():
+        monkeypatch.setitem(CELLS, cell, settings)
+    claim = Claim("Networks learn.", "everybody", tuple(cells), learns, {"heads": ("collapse", tuple(cells))})
+    monkeypatch.setitem(CLAIMS, "learning", claim)
+    monkeypatch.setitem(SCALES, "small", Scale("small", "seconds", (QUICK,)))
+
+
+@pytest.fixture
+def grid(tmp_path):
+    return Grid(SCALES["small"], tmp_path / "runs", device="cpu")
+
+
+def rows_of(file):
+    return list(csv.DictReader(file.read_text().splitlines()))
+
+
+def command(folder, *flags):
+    where = ["--runs", str(folder / "runs"), "--results", str(folder / "results"), "--device", "cpu"]
+    return main(["reproduce", "--scale", "small", "--only", "learning", *where, *flags])
+
+
+def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
+    assert command(tmp_path, "--json", str(tmp_path / "r.json")) == 0
+    text = capsys.readouterr().out
+    assert "one: train " in text
+    assert text.splitlines()[-1] == str(tmp_path / "results" / "README.md")
+    assert json.loads((tmp_path / "r.json").read_text())["claims"]["learning"]["status"] == "holds"
+    folder = tmp_path / "results" / "small"
+    recorded = json.loads((folder / "claims.json").read_text())["claims"]["learning"]
+    assert (recorded["status"], recorded["said"], recorded["criterion"]) == ("holds", "2 runs", "The loss falls.")
+    assert recorded["made_by"]["machine"]["cpus"] >= 1
+    assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning"
+    rows, epochs = rows_of(folder / "learning-losses.csv"), rows_of(folder / "cells" / "one" / "epochs.csv")
+    assert (rows[0]["cell"], rows[0]["loss"], len(epochs)) == ("one", epochs[-1]["loss"], 4)
+    assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".csv"}
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "| [learning](#learning) | not run | holds |" in page
+    assert "| [optimizers](#optimizers) | not run | not run |" in page
+    assert "Networks learn. (everybody)" in page
+    assert "fitted where 99.90% of it or more are classified right" in page
+    for target in [part.split(")")[0] for part in page.split("](small/")[1:]]:
+        assert (folder / target).is_file(), target
+
+
+def test_the_command_of_a_cell_makes_the_same_run(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    line = json.loads((tmp_path / "results/small/cells/two/config.json").read_text())["command"]
+    words = [word.replace("DATA_DIR", "~/data") for word in line.split()[1:]]
+    assert main([*words, "--runs", str(tmp_path / "again"), "--device", "cpu"]) == 0
+    again, first = tmp_path / "again" / "two" / "epochs.csv", tmp_path / "runs" / "small" / "two" / "epochs.csv"
+    assert again.read_text() == first.read_text()
+
+
+def test_a_run_stopped_midway_goes_on_to_the_same_numbers_and_done_ones_are_left_alone(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    file = grid.path("one") / "epochs.csv"
+    whole, other = file.read_text(), grid.path("two") / "epochs.csv"
+    shutil.rmtree(grid.path("one"))
+    untouched = other.stat().st_mtime_ns
+
+    def stopping(label):
+        def track(epochs):
+            for epoch in epochs:
+                if epoch == 3:
+                    raise KeyboardInterrupt
+                yield epoch
+
+        return track
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(grid, tmp_path / "results", ["learning"], track=stopping)
+    assert grid.epochs_done("one") == 2
+    outcomes = reproduce(grid, tmp_path / "results", ["learning"])
+    assert outcomes["learning"].status == "holds"
+    assert file.read_text() == whole
+    assert other.stat().st_mtime_ns == untouched
+
+
+def test_without_training_what_was_not_run_is_not_covered(tmp_path, grid, capsys):
+    grid.train("one")
+    assert command(tmp_path, "--no-training") == 0
+    assert "not covered  1 of 2 runs are not there: two" in capsys.readouterr().out
+    assert not grid.path("two").exists()
+
+
+def test_a_claim_that_does_not_come_out_is_recorded_as_such(tmp_path, monkeypatch):
+    asked = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, "they forget"))
+    monkeypatch.setitem(CLAIMS, "learning", asked)
+    assert command(tmp_path) == 1
+    assert "### At small scale: fails\n\nthey forget." in (tmp_path / "results" / "README.md").read_text()
+
+
+def test_numbers_that_diverge_fail_the_claim_and_the_other_runs_are_made(tmp_path, grid, monkeypatch):
+    def diverging(recipe, path, **asked):
+        if recipe.head == "linear":
+            raise networks.Diverged("the loss became nan in epoch 3; lower --lr")
+        return networks.train(recipe, path, **asked)
+
+    monkeypatch.setattr(driver, "train", diverging)
+    outcome = reproduce(grid, tmp_path / "results", ["learning"])["learning"]
+    assert (outcome.status, outcome.finding.said) == ("fails", "one: the loss became nan in epoch 3; lower --lr")
+    assert grid.finished("two")
+
+
+def test_runs_of_another_recipe_and_unknown_claims_are_refused(tmp_path, grid, monkeypatch, capsys):
+    grid.train("one")
+    monkeypatch.setitem(CELLS, "one", {**DIGITS, "lr": 0.01})
+    with pytest.raises(InputError, match=r"was made with lr = 0\.05, not 0\.01; remove it"):
+        reproduce(grid, tmp_path / "results", ["learning"])
+    assert main(["reproduce", "--only", "everything", "--scale", "small"]) == 2
+    assert "unknown claim 'everything'; choose of optimizers, fixed-etf" in capsys.readouterr().err
+
+
+def test_the_page_says_what_trained_the_runs_beside_what_judged_them(tmp_path, grid):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    for cell in ("one", "two"):
+        file = grid.path(cell) / "config.json"
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps(config | {"machine": config["machine"] | {"gpu": "A GPU"}}))
+    reproduce(grid, tmp_path / "results", ["learning"])
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert re.search(r"`; runs trained with torch \S+ on A GPU; judged with torch \S+ on \d+ thread", page)
+    older = json.loads(file.read_text())
+    del older["machine"]
+    file.write_text(json.dumps(older))
+    reproduce(grid, tmp_path / "results", ["learning"])
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert re.search(r"on A GPU and torch \S+ on a machine that config.json does not name; judged", page)
+
+
+def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_numbers(tmp_path, grid, monkeypatch):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    file = tmp_path / "results" / "small" / "claims.json"
+    verdict = file.read_text()
+    empty = dataclasses.replace(grid, runs=tmp_path / "empty")
+    assert reproduce(empty, tmp_path / "results", ["learning"], training=False)["learning"].status == "not covered"
+    assert file.read_text() == verdict
+    rewritten = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, ""))
+    rewritten.judge.__doc__ = "Networks forget."
+    monkeypatch.setitem(CLAIMS, "learning", rewritten)
+    reproduce(empty, tmp_path / "results", ["learning"], training=False)
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "Holds if: Networks forget." in page
+    assert "Judged by an earlier criterion: The loss falls." in page
+    shutil.rmtree(grid.path("two"))
+    epochs = grid.path("one") / "epochs.csv"
+    epochs.write_text(epochs.read_text().replace("\n4,", "\n4,1"))
+    reproduce(grid, tmp_path / "results", ["learning"], training=False)
+    assert json.loads(file.read_text())["claims"]["learning"]["status"] == "not covered"
+
+
+def test_a_new_verdict_takes_the_tables_of_the_old_one_away(tmp_path, grid, monkeypatch):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    table = tmp_path / "results" / "small" / "learning-losses.csv"
+    assert table.is_file()
+    changed = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, "they forget"))
+    monkeypatch.setitem(CLAIMS, "learning", changed)
+    reproduce(grid, tmp_path / "results", ["learning"])
+    assert not table.exists()
+
+
+@pytest.mark.parametrize("text", ["[1]", "{}", '{"claims": 3}'])
+def test_a_file_that_is_no_record_of_claims_is_refused(tmp_path, grid, capsys, text):
+    grid.train("one")
+    file = tmp_path / "results" / "small" / "claims.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert command(tmp_path, "--no-training") == 2
+    assert "is not a record of claims" in capsys.readouterr().err
+
+
+def test_the_command_of_a_claim_names_the_image_files(tmp_path, grid, monkeypatch):
+    monkeypatch.setitem(CELLS, "mnist-sgd", CELLS["mnist-sgd"] | {"data": "folder", "data_dir": str(tmp_path)})
+    made = made_run(tmp_path / "runs", "mnist-sgd")
+    claim = dataclasses.replace(CLAIMS["learning"], cells=("mnist-sgd",), figures={})
+    monkeypatch.setitem(CLAIMS, "learning", claim)
+    write_record(tmp_path, grid.scale, {"learning": Outcome(claim, "fails", Finding(False, "no"))}, {"mnist-sgd": made})
+    recorded = json.loads((tmp_path / "small" / "claims.json").read_text())["claims"]["learning"]
+    assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning --cifar-folder DIR"
+
+
+def test_a_claim_whose_judge_lacks_something_of_a_run_is_not_covered(tmp_path, grid, monkeypatch):
+    def judge(runs):
+        raise InputError("the run has recorded no point yet")
+
+    monkeypatch.setitem(CLAIMS, "learning", dataclasses.replace(CLAIMS["learning"], judge=judge))
+    outcome = reproduce(grid, tmp_path / "results", ["learning"])["learning"]
+    assert (outcome.status, outcome.finding.said) == ("not covered", "the run has recorded no point yet")
+
+
+def test_what_would_end_a_long_run_in_vain_is_seen_before_it(tmp_path, grid, monkeypatch, capsys):
+    (tmp_path / "results").touch()
+    assert command(tmp_path) == 2
+    assert "choose another place" in capsys.readouterr().err
+    (tmp_path / "results").unlink()
+    monkeypatch.setitem(CELLS, "two", {**DIGITS, "data": "cifar10"})
+    assert command(tmp_path, "--cifar-folder", str(tmp_path / "nowhere")) == 2
+    assert "name the folder that has both" in capsys.readouterr().err
+    assert not grid.path("one").exists()
+
+
+def test_runs_on_image_files_outlive_the_place_of_the_files(tmp_path, monkeypatch):
+    image = tmp_path / "images" / "test" / "cat" / "1.jpg"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    there = {"data": "folder", "data_dir": str(image.parents[2])}
+    monkeypatch.setitem(CELLS, "mnist-sgd", CELLS["mnist-sgd"] | there)
+    made = made_run(tmp_path / "runs", "mnist-sgd")
+    assert made.images == "CIFAR-10 (JPEG copy)"
+    moved = image.parents[2].rename(tmp_path / "moved")
+    assert made.images == "CIFAR-10 (image copy)"
+    assert dataclasses.replace(made, image_folder=moved).images == "CIFAR-10 (JPEG copy)"
+
+
+def test_runs_on_other_images_are_not_called_to_be_removed(tmp_path, grid, monkeypatch):
+    grid.train("one")
+    monkeypatch.setitem(CELLS, "one", {**DIGITS, "data": "cifar10"})
+    with pytest.raises(InputError, match=r"not cifar10; take the images as then \(--cifar-folder\), or name another"):
+        grid.epochs_done("one")
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """What makes another process hold a path until the test ends; returns its number."""
+    with contextlib.ExitStack() as others:
+
+        def hold(path):
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            other = others.enter_context(process(HOLD, path, **pipes))
+            others.callback(other.kill)
+            assert other.stdout.readline() == "held\n"
+            return other.pid
+
+        yield hold
+
+
+def test_a_cell_that_another_process_trains_is_named(tmp_path, grid, holder, capsys):
+    number = holder(grid.path("two"))
+    assert command(tmp_path) == 2
+    assert f"two is being written by process {number} on" in capsys.readouterr().err
+    assert grid.finished("one")
+    assert not grid.path("two").exists()
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_record_is_written_by_one_process_at_a_time(tmp_path, grid, holder, capsys, monkeypatch):
+    number = holder(tmp_path / "results" / "README.md")
+    monkeypatch.setattr("ufm_paper.record.PATIENCE", 0.1)
+    assert command(tmp_path) == 2
+    assert f"README.md is being written by process {number} on" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [".README.md.lock"]
+
+
+def test_the_list_shows_how_far_each_run_is(tmp_path, grid, capsys):
+    grid.train("one")
+    assert command(tmp_path, "--list", "--json", str(tmp_path / "list.json")) == 0
+    listed = json.loads((tmp_path / "list.json").read_text())["runs"]
+    assert listed[0] == {"run": "one", "epochs_done": 4, "epochs": 4}
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["one", "4", "4"] in lines
+    assert ["two", "0", "4"] in lines
+    assert not (tmp_path / "results").exists()

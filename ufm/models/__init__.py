@@ -1,0 +1,1 @@
+"""What the free variables may be, a geometry a file."""

@@ -1,0 +1,101 @@
+"""Trust-region Newton with truncated conjugate gradients (Steihaug 1983; Nocedal and Wright, ch. 7).
+
+Two things differ from the textbook. Once the predicted decrease drowns in the rounding of f, steps are
+judged by the gradient norm instead, so that the iteration goes on to full precision. And the Hessian may
+be singular along a symmetry orbit: conjugate gradients never leave the range of the Hessian, so nothing
+needs to be fixed or added.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from ..models.free import Jet, Landscape
+
+
+class Step(NamedTuple):
+    """One accepted iterate: its value, its relative gradient norm, and the Hessian products spent so far."""
+
+    value: float
+    relative_grad_norm: float
+    products: int
+
+    @classmethod
+    def at(cls, jet: Jet, products: int) -> "Step":
+        return cls(float(jet.value), jet.relative_gradient, products)
+
+
+def trust_region_newton(
+    landscape: Landscape,
+    x: torch.Tensor,
+    *,
+    tol: float,
+    max_iterations: int,
+) -> Iterator[tuple[torch.Tensor, Step]]:
+    """Yield (x, Step) for the start and each accepted iterate, until Jet.relative_gradient <= tol.
+
+    The inner iteration's relative tolerance is the root of the relative gradient, at most 0.3. Ends without reaching
+    tol when max_iterations trial steps are spent or no step can make progress any more.
+    """
+    jet, products = landscape.jet(x), 0
+    radius = max(1.0, float(x.norm()))
+    yield x, Step.at(jet, products)
+    for _ in range(max_iterations):
+        relative, size = jet.relative_gradient, float(jet.gradient.norm())
+        if relative <= tol or size == 0:
+            return
+        step, decrease, spent = _steihaug(jet, radius, min(0.3, math.sqrt(relative)) * size)
+        products += spent
+        trial = landscape.jet(x + step)
+        ratio = _agreement(jet, trial, decrease)
+        length = float(step.norm())
+        if ratio < 0.25:
+            radius = 0.25 * length
+        elif ratio > 0.75 and length > 0.99 * radius:
+            radius *= 2
+        if ratio > 1e-4:
+            x, jet = x + step, trial
+            yield x, Step.at(jet, products)
+        elif radius < 1e-15 * (1 + float(x.norm())):
+            return
+
+
+def _agreement(jet: Jet, trial: Jet, decrease: float) -> float:
+    """Actual over predicted decrease; judged by gradients where f's rounding hides the decrease."""
+    noise = 64 * torch.finfo(jet.value.dtype).eps * abs(float(jet.value))
+    if decrease > noise:
+        return float(jet.value - trial.value) / decrease
+    return 1.0 if float(trial.gradient.norm()) < float(jet.gradient.norm()) else 0.0
+
+
+def _steihaug(jet: Jet, radius: float, tolerance: float) -> tuple[torch.Tensor, float, int]:
+    """Approximately minimise <g, p> + <p, Hp>/2 in |p| <= radius: (p, predicted decrease, products)."""
+    p = torch.zeros_like(jet.gradient)
+    residual = jet.gradient.clone()
+    direction = -residual
+    square = float(residual @ residual)
+    decrease = 0.0
+    for products in range(1, 2 * len(p) + 20):
+        image = jet.hvp(direction)
+        curvature = float(direction @ image)
+        length = square / curvature if curvature > 0 else torch.inf
+        reach = _reach(float(direction @ direction), float(p @ direction), float(p @ p) - radius**2)
+        if length >= reach:
+            # The slope of the quadratic model along a conjugate direction is -|residual|^2.
+            decrease += reach * square - 0.5 * reach**2 * curvature
+            return p.add_(direction, alpha=reach), decrease, products
+        p.add_(direction, alpha=length)
+        decrease += 0.5 * length * square
+        residual.add_(image, alpha=length)
+        previous, square = square, float(residual @ residual)
+        if square**0.5 <= tolerance:
+            break
+        direction.mul_(square / previous).sub_(residual)
+    return p, decrease, products
+
+
+def _reach(a: float, b: float, c: float) -> float:
+    """The positive root of a t^2 + 2 b t + c, for c <= 0: how far it is to the sphere."""
+    return (-b + math.sqrt(max(b * b - a * c, 0.0))) / a

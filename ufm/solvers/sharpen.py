@@ -1,0 +1,106 @@
+"""The critical point near a numerical one: Newton's method, to the last digit that rounding leaves.
+
+A small gradient is no critical point: in a flat valley there may be none near. What is near is found in the coordinates
+of `Problem.even`, with one feature a class and as many dimensions as W has, where every direction but those of the
+orbit counts. A component of the gradient along an eigenvector of the Hessian is followed where it exceeds the rounding
+of the sums that it comes from; one that does not says nothing, whatever the eigenvalue.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from ..models.free import Jet, Landscape
+from ..point import Point
+from ..problem import Problem
+
+CRITICAL = 1e-7  # a relative gradient above this has no critical point near enough to speak of
+DENSE = 3000  # the largest reduced Hessian that is formed
+NEAR = 1e-3  # how far the critical point of a point may be, relative to W, to H~ and to 1 + |b|
+SETTLED = 1e-9  # a Newton step below this, likewise, leaves an error of its square
+SWEEPS = 8
+RANK = 1e-11  # a singular value of W below this, relative to sqrt(2 f / lW), is 0 where the gradient is
+
+
+def sharpened(problem: Problem, point: Point) -> Point | None:
+    """The critical point next to `point`, collapsed, in float64 on its device; None where none is near.
+
+    Where the reduced Hessian is too large to be formed (more than 3,000 rows), the class means of a point whose
+    relative gradient is at most 1e-7.
+    """
+    point = point.double()
+    if not problem.relative_gradient(point) <= CRITICAL:
+        return None
+    means = problem.class_means(point)
+    for _ in range(3):
+        basis, rank = row_space(problem, means)
+        f = replace(problem.even.landscape(collapsed=True, device=means.W.device), dim=rank)
+        if f.size > DENSE:
+            return means
+        even = problem.evened(means)
+        x = at_rest(f, f.pack(even.W @ basis, even.H @ basis, even.b))
+        if x is None:
+            return None
+        W, H, b = f.unpack(x)
+        means = problem.unevened(Point(W @ basis.T, H @ basis.T, b))
+        if row_space(problem, means)[1] == rank:
+            return means
+    return None
+
+
+def row_space(problem: Problem, point: Point, jet: Jet | None = None) -> tuple[torch.Tensor, int]:
+    """(orthonormal basis (d, r) of the row space of W, its rank r); jet is f's at the point, if it is known.
+
+    A singular value counts when it exceeds sqrt(2 f / lW), the largest |W| at the point's level, times 1e-11 or 100
+    times the relative gradient, which moves a singular value by about as much. (Not times the largest singular value:
+    near the collapse threshold W is small.)
+    """
+    _, sizes, rows = torch.linalg.svd(point.W, full_matrices=False)
+    jet = problem.jet(point) if jet is None else jet
+    unit = (2 * float(jet.value) / problem.lambda_w) ** 0.5
+    slack = min(1e-5, max(RANK, 100 * jet.relative_gradient))
+    rank = int((sizes > slack * unit).sum())
+    return rows[:rank].T, rank
+
+
+def at_rest(f: Landscape, x: torch.Tensor, near: float = NEAR) -> torch.Tensor | None:
+    """The critical point of f next to x (size,), by Newton steps along what rounding lets be seen; None without one.
+
+    near    how far it may be, relative to W, to H~ and to 1 + |b|
+    """
+    begin = x
+    for _ in range(SWEEPS):
+        jet = f.jet(x)
+        noise = rounding(jet, x)
+        if float(jet.gradient.norm()) <= noise:
+            return x
+        values, vectors = torch.linalg.eigh(jet.hessian())
+        slopes = vectors.T @ jet.gradient
+        step = vectors @ torch.where(slopes.abs() > noise, slopes / values, 0.0)
+        x = x - step
+        if not _distance(f, begin, x) <= near:
+            return None
+        if _distance(f, x + step, x) <= SETTLED:
+            return x
+    return None
+
+
+def rounding(jet: Jet, x: torch.Tensor) -> float:
+    """A bound on the rounding of the gradient at x: eps (4 + max |z|) times the norm of its terms' absolute values.
+
+    An error of eps |z| in a logit z is one of eps |z| in the slopes, relative.
+    """
+    f, G = jet.landscape, jet.G.abs()
+    W, scaled, b = (part.abs() for part in f.split(x))
+    into_W, into_H = G.T @ scaled + f.lambda_w * W, G @ W + f.lambda_h * scaled
+    terms = f.join(into_W, into_H, (f.roots * G).sum(0) + f.lambda_b * b)
+    largest = float(f.logits(x).abs().max())
+    return torch.finfo(x.dtype).eps * (4 + largest) * float(terms.norm())
+
+
+def _distance(f: Landscape, x: torch.Tensor, y: torch.Tensor) -> float:
+    """The largest of |dW|/|W|, |dH~|/|H~| and |db|/(1 + |b|); NaN where one is."""
+    changes = torch.stack([(new - old).norm() for old, new in zip(f.split(x), f.split(y), strict=True)])
+    sizes = torch.stack([part.norm() for part in f.split(x)])
+    sizes[2] += 1
+    return float(torch.where(changes > 0, changes / sizes, changes).max())

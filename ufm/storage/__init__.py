@@ -1,0 +1,1 @@
+"""Files that are whole or not there, and locks on what a living process writes."""

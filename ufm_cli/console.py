@@ -1,0 +1,74 @@
+"""What people see: tables that line up, progress while they wait, one line when a request cannot be met."""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+WIDTH = 140  # of tables that are not printed to a terminal
+Item = TypeVar("Item")
+
+
+class _Output(Console):
+    """Lets a reader that has gone away be seen, as print does; `ufm_cli.main` answers it."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def out() -> Console:
+    """Standard output, for results."""
+    return _Output(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line of result, never wrapped."""
+    print(text, flush=True)
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table: numbers to the right, words to the left, a dash for what there is not, words for a NaN."""
+    rows = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for i, name in enumerate(columns):
+        numeric = all(row[i] is None or isinstance(row[i], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console = out()
+    console.print(table)
+    console.print()
+
+
+STYLES = {"holds": "green", "fails": "bold red", "inconclusive": "magenta", "not covered": "yellow"}
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return "not defined" if math.isnan(value) else f"{value:.6g}"
+    text = (value if isinstance(value, str) else str(value)).replace("[", r"\[")
+    return f"[{STYLES[text]}]{text}[/]" if text in STYLES else text
+
+
+def track(label: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """A wrapper of iterables that shows a progress bar on standard error while a terminal is looking."""
+
+    def wrap(items: Iterable[Item]) -> Iterable[Item]:
+        if not sys.stderr.isatty():
+            yield from items
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        items = list(items)
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(label, total=len(items))
+            for item in items:
+                yield item
+                progress.advance(task)
+
+    return wrap

@@ -1,0 +1,164 @@
+"""The front door: `ufm COMMAND ...`. Each command is a dataclass in a file of its own, loaded when asked for.
+
+Exit status 0: all holds. 1: something was checked and does not hold. 2: the request could not be carried
+out, and one line on standard error says what and how to mend it. 130 and 141 (as shells have it): interrupted;
+nobody reads the output any more.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import io
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+PATIENCE = 10.0  # seconds that a process waits for the first of several to say why it ends
+COMMANDS = {
+    "verify": "check every theorem on one problem",
+    "solve": "minimise once from a random start, with certificate and spectrum",
+    "derive": "derive the closed forms from the objective: scale, threshold, spectra (text, LaTeX, JSON)",
+    "atlas": "enumerate critical points, test that none is missing, draw the descents between them",
+    "map": "map where local minimisers that are not global exist, over K, d and lambda; resumable",
+    "train": "train a network, with every metric every epoch; resumable",
+    "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
+    "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",
+    "figures": "draw every figure of a run, or of several compared",
+    "report": "one self-contained HTML page about a run",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (to the end of the program)
+    try:
+        status = _answer(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _to_nowhere()
+        return 141
+    except KeyboardInterrupt:
+        print("ufm: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        _to_nowhere()
+        where = f" {error.filename}" if error.filename else ""
+        return _refuse(f"cannot read or write{where}: {error.strerror or error}; check the path and its permissions")
+
+
+def _to_nowhere() -> None:
+    """Send what is left in the buffer of standard output nowhere, when the interpreter flushes it at its end."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _answer(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        from importlib.metadata import version
+
+        print(f"ufm {version('ufm')}")
+        return 0
+    if name not in COMMANDS:
+        return _refuse(f"unknown command {name!r}; choose one of: {', '.join(COMMANDS)}")
+    return _run(name, arguments[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    from ufm.errors import InputError
+
+    from .places import require_places
+
+    try:
+        command = _parse(name, arguments)
+        if command is None:
+            return 0
+        require_places(command)
+        return command.run()
+    except InputError as error:
+        return _refuse(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        return _refuse("there is not enough memory for the sizes asked; take smaller ones")
+
+
+def _parse(name: str, arguments: list[str]):
+    """The command as a dataclass; None when its help was asked for and printed.
+
+    A command may have `check(given)`, which refuses flags that were given and would do nothing; and `defaults()`: the
+    instance whose values the flags that were not given take, or None.
+    """
+    import tyro
+
+    from ufm.errors import InputError
+
+    command = importlib.import_module(f"{__package__}.{name}").Command
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            config = (tyro.conf.OmitArgPrefixes,)
+            parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
+            parsed, given = parse(), _given(arguments)
+            _require_values(parsed, given)
+            if hasattr(parsed, "check"):
+                parsed.check(given)
+            defaults = parsed.defaults() if hasattr(parsed, "defaults") else None
+            return parsed if defaults is None else parse(default=defaults)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            return None
+    raise InputError(f"{_first_paragraph(complaints.getvalue())} (see ufm {name} --help)")
+
+
+def _given(arguments: list[str]) -> set[str]:
+    """The names of the flags that were given: "lambda_w", "no_bias", "K"."""
+    return {word.lstrip("-").partition("=")[0].replace("-", "_") for word in arguments if word.startswith("-")}
+
+
+def _require_values(command, given: set[str]) -> None:
+    """Raise InputError for a flag that lists nothing: it would be as if it were not there."""
+    from ufm.errors import require
+
+    groups = [command, *filter(dataclasses.is_dataclass, vars(command).values())]
+    for name, value in [pair for group in groups for pair in vars(group).items()]:
+        listed = name not in given or value != ()
+        require(listed, f"--{name.replace('_', '-')} must list at least one value, or be left out")
+
+
+def _first_paragraph(box: str) -> str:
+    """What a box of several lines says before its first rule, as one line; where UTF-8 is not spoken, its ASCII kin."""
+    words = []
+    for line in box.splitlines()[1:]:
+        text = line.strip(" │|")
+        if not text.strip("─╰╯-+"):
+            if not words:
+                continue
+            break
+        words.append(text)
+    return " ".join(words) or "the flags could not be read"
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    usage = "usage: ufm COMMAND [flags]      (ufm COMMAND --help lists the flags of one)"
+    status = "exit status: 0 all holds, 1 something checked does not hold, 2 the request could not be carried out"
+    return "\n".join([usage, "", *lines, "", status])
+
+
+def _refuse(message: str) -> int:
+    """One line on standard error; status 2. Of several processes the first speaks, and torchrun then ends the others.
+
+    One that is not ended in time was alone in its trouble, and speaks as well.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        time.sleep(PATIENCE)
+    print(f"ufm: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,81 @@
+"""Flags that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from ufm import Problem
+
+JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="also write the result there as JSON")]
+# A bool is --name and --no-name, with help about --name; a Switch is --name alone.
+Switch = tyro.conf.FlagCreatePairsOff[bool]
+
+
+@dataclass(frozen=True)
+class ProblemFlags:
+    """One instance of the unconstrained feature model."""
+
+    K: Annotated[int, tyro.conf.arg(aliases=["-K"], metavar="INT")] = 4
+    """number of classes"""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="INT")] = 3
+    """samples in each class"""
+    class_counts: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N1 N2 ...")] = ()
+    """samples in each class, one by one, in place of -K and -n"""
+    d: Annotated[int, tyro.conf.arg(aliases=["-d"], metavar="INT")] = 6
+    """feature dimension"""
+    lambda_w: float = 5e-3
+    """weight decay of W: lambda_w/2 |W|^2"""
+    lambda_h: float = 2e-3
+    """weight decay of H"""
+    lambda_b: float = 1e-2
+    """weight decay of b, in a model with a bias"""
+    bias: bool = True
+    """whether the model has a bias"""
+
+    def check(self, given: set[str]) -> None:
+        """Raise InputError for flags that the others leave nothing to do."""
+        if self.class_counts:
+            require_unused(given, {"K", "n"}, "--class-counts says how many classes and samples there are")
+        if not self.bias:
+            require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
+
+    def problem(self) -> "Problem":
+        from ufm import Problem
+
+        decay = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b if self.bias else 0.0}
+        if self.class_counts:
+            return Problem(self.class_counts, self.d, **decay, bias=self.bias)
+        return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias)
+
+
+def require_unused(given: set[str], flags: set[str], reason: str) -> None:
+    """Raise InputError if any of the flags is among those that were given: the reason is why it would do nothing."""
+    from ufm.errors import require
+
+    idle = ", ".join(f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}" for name in sorted(given & flags))
+    require(not idle, f"{idle} would do nothing here: {reason}; leave it out")
+
+
+def require_plain_name(name: str) -> str:
+    """The name of a folder below --runs; InputError for one that leads elsewhere."""
+    from ufm.errors import require
+
+    require(is_plain(name), f"--name must be a plain name without slashes, got {name!r}; --runs names the folder")
+    return name
+
+
+def is_plain(name: str) -> bool:
+    """Whether it is the name of something in a folder, not a path."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\")
+
+
+def write_result(file: Path | None, command: str, result: dict[str, Any]) -> None:
+    """Write what a command found, with what made it, if a file was asked for."""
+    if file is not None:
+        from ufm.storage.files import write_json
+        from validate.runs.provenance import provenance
+
+        write_json(file, {"command": command} | result | provenance())

@@ -1,0 +1,202 @@
+"""ufm validate: measure a run or a saved Point again, and put it beside the theory."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from .console import say, show, track
+from .options import JsonFile, Switch, require_unused, write_result
+
+if TYPE_CHECKING:
+    from ufm import Point
+    from validate import Comparison, Run
+    from validate.theory.compare import Row
+
+AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
+UNSEEN = "not defined: class means only"
+SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Measure every checkpoint of a run from its weights, or one saved Point, and compare with theory.
+
+    Exit status 1 when a checkpoint does not measure what training recorded, or a theorem fails. A run gets the result
+    in RUN/validation.json too.
+    """
+
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|POINT.safetensors")]
+    """a run directory, or a safetensors file with W, H, b (and labels)"""
+    data_dir: str | None = None
+    """for a run: the folder of data sets, if it is no longer where it was"""
+    lambda_w: float | None = None
+    """for a Point: the weight decay of W, to compare with theory"""
+    lambda_h: float | None = None
+    """for a Point: the weight decay of H; by default the one that balance implies"""
+    lambda_b: float | None = None
+    """for a Point: the weight decay of b; by default that of W"""
+    bias: bool = True
+    """for a Point: whether its layer has a bias"""
+    theorems: Switch = False
+    """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
+    json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        decays = {"lambda_h", "lambda_b", "no_bias", "bias"}
+        if self.target.is_dir():
+            require_unused(given, {"lambda_w", *decays}, "a run's config.json says how it was trained")
+        if self.target.is_file():
+            require_unused(given, {"data_dir"}, "a Point needs no data")
+            if self.lambda_w is None:
+                require_unused(given, decays, "without --lambda-w nothing is compared with theory")
+            if not self.bias:
+                require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
+
+    def run(self) -> int:
+        from ufm.storage.locks import held
+        from validate import Run
+
+        if self.target.is_file():
+            result = self._point()
+        else:
+            with held(Run.open(self.target).path):  # what it finds is about the run as it is now, and goes into it
+                result = self._run()
+        write_result(self.json, "validate", result)
+        checked = result.get("theorems") or {"verdicts": []}
+        fails = any(verdict["status"] == "fails" for verdict in checked["verdicts"])
+        return 1 if fails or not result.get("agrees", True) else 0
+
+    def _point(self) -> dict[str, Any]:
+        from ufm import Point
+        from validate import compare
+
+        point = Point.load(self.target)
+        metrics = _show_metrics(str(self.target), point)
+        if self.lambda_w is None:
+            say("theory: not covered (pass --lambda-w, the weight decay that W was trained with)")
+            return metrics
+        decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
+        return metrics | self._beside(compare(point, **decays, bias=self.bias))
+
+    def _beside(self, comparison: "Comparison") -> dict[str, Any]:
+        """Print theory beside a last layer; what was found, as plain data."""
+        _show_comparison(comparison)
+        found = {"comparison": comparison.plain(), "neighbourhood": _show_neighbourhood(comparison)}
+        return found | {"theorems": _show_theorems(comparison) if self.theorems else None}
+
+    def _beside_run(self, run: "Run") -> dict[str, Any]:
+        """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
+        from validate import NotComparable, compare_run, not_covered
+
+        try:
+            if run.last_point.is_file():
+                return self._beside(compare_run(run))
+            reason = not_covered(run) or "the run ended before it recorded a point"
+        except NotComparable as error:
+            reason = str(error)
+        say(f"theory: not covered ({reason})")
+        return dict.fromkeys(("comparison", "neighbourhood", "theorems"))
+
+    def _run(self) -> dict[str, Any]:
+        from networks import remeasure
+        from ufm import Point
+        from ufm.storage.files import write_json
+        from validate import Run
+
+        run = Run.open(self.target)
+        found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
+        columns = ("epoch", *SHOWN, "deviation")
+        rows = [[item.epoch, *(item.metrics[name] for name in SHOWN), item.deviation] for item in found]
+        show(f"checkpoints of {run.path}, measured again", columns, rows)
+        worst = max(item.deviation for item in found)
+        agrees = worst <= AGREE
+        recorded = run.last_point.is_file()
+        metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point)) if recorded else {}
+        beside = self._beside_run(run)
+        say(
+            f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
+            f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
+        )
+        result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
+        result |= {"checkpoints": [asdict(item) for item in found]} | metrics | beside
+        write_json(run.analysis, result)
+        return result
+
+
+def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
+    """Print every metric of a point; they and the errors of those that were sampled, as plain data."""
+    from validate import Estimate, generalized_collapse, neural_collapse
+    from validate.metrics.generalized import CLASSES
+    from validate.metrics.neural_collapse import WITHIN
+    from validate.statistics.classes import class_means_only
+
+    metrics = asdict(neural_collapse(point))
+    unseen = dict.fromkeys(WITHIN, UNSEEN) if class_means_only(point) else {}
+    if point.dim < point.num_classes - 1 and point.num_classes <= CLASSES:
+        metrics |= asdict(generalized_collapse(point))
+    sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
+    said = metrics | {name: str(metrics[name]) for name in sampled} | unseen
+    show(title, ("metric", "value"), said.items())
+    if unseen:
+        say("every class has one row: the metrics above are those of the class means, each of the same weight")
+    return {"metrics": metrics, "sampled": sampled}
+
+
+def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
+    """Say which kind of critical point the network's last layer is near; None where that takes too long."""
+    from ufm import InputError
+    from validate import locate
+
+    try:
+        found = locate(comparison)
+    except InputError as error:
+        say(f"the critical point nearby: not covered ({error})")
+        return None
+    say(
+        f"a descent from the network's class means ends in a {found.kind}, {found.distance:.3g} of its norm away "
+        f"(modulo rotations), {found.fall:.3g} lower in f; the lowest Hessian eigenvalue is {found.lowest:.3g} at the "
+        f"network's class means and {found.lowest_at_end:.1e} there"
+    )
+    return found.plain()
+
+
+def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
+    """Print every theorem's verdict at this last layer's own problem."""
+    from validate import theorems
+
+    from .verify import show_verdicts
+
+    checked = theorems(comparison, track("theorems"))
+    show_verdicts(checked.problem, checked.verdicts)
+    return checked.plain()
+
+
+def _show_comparison(comparison: "Comparison") -> None:
+    problem, certificate = comparison.problem, comparison.certificate
+    show(
+        f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, "
+        f"{'implied ' if comparison.implied else ''}lambda_h = {problem.lambda_h:.4g}",
+        ("quantity", "theory", "network", "network/theory - 1"),
+        [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],
+    )
+    say(
+        f"the network's last layer: {certificate.verdict} (relative gradient norm "
+        f"{certificate.relative_grad_norm:.1e}); {_proved(certificate.duality_gap)}; "
+        f"balance residual {comparison.balance_residual:.2g}"
+    )
+
+
+def _proved(gap: float) -> str:
+    finite = f"f is within {gap:.3g} of the global minimum, proved by duality"
+    return finite if gap < float("inf") else "how far f is from the global minimum is not covered (no finite bound)"
+
+
+def _titled(row: "Row") -> str:
+    return row.meaning + (" (agrees by construction)" if row.implied else "")
+
+
+def _deviation(row: "Row") -> float | None:
+    """network/theory - 1; None where theory has 0, and where the two agree by construction."""
+    return None if row.implied or not row.theory else row.network / row.theory - 1

@@ -1,0 +1,114 @@
+"""The theory beside the runs: the prediction of each last layer, and the theorems on the networks' own problem."""
+
+from dataclasses import asdict
+from typing import Any
+
+import ufm
+from ufm import InputError, Problem
+from validate import Comparison, compare_run, locate
+from validate.theory.theorems import counted, equivalent
+
+from .finding import Finding, Runs
+
+NEAR = 0.1  # relative deviation of margin and norms from the prediction up to which a run is said to meet it
+SUMMARISED = ("mean_margin", "norm_w", "norm_h", "loss", "objective")
+MEASURED = ("mean_margin", "norm_w", "norm_h")
+PER_CLASS = 2  # samples of a class in the problem that the theorems are checked on
+BLOCKS = 4  # most different classes of the critical points that are listed
+
+Table = list[dict[str, Any]]
+
+
+def predictions(runs: Runs) -> Finding:
+    """Margin and norms of every comparable run that fits lie within 10% of the prediction, and f is above its bound."""
+    table: Table = []
+    for name, run in runs.items():
+        table += _compared(name, run)
+    compared = [row for row in table if row["quantity"] in MEASURED and runs[row["cell"]].fitted]
+    gaps = [row["network"] for row in table if row["quantity"] == "gap"]
+    covered = len({row["cell"] for row in compared})
+    tables = {"all": table, "summary": _summary(table)}
+    if not covered:
+        return Finding(False, "no run that fits can be compared", tables)
+    deviations = {name: [row["deviation"] for row in compared if row["quantity"] == name] for name in MEASURED}
+    worst = {name: "predicted zero" if None in found else f"{max(found):.1%}" for name, found in deviations.items()}
+    said = f"{covered} of {len(runs)} runs fit and can be compared; furthest from the prediction: "
+    said += ", ".join(f"{name} {value}" for name, value in worst.items())
+    far = {row["cell"] for row in compared if row["deviation"] is None or not row["deviation"] <= NEAR}
+    near = {row["cell"] for row in compared} - far
+    said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
+    return Finding(len(near) == covered and all(gap >= 0 for gap in gaps), said, tables)
+
+
+def _compared(name: str, run) -> Table:
+    """The rows of one run: quantity, theory, network, relative deviation; one row saying why where there is none."""
+    try:
+        comparison = compare_run(run.run)
+    except InputError as reason:
+        return [{"cell": name, "quantity": "not covered", "note": str(reason)}]
+    rows = [
+        {"cell": name, "quantity": row.name, "theory": row.theory, "network": row.network} for row in comparison.rows
+    ]
+    for row in rows:
+        row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > 0 else None
+    place, decay = locate(comparison), comparison.problem.lambda_h
+    rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.kind})
+    return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
+
+
+def _summary(table: Table) -> Table:
+    """One row a run: network and theory side by side."""
+    rows: dict[str, dict[str, Any]] = {}
+    for entry in table:
+        row, quantity = rows.setdefault(entry["cell"], {"run": entry["cell"]}), entry["quantity"]
+        if quantity == "not covered":
+            row["note"] = entry["note"]
+        elif quantity in SUMMARISED:
+            row[quantity] = entry["network"]
+            row[f"{quantity}, theory"] = entry["theory"]
+        elif quantity == "gap":
+            row["gap f - D"] = entry["network"]
+        elif quantity == "distance to":
+            row["nearest critical point"] = f"{entry['note']}, {entry['network']:.3g} of its norm away"
+    return list(rows.values())
+
+
+def theorems(runs: Runs) -> Finding:
+    """The theorems that apply hold at the networks' K, d and decays; all other listed points are strict saddles."""
+    verdicts, levels, summary, said = [], [], [], []
+    for name, run in runs.items():
+        comparison = compare_run(run.run)
+        problem = equivalent(comparison.problem, PER_CLASS * comparison.problem.num_classes)
+        verdicts += [{"cell": name, **asdict(verdict)} for verdict in ufm.verify(problem, starts=2)]
+        found = _levels(problem)
+        levels += [{"cell": name, **row} for row in found]
+        summary.append({"run": name, **_placed(comparison, found)})
+        said.append(f"{name} is {summary[-1]['above the minimum']:.2%} above the minimum of its problem")
+    counts = counted(verdict["status"] for verdict in verdicts)
+    others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
+    said += [f"verdicts: {', '.join(f'{count} {status}' for status, count in counts.items())}"]
+    holds = counts["holds"] > 0 and not counts["fails"] and others == {"strict saddle"}
+    return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary})
+
+
+def _levels(problem: Problem) -> Table:
+    """The minimiser, and the critical points with few different classes, from low to high."""
+    best = ufm.global_minimizer(problem)
+    known = ufm.certify(problem, best)
+    rows = [{"point": "minimiser", "level": known.value, "rank": problem.num_classes - 1, "index": known.index}]
+    rows[0] |= {"copies": 1, "verdict": known.verdict}
+    for point in ufm.partition_points(problem, blocks=BLOCKS):
+        row = {"point": point.shape, "level": point.level, "rank": point.rank, "index": point.index}
+        rows.append(row | {"copies": point.copies, "verdict": point.certificate.verdict})
+    return rows
+
+
+def _placed(comparison: Comparison, levels: Table) -> dict[str, Any]:
+    """Where the network's f is among the levels."""
+    p, value, best = comparison.problem, comparison.certificate.value, levels[0]["level"]
+    saddles = [row["level"] for row in levels[1:]]
+    return {
+        **{"d": p.dim, "lambda_w": p.lambda_w, "n lambda_h": p.lambda_h * p.num_samples / p.num_classes},
+        **{"f of the network": value, "minimum": best, "above the minimum": value / best - 1},
+        **{"saddles listed": len(saddles), "lowest saddle": min(saddles), "highest (the origin)": max(saddles)},
+    }

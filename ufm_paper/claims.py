@@ -1,0 +1,155 @@
+"""The claims: what is said, by whom, which cells bear on it, and how the runs decide.
+
+A judge's docstring is its criterion: it was fixed before the runs were made, and each could come out the other way.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .beside import predictions, theorems
+from .finding import Finding, Runs
+from .footprints import footprints
+from .grid import CELLS, OPTIMIZERS, SETS
+from .trained import METRICS
+
+PAPER = "Zhu et al., NeurIPS 2021 (arXiv 2105.02375)"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """statement and source in words; the cells it rests on; what decides.
+
+    figures   by name, a figure of `figures.runs.comparison` and the cells that are in it
+    """
+
+    statement: str
+    source: str
+    cells: tuple[str, ...]
+    judge: Callable[[Runs], Finding]
+    figures: Mapping[str, tuple[str, tuple[str, ...]]]
+
+    @property
+    def criterion(self) -> str:
+        return " ".join((self.judge.__doc__ or "").split())
+
+
+def collapses(runs: Runs) -> Finding:
+    """Every training set is fitted, and NC1 to NC4 of each end below where they were after the first epoch."""
+    faults = [f"{name} reaches {run.last['accuracy']:.2%} only" for name, run in runs.items() if not run.fitted]
+    for name, run in runs.items():
+        faults += [f"{name}: {m} {run.first[m]:.3g} to {run.last[m]:.3g}" for m in run.risen]
+    largest = {m: max(run.last[m] for run in runs.values()) for m in METRICS}
+    said = f"{len(runs)} runs; at the end at most " + ", ".join(f"{m} {value:.2g}" for m, value in largest.items())
+    return Finding(
+        not faults, "; ".join([said, *(faults or ["every training set fitted, every metric below its start"])])
+    )
+
+
+def frames(runs: Runs) -> Finding:
+    """A fixed frame with d = K collapses, and tests no worse than the learned head by more than two standard errors."""
+    said, holds = [], True
+    for learned, fixed in FRAME_PAIRS.items():
+        ours, theirs = runs[fixed].last["test_accuracy"], runs[learned].last["test_accuracy"]
+        error = math.sqrt(sum(p * (1 - p) / runs[learned].test_images for p in (ours, theirs)))
+        holds &= ours >= theirs - 2 * error and runs[fixed].last["nc1"] < runs[fixed].first["nc1"]
+        said.append(f"{fixed} tests at {ours:.2%}, {learned} at {theirs:.2%} (standard error {error:.2%})")
+    sizes = footprints()
+    for row in sizes:
+        if row["head"] == "etf":
+            saved = f"{row['fewer_parameters']:.2%} fewer parameters and {row['fewer_memory_bytes']:.2%} less memory"
+            said.append(f"{row['model']} at its full size has {saved} with it")
+    return Finding(holds, "; ".join(said), {"summary": sizes})
+
+
+def random_labels(runs: Runs) -> Finding:
+    """In each family NC1 to NC3 of every run that fits lie below those of every run that does not, and both occur."""
+    said, holds = [], True
+    for family in ("mlp", "resnet18"):
+        mine = [run for run in runs.values() if run.recipe.model == family]
+        fit, others = ([run for run in mine if run.fitted is wanted] for wanted in (True, False))
+        widths = {name: [run.recipe.width for run in group] for name, group in (("fit", fit), ("others", others))}
+        said.append(f"{family}: widths {widths['fit']} fit, {widths['others']} do not")
+        holds &= bool(fit and others)
+        for metric in METRICS[:3] if fit and others else ():
+            worst, best = max(run.last[metric] for run in fit), min(run.last[metric] for run in others)
+            holds &= all(one.last[metric] < other.last[metric] for one in fit for other in others)  # a NaN is not
+            said.append(f"{metric} at most {worst:.3g} where fitted, at least {best:.3g} elsewhere")
+    return Finding(holds, "; ".join(said))
+
+
+def decays(runs: Runs) -> Finding:
+    """Under either weight decay every training set is fitted, and NC1 to NC4 end below where they began."""
+    finding = collapses(runs)
+    tests = ", ".join(f"{name} {run.last['test_accuracy']:.2%}" for name, run in runs.items())
+    return Finding(finding.holds, f"{finding.said}; test accuracy {tests}")
+
+
+FRAMES = ("learned-d10", "etf", "etf-d10")
+FRAME_PAIRS = {
+    "mnist-sgd": "mnist-resnet18-etf-d10",
+    "cifar10-resnet18-learned": "cifar10-resnet18-etf-d10",
+    "cifar10-resnet50-learned": "cifar10-resnet50-etf-d10",
+}
+BY_OPTIMIZER = {name: tuple(f"{name}-{optimizer}" for optimizer in OPTIMIZERS) for name in SETS}
+BY_FRAME = {
+    fixed.removesuffix("-etf-d10"): (learned, *(fixed.replace("etf-d10", head) for head in FRAMES))
+    for learned, fixed in FRAME_PAIRS.items()
+}
+BY_WIDTH = {model: tuple(c for c in CELLS if c.startswith(f"random-{model}-")) for model in ("mlp", "resnet18")}
+BY_DECAY = {name: (f"{name}-sgd", f"{name}-feature-decay") for name in SETS}
+
+
+def _collapse(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """NC1 to NC4 of each group against epoch."""
+    return {name: ("collapse", cells) for name, cells in groups.items()}
+
+
+def _all(groups: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cell for group in groups.values() for cell in group))
+
+
+CLAIMS: dict[str, Claim] = {
+    "optimizers": Claim(
+        "Neural collapse is reached under SGD, Adam and L-BFGS alike: ResNet18 on MNIST and CIFAR-10.",
+        f"{PAPER}, section 4, on the prevalence of collapse over optimisers",
+        _all(BY_OPTIMIZER),
+        collapses,
+        _collapse(BY_OPTIMIZER),
+    ),
+    "fixed-etf": Claim(
+        "A last layer fixed as a simplex ETF with d = K tests as well as a learned one, and is smaller.",
+        f"{PAPER}, section 4, on insights for architecture design",
+        _all(BY_FRAME),
+        frames,
+        _collapse(BY_FRAME) | {f"{name}-accuracy": ("accuracy", cells) for name, cells in BY_FRAME.items()},
+    ),
+    "random-labels": Claim(
+        "With random labels a network collapses if and only if it is wide enough to fit them.",
+        f"{PAPER}, section 4, on random labels and network width",
+        _all(BY_WIDTH),
+        random_labels,
+        {"width": ("width", _all(BY_WIDTH))},
+    ),
+    "weight-decay": Claim(
+        "Weight decay on the features and the last layer leads to the same collapse as weight decay on everything.",
+        f"{PAPER}, on the two formulations of weight decay",
+        _all(BY_DECAY),
+        decays,
+        _collapse(BY_DECAY),
+    ),
+    "theory": Claim(
+        "A network that fits has the margin and the norms of its unconstrained feature model's global minimiser.",
+        f"{PAPER}, theorem 3.1, at the networks' own decays",
+        tuple(CELLS),
+        predictions,
+        {},
+    ),
+    "landscape": Claim(
+        "At the networks' K, d and decays simplex ETFs are global minimisers and all else strict saddles.",
+        f"{PAPER}, theorems 3.1 and 3.2",
+        ("mnist-sgd", "cifar10-sgd"),
+        theorems,
+        {},
+    ),
+}

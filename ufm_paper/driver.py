@@ -1,0 +1,130 @@
+"""The driver: trains the cells of the claims asked for, skipping what is done, then judges and records."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from networks import Diverged, Recipe, recipe_of, train
+from ufm import InputError
+from ufm.errors import require
+from ufm.storage.files import require_writable
+from validate import Run
+
+from .claims import CLAIMS
+from .finding import Finding
+from .grid import CELLS, Scale, with_images
+from .record import Outcome, write_record
+from .trained import Trained
+
+Track = Callable[[Iterable[int]], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a scale on this machine: where runs go, and where images are. Raises InputError as `with_images`."""
+
+    scale: Scale
+    runs: Path
+    data_dir: Path | str = "~/data"
+    cifar_folder: Path | None = None
+    device: str = "auto"
+
+    def recipe(self, cell: str) -> Recipe:
+        recipe = with_images(self.scale.recipe(CELLS[cell]), self.data_dir, self.cifar_folder)
+        return dataclasses.replace(recipe, device=self.device)
+
+    def path(self, cell: str) -> Path:
+        return self.runs / self.scale.name / cell
+
+    def epochs_done(self, cell: str) -> int:
+        """How many epochs of a cell are recorded; InputError when they are of another recipe (that may have fewer)."""
+        path, asked = self.path(cell), self.recipe(cell)
+        if not (path / "config.json").is_file():
+            return 0
+        run = Run(path)
+        free = {name: getattr(asked, name) for name in ("data_dir", "device", "epochs")}
+        made = dataclasses.replace(recipe_of(run), **free)
+        changed = [f.name for f in dataclasses.fields(asked) if getattr(made, f.name) != getattr(asked, f.name)]
+        if changed:
+            values = f"{changed[0]} = {getattr(made, changed[0])}, not {getattr(asked, changed[0])}"
+            mend = "take the images as then (--cifar-folder)" if changed[0] == "data" else "remove it"
+            raise InputError(f"{path} was made with {values}; {mend}, or name another folder of --runs")
+        return len(run.epochs)
+
+    def finished(self, cell: str) -> Trained | None:
+        """The cell's run if all its epochs are recorded."""
+        done = self.epochs_done(cell) == self.recipe(cell).epochs
+        return Trained(cell, Run(self.path(cell)), self.cifar_folder) if done else None
+
+    def train(self, cell: str, track: Track = iter) -> str | None:
+        """Train a cell to its end, from where it stands; returns why it could not be, if its numbers diverged."""
+        if self.finished(cell):
+            return None
+        path = self.path(cell)
+        try:
+            train(self.recipe(cell), path, resume=(path / "config.json").is_file(), track=track)
+        except Diverged as error:
+            return str(error)
+        return None
+
+
+def cells_of(claims: Sequence[str]) -> list[str]:
+    """The cells that the claims rest on, each once, in the order of the grid; InputError for an unknown claim."""
+    for claim in claims:
+        require(claim in CLAIMS, f"unknown claim {claim!r}; choose of {', '.join(CLAIMS)}")
+    wanted = {cell for claim in claims for cell in CLAIMS[claim].cells}
+    return [cell for cell in CELLS if cell in wanted]
+
+
+def reproduce(
+    grid: Grid,
+    results: Path | str,
+    claims: Sequence[str] = tuple(CLAIMS),
+    *,
+    training: bool = True,
+    on_cell: Callable[[str, Trained | str | None], None] = lambda cell, outcome: None,
+    on_claim: Callable[[str, Outcome], None] = lambda claim, outcome: None,
+    track: Callable[[str], Track] = lambda label: iter,
+) -> dict[str, Outcome]:
+    """Train what the claims need, judge them, and write the record into results/; returns the outcomes by claim.
+
+    Done cells are skipped and a cell that was stopped midway goes on. A claim whose cells are not all there, or lack
+    what its judge needs, is "not covered", which without `training` is what becomes of all that was not run before; one
+    with a cell whose numbers diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a
+    cell's epochs.
+    Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
+    that cannot be written to; before any training where that can be seen.
+    """
+    diverged, cells = {}, cells_of(claims)
+    require_writable(Path(results) / "README.md")
+    for cell in cells:
+        grid.epochs_done(cell)
+    for cell in cells if training else ():
+        problem = grid.train(cell, track(cell))
+        if problem:
+            diverged[cell] = problem
+        on_cell(cell, problem or grid.finished(cell))
+    found = {cell: trained for cell in cells if (trained := grid.finished(cell))}
+    outcomes = {}
+    for claim in claims:
+        outcomes[claim] = _judged(claim, found, diverged)
+        on_claim(claim, outcomes[claim])
+    write_record(Path(results), grid.scale, outcomes, found)
+    return outcomes
+
+
+def _judged(claim: str, found: dict[str, Trained], diverged: dict[str, str]) -> Outcome:
+    asked = CLAIMS[claim]
+    broken = [f"{cell}: {diverged[cell]}" for cell in asked.cells if cell in diverged]
+    if broken:
+        return Outcome(asked, "fails", Finding(False, "; ".join(broken)))
+    missing = [cell for cell in asked.cells if cell not in found]
+    if missing:
+        said = f"{len(missing)} of {len(asked.cells)} runs are not there: {', '.join(missing)}"
+        return Outcome(asked, "not covered", Finding(False, said))
+    try:
+        finding = asked.judge({cell: found[cell] for cell in asked.cells})
+    except InputError as reason:
+        return Outcome(asked, "not covered", Finding(False, str(reason)))
+    return Outcome(asked, "holds" if finding.holds else "fails", finding)

@@ -1,0 +1,124 @@
+"""The record: what a scale's runs and claims gave, small enough for version control."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from figures.runs.comparison import comparison_figures
+from networks import Recipe, preset
+from ufm.storage.files import write_json, write_text
+from ufm.storage.locks import held
+from validate.runs.provenance import flags, provenance
+
+from .claims import CLAIMS, Claim
+from .finding import Finding
+from .grid import CELLS, Scale
+from .page import recorded_claims, write_page
+from .trained import Trained
+
+PATIENCE = 300.0  # seconds that a record waits for another one to be written: a page and its figures
+ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say nothing of the experiment
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a claim: "holds", "fails" or "not covered"."""
+
+    claim: Claim
+    status: str
+    finding: Finding
+
+    def plain(self) -> dict[str, Any]:
+        """The outcome as plain data for JSON, without its tables."""
+        claim = self.claim
+        asked = {"statement": claim.statement, "source": claim.source, "criterion": claim.criterion}
+        asked |= {"cells": list(claim.cells)}
+        return asked | {"status": self.status, "said": self.finding.said}
+
+
+def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]) -> None:
+    """Write results/SCALE (claims.json, tables, each finished cell's epochs and recipe) and the page of all scales.
+
+    What the record has on other claims, cells and scales stays; and so does a claim's verdict when its runs are not all
+    at hand now, unless one of those that are has other numbers than the record. One process at a time writes: another
+    one waits.
+    """
+    with held(results / "README.md", PATIENCE):
+        _write_held_record(results, scale, outcomes, found)
+
+
+def _write_held_record(
+    results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]
+) -> None:
+    folder = results / scale.name
+    recorded = recorded_claims(folder)
+    outcomes = {name: one for name, one in outcomes.items() if not _stands(folder, recorded.get(name), one, found)}
+    for cell, trained in found.items():
+        _write_cell(folder / "cells" / cell, trained)
+    for name, outcome in outcomes.items():
+        for stale in folder.glob(f"{name}-*.csv"):
+            stale.unlink()
+        for table, rows in outcome.finding.tables.items():
+            write_table(folder / f"{name}-{table}.csv", rows)
+        _write_figures(folder, name, found)
+    made = {name: outcome.plain() | {"made_by": _made_by(scale, name, found)} for name, outcome in outcomes.items()}
+    write_json(folder / "claims.json", {"scale": scale.name, "about": scale.about, "claims": recorded | made})
+    write_page(results)
+
+
+def _stands(folder: Path, recorded: Mapping | None, outcome: Outcome, found: Mapping[str, Trained]) -> bool:
+    """Whether a recorded verdict is to be kept: the new outcome is none, and no run at hand speaks against it."""
+    if recorded is None or recorded["status"] == "not covered" or outcome.status != "not covered":
+        return False
+    pairs = [(folder / "cells" / cell / "epochs.csv", found[cell]) for cell in outcome.claim.cells if cell in found]
+    return all(file.is_file() and file.read_text(encoding="utf-8") == _epochs(trained) for file, trained in pairs)
+
+
+def _epochs(trained: Trained) -> str:
+    return (trained.run.path / "epochs.csv").read_text(encoding="utf-8")
+
+
+def _write_cell(folder: Path, trained: Trained) -> None:
+    """epochs.csv as it is; config.json without the places of this machine; what the page says of the cell."""
+    config = trained.run.config
+    recipe = {name: value for name, value in config["recipe"].items() if name not in ELSEWHERE}
+    write_text(folder / "epochs.csv", _epochs(trained))
+    command = command_line(trained.name, trained.recipe)
+    write_json(folder / "config.json", config | {"recipe": recipe, "command": command, "summary": trained.row()})
+
+
+def command_line(cell: str, recipe: Recipe) -> str:
+    """`ufm train` with the flags that make the cell's recipe."""
+    name = CELLS[cell]["preset"]
+    given, started = dataclasses.asdict(recipe), dataclasses.asdict(preset(name))
+    changed = {key: value for key, value in given.items() if key not in ELSEWHERE and value != started[key]}
+    return " ".join(["ufm train", *flags({"name": cell, "preset": name, "data_dir": "DATA_DIR"} | changed)])
+
+
+def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> None:
+    """The claim's figures whose cells are all there."""
+    for name, (kind, cells) in CLAIMS[claim].figures.items():
+        if set(cells) <= set(found):
+            for drawing in comparison_figures([found[cell].run for cell in cells], only=[kind]).values():
+                drawing.save(folder / "figures", f"{claim}-{name}", formats=["svg"])
+
+
+def _made_by(scale: Scale, claim: str, found: Mapping[str, Trained]) -> dict[str, Any]:
+    command = f"ufm reproduce --scale {scale.name} --only {claim}"
+    if any(found[cell].recipe.data == "folder" for cell in CLAIMS[claim].cells if cell in found):
+        command += " --cifar-folder DIR"
+    return {"command": command, **provenance()}
+
+
+def write_table(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as CSV, under the union of their keys in order of appearance."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(file, text.getvalue())

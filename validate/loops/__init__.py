@@ -1,0 +1,1 @@
+"""The metrics in other people's training loops: plain PyTorch, torchmetrics, Lightning."""

@@ -1,0 +1,225 @@
+"""Neural collapse of a Point, of batches, or of what a stream left: every metric of the literature, in float64."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ufm import Point
+from ufm.errors import require
+
+from ..statistics.between import Between
+from ..statistics.classes import (
+    Batches,
+    ClassStatistics,
+    batch_statistics,
+    class_means_only,
+    class_statistics,
+    point_statistics,
+    resolve_labels,
+)
+from ..statistics.within import Classifier
+from .pairs import Angles, angles, class_distance_normalized_variance
+from .simplex import distance_to_simplex, scaled_distance
+
+__all__ = [
+    "ROWS",
+    "WITHIN",
+    "NeuralCollapse",
+    "batch_neural_collapse",
+    "class_means_only",
+    "class_statistics",
+    "collapse",
+    "neural_collapse",
+    "resolve_labels",
+]
+
+ROWS = 4096  # classes that are compared with all others; of more classes, so many are drawn
+WITHIN = ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv")  # what needs a class of two samples
+
+
+@dataclass(frozen=True)
+class NeuralCollapse:
+    """How far features and classifier are from neural collapse.
+
+    With class means h_k, the mean of all samples h_G, centred means Hbar = [h_k - h_G], Sigma_k the mean over the
+    samples of class k of (h - h_k)(h - h_k)^T, Sigma_W that over all samples, Sigma_B the mean over the classes of
+    (h_k - h_G)(h_k - h_G)^T, and Pi = I - 11^T/K:
+
+    nc1  tr(Sigma_W Sigma_B^+)/K                                   (within-class variability) [1]
+    nc2  | W W^T/|W W^T|_F - Pi/sqrt(K-1) |_F                      (classifier against the simplex ETF) [1]
+    nc3  | W Hbar/|W Hbar|_F - Pi/sqrt(K-1) |_F                    (self-duality) [1]
+    nc4  | b + W h_G |_2                                           (collapse of the bias) [1]
+    nearest_center_disagreement  the fraction of samples whose largest logit, bias included, is not of the class with
+         the nearest mean: NC4 of [2]. NaN where single samples were not seen or all means are equal
+    rank       numerical rank of the centred means, at most min(K - 1, d)
+    condition  largest over smallest kept eigenvalue of their Gram matrix: nc1 may be uncertain by 1e-16 times this,
+         relative, and where it is near 1e13 a direction more or less counts as one
+    nc1_quotient      tr Sigma_W/tr Sigma_B [3]
+    nc1_worst_class   the largest tr Sigma_k/tr Sigma_B over the classes
+    cdnv              mean over pairs of (tr Sigma_j + tr Sigma_k)/(2 |h_j - h_k|^2) [4]
+    nc2_means         | Hbar^T Hbar/|Hbar^T Hbar|_F - Pi/sqrt(K-1) |_F
+    equinorm_w, equinorm_means             standard deviation over mean of the norms of the rows of W, of Hbar [2]
+    equiangularity_w, equiangularity_means standard deviation over pairs of their cosines [2]
+    simplex_angles_w, simplex_angles_means mean over pairs of |cos + 1/(K-1)|: maximal equiangularity [2]
+    coherence_w, coherence_means           largest |cos + 1/(K-1)| over pairs
+    self_duality      | W/|W|_F - Hbar/|Hbar|_F |_F: NC3 of [2]
+    effective_rank    exp of the entropy of the singular values of Hbar, scaled to sum 1 [5]
+
+    All but rank, condition and effective_rank are 0 at perfect collapse, to a simplex ETF. Deviations are computed
+    from features less their class means, so nc1 is exact deep into collapse, and never negative. Where a denominator
+    vanishes (all means equal, or W = 0) a metric is NaN, or inf where its numerator does not vanish; the metrics of a
+    classifier that was not given are NaN. Where there are more than ROWS classes, those over pairs and the
+    nearest-centre disagreement are an `Estimate` with its error, and nc2, nc3, nc2_means come from traces.
+
+    Where no class has two samples, as in the class means that a run keeps of each epoch, nothing within a class was
+    seen: nc1, nc1_quotient, nc1_worst_class and cdnv are not defined, and NaN. Beside larger classes a class of one
+    sample counts, with a variance of 0.
+
+    [1] Zhu et al. 2021 (arXiv 2105.02375), section on experiments. [2] Papyan, Han and Donoho, PNAS 2020, figures 2
+    to 7. [3] Tirer and Bruna, ICML 2022, and Hui, Belkin and Nakkiran 2022 (arXiv 2202.08384). [4] Galanti, Gyorgy and
+    Hutter, ICLR 2022. [5] Roy and Vetterli, EUSIPCO 2007. What [1] and [2] have in common is scaled as in [1].
+    """
+
+    nc1: float
+    nc2: float
+    nc3: float
+    nc4: float
+    nearest_center_disagreement: float
+    rank: int
+    condition: float
+    nc1_quotient: float
+    nc1_worst_class: float
+    cdnv: float
+    nc2_means: float
+    equinorm_w: float
+    equinorm_means: float
+    equiangularity_w: float
+    equiangularity_means: float
+    simplex_angles_w: float
+    simplex_angles_means: float
+    coherence_w: float
+    coherence_means: float
+    self_duality: float
+    effective_rank: float
+
+
+def neural_collapse(
+    point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS, absent: str = "error"
+) -> NeuralCollapse:
+    """Every metric of a point (theory's or a network's).
+
+    labels  (N,) int, one for each row of H; None: those of the point, or one row a class. A collapsed point (H of K
+            rows) may be given the N labels of samples that all are where their class's row is, as at theory's
+            minimiser: its nc1 is then 0. Of a network's class means that is not so, and without labels it is NaN.
+    rows    up to so many classes everything is exact; of more, so many are compared with all others, and the metrics
+            over pairs are an `Estimate`. rows=K is exact at any K, in time K^2 d and still without K x K
+    absent  "error" raises InputError for a class without samples; "drop" measures the classes that have some
+
+    Time O(N d min(K, d) + min(K, rows) (K + N) d), memory O(K d + min(K, d)^2) beside the point.
+    """
+    return collapse(point_statistics(point, labels), point.W, point.b, rows=rows, absent=absent)
+
+
+def batch_neural_collapse(
+    batches: Batches, W: torch.Tensor, b: torch.Tensor | None = None, *, rows: int = ROWS, absent: str = "error"
+) -> NeuralCollapse:
+    """Every metric of batches (features (m, d), labels (m,)) that can be iterated over twice, and W (K, d), b (K,).
+
+    The same numbers as `neural_collapse`, in memory O(K d + min(K, d)^2): class means first, then their deviations.
+    """
+    statistics = batch_statistics(batches, len(W), device=W.device)
+    return collapse(statistics, W, b, rows=rows, absent=absent)
+
+
+def collapse(
+    statistics: ClassStatistics,
+    W: torch.Tensor | None = None,
+    b: torch.Tensor | None = None,
+    *,
+    rows: int = ROWS,
+    absent: str = "error",
+) -> NeuralCollapse:
+    """Every metric of class statistics and, if given, of a classifier W (K, d), b (K,; None for 0)."""
+    require(absent in ("error", "drop"), f'absent must be "error" or "drop", got {absent!r}')
+    require(rows >= 2, f"rows must be >= 2 classes, got {rows}")
+    if absent == "error":
+        statistics.require_present()
+    statistics, classes = statistics.present()
+    K = len(classes)
+    require(K >= 2, f"collapse is of at least 2 classes, got {K}")
+    classifier = None if W is None else _classifier(W, b, classes, statistics.means)
+    between = statistics.between
+    seen = statistics.within.look(between, classifier, statistics.num_samples, rows)
+    numbers = {
+        "nc1": _ratio(float(seen.pulled.sum()) / statistics.num_samples, between, statistics),
+        "nearest_center_disagreement": seen.disagreement,
+        "rank": between.rank,
+        "condition": between.condition,
+        "effective_rank": between.effective_rank,
+        **_of_means(statistics, rows),
+        **_of_classifier(classifier, statistics, rows),
+    }
+    return NeuralCollapse(**numbers | ({} if statistics.sees_within else dict.fromkeys(WITHIN, math.nan)))
+
+
+def _classifier(W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, means: torch.Tensor) -> Classifier:
+    b = W.new_zeros(len(W)) if b is None else b
+    dim = means.shape[1]
+    require(
+        W.ndim == 2 and W.shape[1] == dim and b.shape == W.shape[:1],
+        f"features of {dim} dimensions need W of shape (K, {dim}) and b of shape (K,), got {tuple(W.shape)} and "
+        f"{tuple(b.shape)}",
+    )
+    W, b = (part if len(classes) == len(W) else part[classes] for part in (W.detach(), b.detach()))
+    return Classifier(W.to(means), b.to(means))
+
+
+def _ratio(nc1: float, between: Between, statistics: ClassStatistics) -> float:
+    """nc1; where all means are equal, inf if features spread and NaN if they do not."""
+    if between.rank:
+        return nc1
+    return math.inf if float(statistics.spreads.sum()) > statistics.num_samples * statistics.noise else math.nan
+
+
+def _of_means(statistics: ClassStatistics, rows: int) -> Mapping[str, float]:
+    centred, K = statistics.centred, len(statistics.counts)
+    variances = statistics.spreads / statistics.counts
+    size = centred.square().sum() / K
+    turns = angles(centred, rows)
+    return {
+        "nc1_quotient": float(statistics.spreads.sum() / statistics.num_samples / size),
+        "nc1_worst_class": float(variances.max() / size),
+        "cdnv": class_distance_normalized_variance(centred, variances, rows),
+        "nc2_means": distance_to_simplex(centred, centred, rows),
+        "equinorm_means": _variation(centred),
+        "equiangularity_means": turns.spread,
+        "simplex_angles_means": turns.departure,
+        "coherence_means": turns.coherence,
+    }
+
+
+def _of_classifier(classifier: Classifier | None, statistics: ClassStatistics, rows: int) -> Mapping[str, float]:
+    names = ("nc2", "nc3", "nc4", "equinorm_w", "self_duality", "equiangularity_w", "simplex_angles_w", "coherence_w")
+    if classifier is None:
+        return dict.fromkeys(names, math.nan)
+    (W, b), centred = classifier, statistics.centred
+    turns: Angles = angles(W, rows)
+    values = (
+        distance_to_simplex(W, W, rows),
+        distance_to_simplex(W, centred, rows),
+        float((b + W @ statistics.global_mean).norm()),
+        _variation(W),
+        scaled_distance(W, centred),
+        turns.spread,
+        turns.departure,
+        turns.coherence,
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def _variation(X: torch.Tensor) -> float:
+    """Standard deviation over mean of the norms of the rows."""
+    norms = X.norm(dim=1)
+    return float(norms.std(correction=0) / norms.mean())

@@ -1,0 +1,54 @@
+"""validate.per_class: the collapse of each class, a row a class."""
+
+import torch
+
+from ufm import Point
+from ufm.errors import require
+
+from ..statistics.classes import point_statistics
+from ..statistics.within import Classifier
+from .neural_collapse import ROWS
+
+
+def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS) -> list[dict[str, float]]:
+    """One row for each class that has samples: `pandas.DataFrame(per_class(point, labels))` is a table.
+
+    class, samples
+    nc1           tr(Sigma_k Sigma_B^+)/K: the mean over all samples of that of their class is `NeuralCollapse.nc1`
+    nc1_quotient  tr Sigma_k/tr Sigma_B. Both are NaN for a class of one sample, and count as 0 in that mean
+    nearest_center_disagreement  of the samples of the class (NaN where K exceeds `rows`)
+    norm_w, norm_mean            |w_k|, |h_k - h_G|
+    alignment     cosine of w_k and h_k - h_G: 1 at self-duality
+    closest       the class with the nearest mean (-1 where K exceeds `rows`)
+
+    Arguments and errors as for `validate.neural_collapse`.
+    """
+    statistics, classes = point_statistics(point, labels).present()
+    K = len(classes)
+    require(K >= 2, f"collapse is of at least 2 classes, got {K}")
+    M, W, counts = statistics.centred, point.W.double()[classes], statistics.counts
+    judged = Classifier(W, point.b.double()[classes])
+    seen = statistics.within.look(statistics.between, judged, statistics.num_samples, rows)
+    wrong = M.new_full((K,), torch.nan) if seen.disagreements is None else seen.disagreements / counts
+    variances = torch.stack([seen.pulled, statistics.spreads]) / counts
+    nc1, quotient = variances.masked_fill(counts < 2, torch.nan)
+    columns = {
+        "class": classes,
+        "samples": counts,
+        "nc1": nc1,
+        "nc1_quotient": quotient / (M.square().sum() / K),
+        "nearest_center_disagreement": wrong,
+        "norm_w": W.norm(dim=1),
+        "norm_mean": M.norm(dim=1),
+        "alignment": torch.nn.functional.cosine_similarity(W, M, eps=0.0),
+        "closest": _closest(M, classes) if rows >= K else torch.full_like(classes, -1),
+    }
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*(c.tolist() for c in columns.values()), strict=True)
+    ]
+
+
+def _closest(M: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    distances = torch.cdist(M, M)
+    distances.fill_diagonal_(torch.inf)
+    return classes[distances.argmin(1)]

@@ -1,0 +1,1 @@
+"""The last layer of anybody's classifier: found, and run over data."""

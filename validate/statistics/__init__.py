@@ -1,0 +1,1 @@
+"""What the metrics know of labelled features: counts, means, scatter, in one pass or two."""

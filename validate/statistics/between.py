@@ -1,0 +1,86 @@
+"""How the class means spread about the global mean: Sigma_B, its rank and its pseudo-inverse, without K x K or d x d
+when the other is smaller.
+
+With M (K, d) the centred means, Sigma_B = M^T M/K. The rows of M, weighted by the class counts, sum to zero: the
+Householder reflection that takes the counts to the first axis takes that null vector out of M exactly, and leaves
+B (K - 1, d) with B^T B = M^T M.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """M = coordinates basis^T, and the pseudo-inverse of M^T M.
+
+    basis        (d, r)   r = min(K - 1, d), orthonormal columns (a column of zeros is possible where M has none)
+    coordinates  (K, r)
+    sizes        (r,)     eigenvalues of M^T M, ascending; 0 at rounding level, max(K, d) eps of the largest
+    scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
+    """
+
+    basis: torch.Tensor
+    coordinates: torch.Tensor
+    sizes: torch.Tensor
+    scale: torch.Tensor
+
+    @classmethod
+    def of(cls, M: torch.Tensor, counts: torch.Tensor, noise: float) -> "Between":
+        """Of centred means M (K, d) and class counts (K,); noise is the squared length that counts as rounding."""
+        K, d = M.shape
+        if d < K - 1:
+            sizes, basis = torch.linalg.eigh(M.T @ M)
+            sizes = _kept(sizes, K, noise)
+            return cls(basis, M @ basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
+        reflect = _Reflection(counts.to(M))
+        B = reflect(M)[1:]
+        sizes, U = torch.linalg.eigh(B @ B.T)
+        sizes = _kept(sizes, max(K, d), noise)
+        lifted = reflect(torch.cat([U.new_zeros(1, K - 1), U]))
+        basis = B.T @ U
+        lengths = basis.norm(dim=0)
+        basis /= lengths.clamp_min(torch.finfo(basis.dtype).tiny)
+        return cls(basis, lifted.mul_(lengths), sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
+
+    @property
+    def rank(self) -> int:
+        """The numerical rank of M."""
+        return int((self.sizes > 0).sum())
+
+    @property
+    def condition(self) -> float:
+        """The largest over the smallest eigenvalue above the cutoff; NaN when all means are equal."""
+        kept = self.sizes[self.sizes > 0]
+        return float(kept[-1] / kept[0]) if len(kept) else torch.nan
+
+    @property
+    def effective_rank(self) -> float:
+        """exp of the entropy of the singular values of M, scaled to sum 1; NaN when all means are equal.
+
+        Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+        """
+        weights = self.sizes[self.sizes > 0].sqrt()
+        weights = weights / weights.sum()
+        return float(torch.exp(-(weights * weights.log()).sum())) if len(weights) else torch.nan
+
+
+def _kept(sizes: torch.Tensor, longest: int, noise: float) -> torch.Tensor:
+    """The eigenvalues above the rounding of the product and above that of the means, the others 0."""
+    if not len(sizes):
+        return sizes
+    cutoff = longest * max(torch.finfo(sizes.dtype).eps * float(sizes[-1]), noise)
+    return torch.where(sizes > cutoff, sizes, 0)
+
+
+class _Reflection:
+    """The Householder reflection that takes positive weights (K,) to a multiple of the first axis."""
+
+    def __init__(self, weights: torch.Tensor):
+        self.normal = weights / weights.norm()
+        self.normal[0] += 1
+        self.normal /= self.normal.norm()
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows - 2 * torch.outer(self.normal, self.normal @ rows)

@@ -1,0 +1,144 @@
+"""Class statistics of labelled features, from a Point, from batches passed over twice, or from one streaming pass."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from ufm import InputError, Point
+from ufm.errors import require
+
+from .between import Between
+from .blocks import blocks
+from .moments import Moments
+from .within import Deviations, Scatter
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassStatistics:
+    """All that the metrics know of labelled features, float64.
+
+    counts (K,) int64, means (K, d), spreads (K,) = sum of |h - h_k|^2 over the class, and
+    within   the deviations h - h_k: their (d, d) `Scatter`, or `Deviations` to pass over once more
+    """
+
+    counts: torch.Tensor
+    means: torch.Tensor
+    spreads: torch.Tensor
+    within: Scatter | Deviations
+
+    @property
+    def num_samples(self) -> int:
+        """N"""
+        return int(self.counts.sum())
+
+    @cached_property
+    def global_mean(self) -> torch.Tensor:
+        """(d,) the mean h_G of all samples."""
+        return self.counts.to(self.means) @ self.means / self.num_samples
+
+    @cached_property
+    def centred(self) -> torch.Tensor:
+        """(K, d) the class means less the global mean; 0 where they differ by rounding."""
+        centred = self.means - self.global_mean
+        centred[centred.norm(dim=1).square() <= self.noise] = 0
+        return centred
+
+    @cached_property
+    def between(self) -> Between:
+        """How the class means spread about the global mean."""
+        return Between.of(self.centred, self.counts, self.noise)
+
+    @property
+    def sees_within(self) -> bool:
+        """Whether some class has two samples or more; else nothing is known of how features vary within a class."""
+        return bool((self.counts > 1).any())
+
+    @property
+    def noise(self) -> float:
+        """The square of the distance from a class mean that counts as rounding: 8 eps of the longest mean."""
+        eps = torch.finfo(self.means.dtype).eps
+        return (8 * eps) ** 2 * float(self.means.square().sum(1).max())
+
+    @classmethod
+    def of_moments(cls, moments: Moments) -> "ClassStatistics":
+        """Of one pass that kept the scatter."""
+        return cls(moments.counts, moments.means, moments.spreads, Scatter(moments.scatter))
+
+    def present(self) -> tuple["ClassStatistics", torch.Tensor]:
+        """(the statistics of the classes that have samples, their numbers (K',)); K' = 0 raises InputError."""
+        classes = self.counts.nonzero().flatten()
+        if not len(classes):
+            raise InputError("no samples: there is nothing to measure")
+        if len(classes) == len(self.counts):
+            return self, classes
+        counts, means, spreads = (part[classes] for part in (self.counts, self.means, self.spreads))
+        return ClassStatistics(counts, means, spreads, self.within.restricted(classes)), classes
+
+    def require_present(self) -> None:
+        """Raise InputError, naming a class, when one has no samples."""
+        empty = (self.counts == 0).nonzero().flatten().tolist()
+        if empty:
+            raise InputError(
+                f"no sample of class {empty[0]} ({len(empty)} of {len(self.counts)} classes are empty): metrics need "
+                'all; absent="drop" measures the classes that are there'
+            )
+
+
+def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Tensor:
+    """The (N,) int64 labels that go with a point; InputError when they do not fit it."""
+    K, d = point.W.shape
+    require(K >= 2 and d >= 1, f"metrics need K >= 2 classes and d >= 1 dimensions, got W of shape ({K}, {d})")
+    labels = point.labels if labels is None else torch.as_tensor(labels, device=point.H.device)
+    if labels is None:
+        if point.H.shape[0] != point.num_classes:
+            raise InputError(f"H has {point.H.shape[0]} rows, one a sample: pass the labels of the samples")
+        labels = torch.arange(point.num_classes, device=point.H.device)
+    labels = labels.to(point.H.device)
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise InputError(f"labels must be a vector of integers, got {labels.dtype} of shape {tuple(labels.shape)}")
+    if not len(labels) or int(labels.min()) < 0 or int(labels.max()) >= point.num_classes:
+        raise InputError(f"labels must lie in 0 .. {point.num_classes - 1} to fit W with K = {point.num_classes} rows")
+    if len(labels) != point.H.shape[0] and point.H.shape[0] != point.num_classes:
+        raise InputError(f"{len(labels)} labels for {point.H.shape[0]} rows of H; pass one for each row")
+    return labels.long()
+
+
+def class_means_only(point: Point, labels: torch.Tensor | None = None) -> bool:
+    """Whether no class of a point has two samples, so that its metrics within classes are not defined."""
+    return int(torch.bincount(resolve_labels(point, labels)).max()) < 2
+
+
+def batch_statistics(batches: Batches, num_classes: int, *, device: torch.device | str = "cpu") -> ClassStatistics:
+    """The statistics of batches (features (m, d), labels (m,)), which the metrics pass over a second time.
+
+    Memory O(K d), without any d x d: `batches` must give the same samples each time it is iterated over (a list, a
+    DataLoader without shuffling, `validate.Features`). Raises InputError when it gave none.
+    """
+    moments = None
+    for features, labels in batches:
+        moments = moments or Moments.zero(num_classes, features.shape[1], scatter=False, device=device)
+        moments.update(features.to(device), labels.to(device))
+    if moments is None:
+        raise InputError("no batch of features came; give at least one")
+    return ClassStatistics(moments.counts, moments.means, moments.spreads, Deviations(batches, moments.means))
+
+
+def class_statistics(point: Point, labels: torch.Tensor | None = None) -> ClassStatistics:
+    """The class statistics of a point. InputError names a class without samples."""
+    statistics = point_statistics(point, labels)
+    statistics.require_present()
+    return statistics
+
+
+def point_statistics(point: Point, labels: torch.Tensor | None = None) -> ClassStatistics:
+    """The class statistics of a point, classes without samples included."""
+    labels, K = resolve_labels(point, labels), point.num_classes
+    if len(labels) != len(point.H):  # a collapsed point that stands for all these samples
+        counts, means = torch.bincount(labels, minlength=K), point.H.double()
+        return ClassStatistics(counts, means, means.new_zeros(K), Deviations.none(means, counts))
+    pieces = [(point.H[part], labels[part]) for part in blocks(len(labels), max(point.dim, K))]
+    return batch_statistics(pieces, K, device=point.H.device)

@@ -1,0 +1,1 @@
+"""What theory says beside a network: its minimiser, its theorems, its critical points nearby."""

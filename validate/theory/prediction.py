@@ -1,0 +1,59 @@
+"""What theory predicts of a last layer: the minimiser of its model, and the minimiser's numbers without rounding."""
+
+import math
+from dataclasses import asdict, replace
+
+import torch
+
+import ufm
+from ufm import NoClosedForm, Point, Problem
+
+from ..metrics.last_layer import last_layer
+from ..metrics.neural_collapse import neural_collapse
+
+NOT_CERTIFIED = "minimised, not certified"
+# Of a quantity's unit: a minimiser's value below it is 0. Descents leave up to 1e-10 of a unit where the value is 0,
+# and one sample more in one of ten classes of 6,000 moves it by 1e-5.
+ROUNDING = 1e-9
+
+
+def minimizer(problem: Problem) -> tuple[Point, str]:
+    """(the minimiser, collapsed; how it is known).
+
+    How: "closed form", "minimised, certified" (proved global by its duality gap) or NOT_CERTIFIED: the end of one
+    descent. Where W is rounding, W = H = 0.
+    """
+    try:
+        return ufm.global_minimizer(problem), "closed form"
+    except NoClosedForm:
+        point = problem.class_means(ufm.minimize(problem).point)
+    if float(point.W.norm()) <= ROUNDING * _units(problem)["norm_w"]:
+        point = replace(point, W=torch.zeros_like(point.W), H=torch.zeros_like(point.H))
+    certified = ufm.certify(problem, point).verdict == "global minimizer"
+    return point, "minimised, certified" if certified else NOT_CERTIFIED
+
+
+def measured(point: Point, labels: torch.Tensor, value: float, bound: float) -> dict[str, float]:
+    """The numbers of a point: metrics, norms and their ratio, f = value, the bound under it, and the gap.
+
+    labels (N,), also of a collapsed point
+    """
+    found = asdict(last_layer(point, labels)) | asdict(neural_collapse(point, labels))
+    ratio = found["norm_w"] / found["norm_h"] if found["norm_h"] else math.nan
+    return found | {"objective": value, "lower_bound": bound, "gap": value - bound, "norm_ratio": ratio}
+
+
+def without_rounding(problem: Problem, found: dict[str, float]) -> dict[str, float]:
+    """What was `measured` at a minimiser, with an exact 0 where it is rounding."""
+    units = _units(problem) | {"gap": found["objective"]}
+    return {name: 0.0 if abs(v) <= ROUNDING * units.get(name, 0.0) else v for name, v in found.items()}
+
+
+def _units(problem: Problem) -> dict[str, float]:
+    """The natural sizes of the quantities that can be 0: logits count in nats, NC1 to NC3 have no unit.
+
+    A minimiser has f <= log K, so |W|^2 <= 2 log K / lW and |H|^2 <= 2 log K / lH.
+    """
+    room, N = 2 * math.log(problem.num_classes), problem.num_samples
+    norms = {"norm_w": math.sqrt(room / problem.lambda_w), "norm_h": math.sqrt(room / (problem.lambda_h * N))}
+    return dict.fromkeys(("mean_margin", "least_margin", "nc1", "nc2", "nc3", "nc4"), 1.0) | norms

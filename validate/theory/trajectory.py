@@ -1,0 +1,44 @@
+"""How near the best a run's last layer was after each epoch: its objective and the bound under it, from the points."""
+
+from dataclasses import dataclass
+
+import torch
+
+import ufm
+from ufm import Point, Problem
+
+from ..runs.run import Run
+from .compare import shifted_to_least_penalty
+
+
+@dataclass(frozen=True)
+class Step:
+    """One epoch's class means and last layer in a problem.
+
+    objective    f there; averaging the features within classes never raises f, so the network's own is no lower
+    lower_bound  the dual value that this point proves: f is nowhere below it
+    gap          objective - lower_bound
+    """
+
+    epoch: int
+    objective: float
+    lower_bound: float
+    gap: float
+
+
+def trajectory(run: Run, problem: Problem) -> list[Step]:
+    """The steps of the epochs whose point (last layer and class means) is on disk, oldest first.
+
+    problem  the model that `compare_run(run).problem` names: its decays are those of the run's last point throughout
+    """
+    files = ((int(row["epoch"]), run.point(int(row["epoch"]))) for row in run.epochs)
+    return [_step(epoch, Point.load(file).double(), problem) for epoch, file in files if file.is_file()]
+
+
+def _step(epoch: int, point: Point, problem: Problem) -> Step:
+    if problem.bias:
+        total = torch.tensor(problem.class_counts).to(point.H) @ point.H
+        point = shifted_to_least_penalty(point, total, problem.num_samples, problem.lambda_h, problem.lambda_b)
+    value = float(problem.objective(point))
+    bound, _ = ufm.lower_bound(problem, point)
+    return Step(epoch, value, bound, value - bound)
