@@ -3,15 +3,17 @@
 from typing import Any
 
 from . import losses
+from .analysis import spectrum
 from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_points
-from .certificates.certificate import Certificate, certify, lower_bound
+from .certificates import Certificate, LowerBound, certify, lower_bound
 from .closed_forms.cross_entropy import global_minimizer
 from .errors import InputError, NoClosedForm
 from .point import Point
 from .problem import Problem
 from .proofs import Proof, prove
+from .results import PointVerdict, Status
 from .solvers.minimize import Solution, minimize
-from .spectra.spectrum import Spectrum, spectrum
+from .spectra import Spectrum
 from .theorems import THEOREMS, Theorem, Verdict, verify
 
 __all__ = [
@@ -20,12 +22,15 @@ __all__ = [
     "Certificate",
     "CriticalPoint",
     "InputError",
+    "LowerBound",
     "NoClosedForm",
     "Point",
+    "PointVerdict",
     "Problem",
     "Proof",
     "Solution",
     "Spectrum",
+    "Status",
     "Theorem",
     "Verdict",
     "certify",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .errors import InputError, require
-from .losses import CrossEntropy, Loss
+from .losses import CrossEntropy, Loss, named
 from .models.free import Jet, Landscape
 from .point import Point
 
@@ -152,6 +152,16 @@ class Problem:
             "bias": self.bias,
             "loss": self.loss.name,
         }
+
+    to_plain = settings
+
+    @classmethod
+    def of_plain(cls, settings: dict[str, Any]) -> "Problem":
+        """The problem that `settings` describes. Raises InputError as Problem does, and for an unknown loss."""
+        K, per_class = settings["num_classes"], settings["per_class"]
+        counts = tuple(per_class) if isinstance(per_class, list) else (per_class,) * K
+        names = ("dim", "lambda_w", "lambda_h", "lambda_b", "bias")
+        return cls(counts, **{name: settings[name] for name in names}, loss=named(settings["loss"]))
 
     def landscape(self, *, collapsed: bool = False, labels=None, dtype=torch.float64, device="cpu") -> Landscape:
         """The objective on flat vectors, over all N features or (collapsed) over one a class."""

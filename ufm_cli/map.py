@@ -88,7 +88,7 @@ def _row(cell: "Cell") -> list[object]:
         f"{cell.trapped:.1%}",
         cell.gap and f"{cell.gap:.2e}",
         f"{cell.best.value:.9f}",
-        "proved global" if cell.proved else "best found",
+        "certified global" if cell.certified else "best found",
         cell.levels,
         f"{cell.best.distance:.6f}",
         _code(cell),
@@ -104,18 +104,18 @@ def _code(cell: "Cell") -> str | None:
 
 
 def _others(cell: "Cell") -> str | None:
-    from ufm.traps import BEST, TRAPPED
+    from ufm.traps import Ending
 
-    counts = {kind: count for kind, count in cell.ends.items() if count and kind not in (BEST, TRAPPED)}
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or None
+    counts = {one: count for one, count in cell.ends.items() if count and one not in (Ending.BEST, Ending.TRAPPED)}
+    return ", ".join(f"{count} {one}" for one, count in counts.items()) or None
 
 
 def _summary(cells: "list[Cell]") -> None:
     for wide, where in ((False, "d < K - 1"), (True, "d >= K - 1")):
         region = [cell for cell in cells if cell.wide == wide]
         traps = sum(cell.gap is not None for cell in region)
-        proved = sum(cell.proved for cell in region)
-        say(f"{where}: traps in {traps} of {len(region)} cells; the best is proved global in {proved}")
+        certified = sum(cell.certified for cell in region)
+        say(f"{where}: traps in {traps} of {len(region)} cells; the best is certified global in {certified}")
     for cell in cells:
         if cell.contradicts:
             K, d, decay = cell.problem.num_classes, cell.problem.dim, cell.problem.lambda_w

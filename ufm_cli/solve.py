@@ -90,9 +90,9 @@ class Command:
                     {"seed": self.seed + i, "value": one.value, "converged": one.converged, "verdict": end.verdict}
                     for i, (one, end) in enumerate(descents)
                 ],
-                "certificate": certificate.numbers(),
-                "proof": proof and proof.numbers(),
-                "spectrum": levels and {"values": levels.values, "multiplicities": levels.multiplicities},
+                "certificate": certificate.plain(),
+                "proof": proof and proof.plain(),
+                "spectrum": levels and levels.plain(),
             },
         )
         if proof and proof.refused:

@@ -155,7 +155,7 @@ def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
         say(f"the critical point nearby: not covered ({error})")
         return None
     say(
-        f"a descent from the network's class means ends in a {found.kind}, {found.distance:.3g} of its norm away "
+        f"a descent from the network's class means ends in a {found.verdict}, {found.distance:.3g} of its norm away "
         f"(modulo rotations), {found.fall:.3g} lower in f; the lowest Hessian eigenvalue is {found.lowest:.3g} at the "
         f"network's class means and {found.lowest_at_end:.1e} there"
     )

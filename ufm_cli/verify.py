@@ -1,7 +1,7 @@
 """ufm verify: check every theorem of the registry on one problem."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .console import say, show, track
@@ -41,7 +41,7 @@ class Command:
         verdicts = ufm.verify(problem, **asked, track=track("theorems"))
         counts = show_verdicts(problem, verdicts)
         result = {"problem": problem.settings()} | asked
-        write_result(self.json, "verify", result | {"verdicts": [asdict(verdict) for verdict in verdicts]})
+        write_result(self.json, "verify", result | {"verdicts": [verdict.plain() for verdict in verdicts]})
         return 1 if counts["fails"] else 0
 
 

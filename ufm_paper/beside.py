@@ -1,6 +1,5 @@
 """The theory beside the runs: the prediction of each last layer, and the theorems on the networks' own problem."""
 
-from dataclasses import asdict
 from typing import Any
 
 import ufm
@@ -52,7 +51,7 @@ def _compared(name: str, run) -> Table:
     for row in rows:
         row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > 0 else None
     place, decay = locate(comparison), comparison.problem.lambda_h
-    rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.kind})
+    rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.verdict})
     return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
 
 
@@ -79,7 +78,7 @@ def theorems(runs: Runs) -> Finding:
     for name, run in runs.items():
         comparison = compare_run(run.run)
         problem = equivalent(comparison.problem, PER_CLASS * comparison.problem.num_classes)
-        verdicts += [{"cell": name, **asdict(verdict)} for verdict in ufm.verify(problem, starts=2)]
+        verdicts += [{"cell": name, **verdict.plain()} for verdict in ufm.verify(problem, starts=2)]
         found = _levels(problem)
         levels += [{"cell": name, **row} for row in found]
         summary.append({"run": name, **_placed(comparison, found)})

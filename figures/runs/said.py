@@ -28,11 +28,11 @@ def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
 
 
 def minimiser_said(runs: Sequence[Material]) -> str:
-    """The minimiser that theory's values are of, and whether it is proved to be global in these runs' models."""
-    proved = [run.comparison is not None and run.comparison.proved for run in runs]
-    if all(proved):
+    """The minimiser that theory's values are of, and whether it is certified as global in these runs' models."""
+    certified = [run.comparison is not None and run.comparison.certified for run in runs]
+    if all(certified):
         return "the global minimiser"
-    return f"the minimiser that a descent finds ({'not always' if any(proved) else 'not'} proved to be global)"
+    return f"the minimiser that a descent finds ({'not always' if any(certified) else 'not'} certified as global)"
 
 
 def _listed(panels: Sequence[Panel]) -> str:

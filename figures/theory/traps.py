@@ -14,14 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ufm import InputError
-from ufm.traps import KINDS, Cell
+from ufm.traps import Cell, Ending
 
 from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
 
 NOT_RUN = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "////"}
 LABELLED = 10  # panels with more values on an axis than this have no numbers in their cells
-HEADER = ("lambda", "K", "d", "starts", *KINDS, "trapped fraction", "worst gap", "best f", "lower bound")
-MORE = ("proved global", "one-vs-rest distance", "softmax code", "softmax code is known")
+HEADER = ("lambda", "K", "d", "starts", *map(str, Ending), "trapped fraction", "worst gap", "best f", "lower bound")
+MORE = ("certified global", "one-vs-rest distance", "softmax code", "softmax code is known")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _caption(cells: Sequence[Cell]) -> str:
 
 
 def _numbers(cell: Cell) -> list[float | None]:
-    problem, ends = cell.problem, [cell.ends[kind] for kind in KINDS]
+    problem, ends = cell.problem, [cell.ends[ending] for ending in Ending]
     head = [problem.lambda_w, problem.num_classes, problem.dim, cell.starts, *ends]
     found = [cell.trapped, cell.gap, cell.best.value, cell.lower_bound]
-    return [*head, *found, int(cell.proved), cell.best.distance, cell.code, int(cell.code_known)]
+    return [*head, *found, int(cell.certified), cell.best.distance, cell.code, int(cell.code_known)]

@@ -10,7 +10,7 @@ from validate import Run
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 1e-4, "lambda_b": 5e-3}
 GLOBAL = "the global minimiser of the run's own unconstrained feature model"
-FOUND = "the minimiser that a descent finds (not proved to be global) of the run's own unconstrained feature model"
+FOUND = "the minimiser that a descent finds (not certified as global) of the run's own unconstrained feature model"
 CASES = {
     "balanced": (Problem.balanced(4, 5, 6, **DECAY), {}, f" {GLOBAL.capitalize()} has zero in NC1, NC2, NC3 and NC4."),
     "imbalanced": (Problem((9, 5, 5, 1), 6, **DECAY), {}, f" Dashed: {GLOBAL}. It has zero in NC1."),
@@ -48,13 +48,13 @@ def test_zero_is_said_of_what_is_zero(problem, changes, said, at):
 def test_of_several_runs_only_what_holds_for_all(at):
     runs = [at(CASES[name][0], **CASES[name][1], seed=i) for i, name in enumerate(("balanced", "d < K - 1"))]
     caption = comparison_figures(runs, only=["collapse"])["collapse"].caption
-    assert "the minimiser that a descent finds (not always proved to be global) of each run's own" in caption
+    assert "the minimiser that a descent finds (not always certified as global) of each run's own" in caption
     assert "It has zero in NC1 and NC4." in caption
     runs.append(at(CASES["fixed head"][0], head="etf"))
     assert "of each covered run's own" in comparison_figures(runs, only=["collapse"])["collapse"].caption
 
 
-@pytest.mark.parametrize(("name", "word"), [("balanced", "global minimiser"), ("d < K - 1", "not proved to be global")])
+@pytest.mark.parametrize(("name", "word"), [("balanced", "global minimiser"), ("d < K - 1", "not certified as global")])
 def test_the_page_calls_a_minimiser_global_only_where_it_is_proved(name, word, at):
     page = write_report(at(CASES[name][0])).read_text()
     assert word in page

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from figures.theory.traps import traps_figure
 from tests.figures.looks import require_readable
 from ufm import InputError
-from ufm.traps import TRAPPED, Cell, survey
+from ufm.traps import Cell, Ending, survey
 from ufm.traps.grid import Grid
 
 LAMBDAS = (2e-4, 2e-3)
@@ -76,7 +76,7 @@ def test_its_table_holds_every_cell(cells):
             cell.problem.num_classes,
             cell.problem.dim,
         )
-        assert row[TRAPPED] == 8 * row["trapped fraction"]
+        assert row[Ending.TRAPPED] == 8 * row["trapped fraction"]
         assert row["worst gap"] == cell.gap
     traps = sum(cell.gap is not None for cell in cells)
     assert f"{traps} of 23 cells have traps, 0 of them from the line" in drawing.caption

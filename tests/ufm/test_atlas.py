@@ -370,9 +370,11 @@ def test_plain_data_hold_everything():
     plain = point.plain()
     assert plain["level"] == point.level
     assert plain["certificate"]["verdict"] == "global minimizer"
-    torch.testing.assert_close(plain["logits"], point.point.H @ point.point.W.T + point.point.b)
+    torch.testing.assert_close(
+        torch.tensor(plain["logits"], dtype=torch.float64), point.point.H @ point.point.W.T + point.point.b
+    )
     left = torch.linalg.svdvals(point.point.H * 2**0.5 @ point.point.W.T)[:2]
-    torch.testing.assert_close(plain["singular_values"], left)
+    torch.testing.assert_close(torch.tensor(plain["singular_values"], dtype=torch.float64), left)
 
 
 def test_a_catalogue_made_from_an_atlas_is_the_same():

@@ -15,7 +15,7 @@ import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import Point, Problem
 from ufm.atlas import explore
-from ufm.certificates.certificate import descent_direction
+from ufm.certificates import descent_direction
 from ufm.solvers.bias import with_optimal_bias
 from ufm.solvers.critical import narrow_solution, origin
 from ufm.solvers.minimize import random_point as draw
@@ -51,7 +51,7 @@ def solved(solution: ufm.Solution):
 def certified(certificate: ufm.Certificate):
     # The signs of singular vectors are arbitrary.
     direction = certificate.direction
-    return certificate.numbers(), direction and invariants(direction)
+    return certificate.plain(), direction and invariants(direction)
 
 
 def descended(found: tuple[Point, float]):
@@ -60,8 +60,8 @@ def descended(found: tuple[Point, float]):
 
 
 def ends_of_a_saddle(at: dict[str, Point]) -> ufm.Spectrum:
-    with mock.patch("ufm.spectra.spectrum.DENSE", 0):
-        return ufm.spectrum(PROBLEM, at["saddle"])
+    with mock.patch("ufm.spectra.blocks.DENSE", 0):
+        return ufm.spectrum(PROBLEM, replace(at["saddle"]))
 
 
 def through_a_file(point: Point) -> Point:

@@ -51,7 +51,7 @@ PLANTED = {
         lambda e: spoiled(e, saddles={1: e.minimizer}),
     ],
     "proved dichotomy": [
-        lambda e: spoiled(e, proofs=e.proofs | {"origin": replace(e.proofs["origin"], kind="local minimizer")}),
+        lambda e: spoiled(e, proofs=e.proofs | {"origin": replace(e.proofs["origin"], verdict="local minimizer")}),
     ],
 }
 

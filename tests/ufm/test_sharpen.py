@@ -104,7 +104,7 @@ def test_a_point_above_the_minimum_is_not_called_global_at_any_scale():
 def test_bounds_stay_below_f_at_any_decay(decay):
     problem = Problem.balanced(6, 3, 6, lambda_w=decay, lambda_h=decay, lambda_b=0.0)
     best = ufm.global_minimizer(problem)
-    bound, _ = ufm.lower_bound(problem, best)
+    bound = ufm.lower_bound(problem, best).value
     value = float(problem.objective(best))
     assert bound <= value * (1 + 1e-12)
     assert bound >= value * (1 - 1e-9)

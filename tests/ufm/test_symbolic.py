@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import ufm
 from tests.cases import PROBLEMS, autograd_hessian, naive_objective
 from ufm import InputError, Point, Problem
-from ufm.certificates.certificate import descent_direction
+from ufm.certificates import descent_direction
 from ufm.closed_forms.cross_entropy import minimizer_scale
 from ufm.closed_forms.simplex import simplex_frame
 from ufm.derivations.equivariant import K, d, lb, lH, lW, n

@@ -8,7 +8,7 @@ import torch
 import ufm
 from tests.cases import DECAY, PROBLEMS, orthogonal, random_point
 from ufm import THEOREMS, Problem
-from ufm.certificates.certificate import descent_direction
+from ufm.certificates import descent_direction
 from ufm.losses import CrossEntropy
 from ufm.theorems import worst_of
 from ufm.theorems.evidence import Evidence, Undecided

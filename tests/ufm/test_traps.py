@@ -10,7 +10,7 @@ import torch
 import ufm
 from tests.cases import autograd_gradient, autograd_hessian
 from ufm import InputError
-from ufm.traps import BEST, DEGENERATE, KINDS, SADDLE, TRAPPED, UNCONVERGED, Cell, End, survey
+from ufm.traps import Cell, End, Ending, survey
 
 DECAY = {"lambda_w": 2e-4, "lambda_h": 2e-4, "lambda_b": 1e-3}
 PLANE = ufm.Problem.balanced(6, 2, 2, **DECAY)
@@ -22,7 +22,7 @@ def plane():
 
 
 def test_six_classes_in_the_plane_trap_about_a_quarter(plane):
-    assert plane.ends[BEST] + plane.ends[TRAPPED] == 16
+    assert plane.ends[Ending.BEST] + plane.ends[Ending.TRAPPED] == 16
     assert 0.1 < plane.trapped < 0.5
     assert plane.levels == 2
     assert plane.gap == pytest.approx(8.98e-3, rel=1e-3)
@@ -47,7 +47,7 @@ def test_every_end_can_be_had_again_from_its_seed(plane):
 
 def test_below_k_minus_1_the_best_is_only_the_best_found(plane):
     assert plane.best.verdict == "local minimizer"
-    assert not plane.proved
+    assert not plane.certified
     assert plane.lower_bound < plane.best.value
 
 
@@ -61,8 +61,8 @@ def test_the_best_is_a_hexagon_and_the_trap_a_pentagon_around_a_class_at_the_ori
 @pytest.mark.parametrize("dim", [5, 6])
 def test_no_trap_from_k_minus_1(dim):
     cell = survey(replace(PLANE, dim=dim), starts=8)
-    assert cell.ends == {kind: 8 * (kind == BEST) for kind in KINDS}
-    assert cell.proved
+    assert cell.ends == {kind: 8 * (kind == Ending.BEST) for kind in Ending}
+    assert cell.certified
     assert cell.levels == 1
     assert cell.gap is None
     assert not cell.contradicts
@@ -70,15 +70,15 @@ def test_no_trap_from_k_minus_1(dim):
 
 def test_a_trap_or_an_unproved_minimiser_from_k_minus_1_contradicts(plane):
     assert replace(plane, problem=replace(PLANE, dim=5)).contradicts
-    alone = {kind: 16 * (kind == BEST) for kind in KINDS}
+    alone = {kind: 16 * (kind == Ending.BEST) for kind in Ending}
     assert replace(plane, problem=replace(PLANE, dim=5), ends=alone, worst=None).contradicts
 
 
 def test_descents_that_do_not_converge_are_counted_apart(monkeypatch):
     monkeypatch.setattr("ufm.traps.descents.minimize", partial(ufm.minimize, max_iterations=3))
     cell = survey(PLANE, starts=3)
-    assert cell.ends == {kind: 3 * (kind == UNCONVERGED) for kind in KINDS}
-    assert (cell.levels, cell.trapped, cell.worst, cell.proved) == (0, 0.0, None, False)
+    assert cell.ends == {kind: 3 * (kind == Ending.UNCONVERGED) for kind in Ending}
+    assert (cell.levels, cell.trapped, cell.worst, cell.certified) == (0, 0.0, None, False)
     assert cell.best.verdict == "not critical"
 
 
@@ -101,7 +101,13 @@ def test_a_cell_sums_up_its_ends(plane, monkeypatch):
 
     monkeypatch.setattr(End, "of", planted)
     cell = survey(PLANE, starts=7, seed=7)
-    assert cell.ends == {BEST: 2, TRAPPED: 3, SADDLE: 1, DEGENERATE: 1, UNCONVERGED: 0}
+    assert cell.ends == {
+        Ending.BEST: 2,
+        Ending.TRAPPED: 3,
+        Ending.SADDLE: 1,
+        Ending.DEGENERATE: 1,
+        Ending.UNCONVERGED: 0,
+    }
     assert (cell.best.seed, cell.worst.seed) == (9, 10)
     assert cell.levels == 3
     assert cell.gap == pytest.approx(0.5)
@@ -110,13 +116,13 @@ def test_a_cell_sums_up_its_ends(plane, monkeypatch):
 
 
 KIND = {
-    "global, above by rounding": ("global minimizer", True, 1e-6, BEST),
-    "local, at the level": ("local minimizer", True, 0.0, BEST),
-    "local, above": ("local minimizer", True, 1e-6, TRAPPED),
-    "saddle": ("strict saddle", True, 1e-6, SADDLE),
-    "degenerate at the level": ("degenerate", True, 0.0, DEGENERATE),
-    "not converged, above": ("local minimizer", False, 1e-6, UNCONVERGED),
-    "not critical": ("not critical", True, 0.0, UNCONVERGED),
+    "global, above by rounding": ("global minimizer", True, 1e-6, Ending.BEST),
+    "local, at the level": ("local minimizer", True, 0.0, Ending.BEST),
+    "local, above": ("local minimizer", True, 1e-6, Ending.TRAPPED),
+    "saddle": ("strict saddle", True, 1e-6, Ending.SADDLE),
+    "degenerate at the level": ("degenerate", True, 0.0, Ending.DEGENERATE),
+    "not converged, above": ("local minimizer", False, 1e-6, Ending.UNCONVERGED),
+    "not critical": ("not critical", True, 0.0, Ending.UNCONVERGED),
 }
 
 
@@ -124,14 +130,14 @@ KIND = {
 def test_kinds(plane, verdict, converged, rise, kind):
     certificate = replace(plane.best.certificate, verdict=verdict)
     end = replace(plane.best, certificate=certificate, converged=converged)
-    assert end.kind(end.value - rise) == kind
+    assert end.ending(end.value - rise) == kind
 
 
 @pytest.mark.parametrize("problem", [PLANE, ufm.Problem((1, 2, 2), 2, **DECAY), replace(PLANE, lambda_b=0.0)])
 def test_plain_data_keep_everything(problem):
     cell = survey(problem, starts=4)
     text = json.dumps(cell.plain())
-    again = Cell.from_plain(problem, json.loads(text))
+    again = Cell.from_plain(json.loads(text))
     assert json.dumps(again.plain()) == text
     assert isinstance(again.best, End)
 

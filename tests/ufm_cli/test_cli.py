@@ -88,7 +88,7 @@ def test_solve_rigorous(capsys, tmp_path):
     text = capsys.readouterr().out
     assert "global minimiser, value in [" in text
     assert "128 bits" in text
-    assert load(tmp_path / "s.json")["proof"]["kind"] == "global minimizer"
+    assert load(tmp_path / "s.json")["proof"]["verdict"] == "global minimizer"
 
 
 def test_a_refused_proof_is_said_and_decides_nothing(capsys):

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
+from ufm import Status
 from ufm_cli import console
-from validate.theory.theorems import STATUSES
 
 
 class Terminal(io.StringIO):
@@ -34,11 +34,11 @@ def test_tables_line_up_and_mark_what_is_missing(capsys):
 
 
 def test_what_is_not_defined_is_said_and_every_status_has_its_style(capsys):
-    console.show("t", ("a", "b"), [(float("nan"), status) for status in STATUSES])
+    console.show("t", ("a", "b"), [(float("nan"), status) for status in Status])
     text = capsys.readouterr().out
-    assert text.count("not defined") == len(STATUSES)
-    assert all(status in text for status in STATUSES)
-    assert set(console.STYLES) == set(STATUSES)
+    assert text.count("not defined") == len(Status)
+    assert all(status in text for status in Status)
+    assert set(console.STYLES) == set(Status)
 
 
 def test_a_status_that_is_an_enum_of_words_is_shown_as_its_word(capsys):

@@ -27,8 +27,8 @@ def test_map_shows_the_known_trap_and_none_from_k_minus_1(capsys, tmp_path):
     assert float(row[4].rstrip("%")) > 10
     assert float(row[5]) == pytest.approx(8.98e-3, rel=1e-3)
     assert "best found" in " ".join(row)
-    assert "d < K - 1: traps in 1 of 1 cells; the best is proved global in 0" in text
-    assert "d >= K - 1: traps in 0 of 3 cells; the best is proved global in 3" in text
+    assert "d < K - 1: traps in 1 of 1 cells; the best is certified global in 0" in text
+    assert "d >= K - 1: traps in 0 of 3 cells; the best is certified global in 3" in text
     folder = tmp_path / "map"
     assert {file.name for file in (folder / "figures").iterdir()} == {
         f"traps.{extension}" for extension in ("svg", "pdf", "png", "csv")

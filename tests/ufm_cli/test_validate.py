@@ -30,7 +30,7 @@ def test_a_point_has_every_metric(capsys, tmp_path):
     assert "one_vs_rest_w" not in text
     assert found["sampled"] == {}
     assert "ends in a global minimizer" in text
-    assert found["neighbourhood"]["kind"] == "global minimizer"
+    assert found["neighbourhood"]["verdict"] == "global minimizer"
 
 
 def test_class_means_have_no_nc1(run_copy, capsys, tmp_path):

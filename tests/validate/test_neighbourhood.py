@@ -25,7 +25,7 @@ def test_a_spoiled_minimiser_is_near_a_global_one(name):
     best = ufm.minimize(problem, tol=1e-12).point
     noise = random_point(problem, seed=3, scale=0.05)
     found = locate(compared(problem, Point(best.W + noise.W, best.H + noise.H, best.b + noise.b)))
-    assert found.kind == "global minimizer"
+    assert found.verdict == "global minimizer"
     assert found.converged
     assert 1e-4 < found.distance < 0.2
     assert found.fall > found.spread > 0
@@ -51,7 +51,7 @@ def test_a_layer_at_a_saddle_is_told_so():
         torch.zeros(4).double(),
     )
     found = locate(compared(problem, zero))
-    assert found.kind == "strict saddle"
+    assert found.verdict == "strict saddle"
     assert found.lowest < 0
     assert found.lowest_at_end == pytest.approx(found.lowest)
     assert found.distance == math.inf

@@ -25,7 +25,7 @@ def predicted(problem: Problem) -> dict[str, float]:
     best, _ = minimizer(problem)
     point = problem.expand(best)
     labelled = ufm.Point(point.W, point.H, point.b, problem.labels)
-    known = float(problem.objective(labelled)), ufm.lower_bound(problem, labelled)[0]
+    known = float(problem.objective(labelled)), ufm.lower_bound(problem, labelled).value
     return without_rounding(problem, measured(labelled, problem.labels, *known))
 
 
@@ -67,5 +67,5 @@ def test_only_a_certified_minimiser_is_proved():
     proved = {}
     for name in ("balanced", "imbalanced", "d < K - 1"):
         problem = PROBLEMS[name]
-        proved[name] = compare(ufm.minimize(problem).point, problem.labels, lambda_w=problem.lambda_w).proved
+        proved[name] = compare(ufm.minimize(problem).point, problem.labels, lambda_w=problem.lambda_w).certified
     assert proved == {"balanced": True, "imbalanced": True, "d < K - 1": False}

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from ..certificates.certificate import Certificate, certify
+from ..certificates import Certificate, certify
 from ..errors import require
 from ..point import Point
 from ..problem import Problem
+from ..results import PointVerdict, Result
 from ..storage.files import require_writable
 from ..storage.locks import held
 from .catalogue import Entry
@@ -24,7 +24,7 @@ LARGEST = 12  # K up to here: every class more makes about three times as many p
 
 
 @dataclass(frozen=True, eq=False)
-class CriticalPoint:
+class CriticalPoint(Result):
     """One critical point up to O(d) and permutations of classes with equal n_k.
 
     level            f there                            rank       of W (and of W H^T)
@@ -33,7 +33,7 @@ class CriticalPoint:
     index, nullity   negative and zero eigenvalues of the Hessian over all variables; lambda_min the least one
     grad_norm        relative: problem.relative_gradient(point)
     logits (K, K)    row k: those of class k's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_k) h_k
-    certificate      what it is proved to be             found_by   which part of the search found it first
+    certificate      what it is certified to be          found_by   which part of the search found it first
     point            one representative, collapsed, with the problem's d
     """
 
@@ -56,17 +56,9 @@ class CriticalPoint:
         """The sizes of the partition's blocks: "3+1+1"."""
         return "+".join(str(len(block)) for block in self.partition)
 
-    def plain(self) -> dict[str, Any]:
-        """Everything as plain data for JSON."""
-        names = ("level", "rank", "partition", "copies", "index", "nullity", "lambda_min", "grad_norm", "found_by")
-        facts = {name: getattr(self, name) for name in names}
-        facts |= {"logits": self.logits, "singular_values": self.singular_values}
-        facts |= {"certificate": self.certificate.numbers()}
-        return facts | {"point": {"W": self.point.W, "H": self.point.H, "b": self.point.b}}
-
 
 @dataclass(frozen=True, eq=False)
-class Atlas:
+class Atlas(Result):
     """The critical points found, by level, and the evidence that none is missing.
 
     sums      the Euler sums of `ufm.atlas.euler`
@@ -82,16 +74,6 @@ class Atlas:
     quiet: dict[int, int]
     descents: tuple[Descent, ...]
 
-    def plain(self) -> dict[str, Any]:
-        """Everything as plain data for JSON."""
-        sums = [{"sum": s.name, "value": s.value, "points": s.terms} for s in self.sums]
-        counts = {"starts": self.starts, "quiet": self.quiet}
-        descents = [{"from": line.start, "to": line.end, "eigenvalue": line.eigenvalue} for line in self.descents]
-        points = [point.plain() for point in self.points]
-        return (
-            {"problem": self.problem.settings(), "points": points, "euler_sums": sums} | counts | {"descents": descents}
-        )
-
     @property
     def failing(self) -> list[EulerSum]:
         """The sums that are not 1: each proves that a point is missing."""
@@ -104,8 +86,8 @@ class Atlas:
 
     @property
     def minimizers(self) -> set[int]:
-        """The places of the points proved to be global minimisers."""
-        return {i for i, p in enumerate(self.points) if p.certificate.verdict == "global minimizer"}
+        """The places of the points certified as global minimisers."""
+        return {i for i, p in enumerate(self.points) if p.certificate.verdict == PointVerdict.GLOBAL_MINIMIZER}
 
     @property
     def leads_down(self) -> set[int]:

@@ -17,6 +17,7 @@ from math import prod
 import numpy as np
 import torch
 
+from ..results import Result
 from ..spectra.spectrum import ZERO
 from .catalogue import Catalogue
 from .family import Family
@@ -29,7 +30,7 @@ Coordinates = dict[Element, int]  # how many coordinates of the features carry e
 
 
 @dataclass(frozen=True)
-class EulerSum:
+class EulerSum(Result):
     """The sum for one action and one choice of coordinates; a complete list has value 1.
 
     action       the involutions, as cycles of classes        coordinates  how many carry each character
@@ -41,6 +42,8 @@ class EulerSum:
     coordinates: Coordinates
     value: int | None
     terms: int
+
+    derived = ("name",)
 
     @property
     def failing(self) -> bool:

@@ -19,6 +19,7 @@ import torch
 
 from ..errors import InputError, require
 from ..problem import Problem
+from ..results import Result
 from ..solvers.critical import origin
 from ..storage.files import read_json, write_json
 from .catalogue import Catalogue, Entry
@@ -43,7 +44,7 @@ def _on_one_thread(task: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Descent:
+class Descent(Result):
     """A flow line from point `start`, first along a direction of eigenvalue `eigenvalue`, to point `end`.
 
     end is None where the flow did not come to rest.

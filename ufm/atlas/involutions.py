@@ -16,6 +16,7 @@ from math import factorial, prod
 
 import numpy as np
 
+from ..results import Result
 from .symmetry import Permutation
 
 Element = tuple[int, ...]  # of (Z/2)^m
@@ -27,7 +28,7 @@ def elements(m: int) -> list[Element]:
 
 
 @dataclass(frozen=True)
-class Action:
+class Action(Result):
     """m commuting involutions of the classes, as the sorted list of their orbits (stabiliser, n_k).
 
     The classes of `counts` are handed out to the orbits in order, those of equal n_k being alike.

@@ -33,6 +33,7 @@ import math
 import numpy as np
 from flint import arb, arb_mat
 
+from ..results import PointVerdict
 from .balls import exact, floats, identity, positive_definite, square_norm
 from .enclosure import BallJet
 from .krawczyk import NotProved
@@ -40,21 +41,21 @@ from .krawczyk import NotProved
 SLACK = 1e-9  # by how much a proved bound on |G~|_2 exceeds its floating-point approximation
 
 
-def conclude(jet: BallJet) -> tuple[str, arb | None]:
-    """(kind, curvature): the kind as `ufm.certify` names it; the curvature along a direction, for a strict saddle.
+def conclude(jet: BallJet) -> tuple[PointVerdict, arb | None]:
+    """(verdict, curvature): what the point is; the curvature along a direction, for a strict saddle.
 
-    Raises NotProved when no kind is proved.
+    Raises NotProved when nothing is proved.
     """
     if not positive_definite(jet.X.transpose() * jet.X):
         raise NotProved(f"the rank of W is not proved to be {jet.reduced.rank}")
     if is_global(jet):
-        return "global minimizer", None
+        return PointVerdict.GLOBAL_MINIMIZER, None
     full = jet.reduced.rank == jet.reduced.problem.dim
     curvature = reduced_curvature(jet) if full else explicit_curvature(jet)
     if curvature < 0:
-        return "strict saddle", curvature
+        return PointVerdict.STRICT_SADDLE, curvature
     if full and is_minimal(jet):
-        return "local minimizer", None
+        return PointVerdict.LOCAL_MINIMIZER, None
     raise NotProved("a critical point is there, but no curvature is proved negative and no minimum either")
 
 

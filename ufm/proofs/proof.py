@@ -1,18 +1,18 @@
 """ufm.prove: what a numerical point is near to, proved in ball arithmetic."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 
+from ..analysis import analysis
 from ..errors import require
 from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
-from ..solvers.sharpen import row_space
+from ..results import PointVerdict, Result
 
 PRECISION = 128  # bits of the midpoints
 NEAR = 1e-7  # how far the critical point may be from the given one, in units of `length_unit`
@@ -21,19 +21,19 @@ LARGEST = 1000  # the most unknowns of a proof, symmetries included
 MOST_CLASSES = 100
 
 PHRASES = {
-    "global minimizer": "global minimiser, value in [{0!r}, {1!r}]",
-    "strict saddle": "strict saddle, curvature at most {2!r}, value in [{0!r}, {1!r}]",
-    "local minimizer": "local minimiser, value in [{0!r}, {1!r}]",
+    PointVerdict.GLOBAL_MINIMIZER: "global minimiser, value in [{0!r}, {1!r}]",
+    PointVerdict.STRICT_SADDLE: "strict saddle, curvature at most {2!r}, value in [{0!r}, {1!r}]",
+    PointVerdict.LOCAL_MINIMIZER: "local minimiser, value in [{0!r}, {1!r}]",
 }
 
 
 @dataclass(frozen=True)
-class Proof:
+class Proof(Result):
     """What is proved of a point; every float is rounded outward.
 
     statement   one line: "global minimiser, value in [a, b]", "strict saddle, curvature at most -c, value in
                 [a, b]", "local minimiser, value in [a, b]", or "not proved: " and the reason
-    kind        "global minimizer" | "strict saddle" | "local minimizer", as `ufm.certify` names them, or "not proved"
+    verdict     a `PointVerdict`: global minimizer, strict saddle, local minimizer, or not proved
     reason      which step of the proof did not go through; empty for a proof
     rank        of W at the critical point
     value       (a, b) with a <= f <= b there            digits   the same as a decimal with all its digits and radius
@@ -43,11 +43,11 @@ class Proof:
     curvature   of a strict saddle: the second form along a direction over its squared norm is at most this, < 0
     duality_gap f - D at the critical point, at most (D <= f everywhere, by duality); None where D is not enclosed
     precision   bits of the midpoints
-    Where nothing is proved all but statement, kind, reason and precision are None.
+    Where nothing is proved all but statement, verdict, reason and precision are None.
     """
 
     statement: str
-    kind: str
+    verdict: PointVerdict
     reason: str
     precision: int
     rank: int | None = None
@@ -60,15 +60,11 @@ class Proof:
 
     @property
     def refused(self) -> bool:
-        return self.kind == "not proved"
-
-    def numbers(self) -> dict[str, Any]:
-        """Everything, as plain data for JSON."""
-        return asdict(self)
+        return self.verdict == PointVerdict.NOT_PROVED
 
 
 def length_unit(problem: Problem) -> float:
-    """sqrt(2 log K (1/lW + 1/lH)): the natural length of a point (W, H), as `Problem.gradient_scale` for gradients."""
+    """sqrt(2 log K (1/lW + 1/lH)): the natural length of a point (W, H), which W and H have at most at a minimiser."""
     return math.sqrt(2 * math.log(problem.num_classes) * (1 / problem.lambda_w + 1 / problem.lambda_h))
 
 
@@ -90,7 +86,7 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
     box is shown to hold a global minimiser, a strict saddle or a local minimiser (`ufm.proofs.conclusions`, with the
     arguments).
 
-    A step that does not go through is a refusal, kind "not proved" with the reason, never a guess: a point that is
+    A step that does not go through is a refusal, verdict "not proved" with the reason, never a guess: a point that is
     not that near to a critical one, another problem's point, a degenerate critical point, too few bits, another
     loss, more than 1,000 unknowns (2 K r + K and the symmetries; K = 10 has 226 at most, K = 20 has 951).
 
@@ -104,30 +100,32 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
     within = NEAR * length_unit(problem) if within is None else within
     require(isinstance(within, Real) and 0 < within < math.inf, f"within must be a finite distance > 0, got {within!r}")
     require(is_available(), "ufm.prove needs python-flint; pip install python-flint")
-    point = point.double().to("cpu")
-    means = problem.class_means(point)
     from .balls import working_precision
     from .krawczyk import NotProved
 
     with working_precision(int(precision)):
         try:
-            return _prove(problem, point, means, int(precision), float(within))
+            if reason := _out_of_scope(problem):
+                raise NotProved(reason)
+            seen = analysis(problem, point)
+            given, basis = point.double().to("cpu"), seen.rows.cpu()
+            return _prove(problem, given, seen.means.to("cpu"), basis, int(precision), float(within))
         except NotProved as failure:
-            return Proof(f"not proved: {failure}", "not proved", str(failure), int(precision))
+            return Proof(f"not proved: {failure}", PointVerdict.NOT_PROVED, str(failure), int(precision))
 
 
-def _prove(problem: Problem, point: Point, means: Point, precision: int, within: float) -> Proof:
+def _prove(problem: Problem, point: Point, means: Point, basis: torch.Tensor, precision: int, within: float) -> Proof:
     from .balls import lower, upper
     from .conclusions import conclude, lower_bound
 
-    jet, distance, alone = _enclose(problem, point, means, within)
-    kind, curvature = conclude(jet)
+    jet, distance, alone = _enclose(problem, point, means, basis, within)
+    verdict, curvature = conclude(jet)
     value = (lower(jet.value), upper(jet.value))
     steepest = None if curvature is None else upper(curvature)
-    bound = lower_bound(jet, tight=kind == "global minimizer")
+    bound = lower_bound(jet, tight=verdict == PointVerdict.GLOBAL_MINIMIZER)
     return Proof(
-        statement=PHRASES[kind].format(*value, steepest),
-        kind=kind,
+        statement=PHRASES[verdict].format(*value, steepest),
+        verdict=verdict,
         reason="",
         precision=precision,
         rank=jet.reduced.rank,
@@ -140,17 +138,14 @@ def _prove(problem: Problem, point: Point, means: Point, precision: int, within:
     )
 
 
-def _enclose(problem: Problem, point: Point, means: Point, within: float):
+def _enclose(problem: Problem, point: Point, means: Point, basis: torch.Tensor, within: float):
     """(f on a box that holds an exact critical point, its distance to the point, a radius in which it is alone)."""
     from .balls import upper
     from .distance import Distance
     from .enclosure import Reduced, pack
     from .krawczyk import NotProved, find_zero
 
-    if reason := _out_of_scope(problem):
-        raise NotProved(reason)
-    basis, rank = row_space(problem, means)
-    reduced = Reduced.of(problem, rank)
+    reduced = Reduced.of(problem, basis.shape[1])
     if (unknowns := reduced.size + reduced.num_symmetries) > LARGEST:
         raise NotProved(
             f"K = {problem.num_classes} with {unknowns:,} unknowns is too large; at most {LARGEST:,} are taken"

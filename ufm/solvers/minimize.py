@@ -11,11 +11,12 @@ from ..errors import require
 from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
+from ..results import Result
 from .newton import Step, trust_region_newton
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(Result):
     """Where a minimisation ended.
 
     point      the last iterate, one row of H a sample

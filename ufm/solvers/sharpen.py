@@ -7,6 +7,7 @@ of the sums that it comes from; one that does not says nothing, whatever the eig
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -22,6 +23,13 @@ SWEEPS = 8
 RANK = 1e-11  # a singular value of W below this, relative to sqrt(2 f / lW), is 0 where the gradient is
 
 
+class Critical(NamedTuple):
+    """A critical point, collapsed, and an orthonormal basis (d, r) of the row space of its W, of rank r."""
+
+    point: Point
+    basis: torch.Tensor
+
+
 def sharpened(problem: Problem, point: Point) -> Point | None:
     """The critical point next to `point`, collapsed, in float64 on its device; None where none is near.
 
@@ -32,19 +40,26 @@ def sharpened(problem: Problem, point: Point) -> Point | None:
     if not problem.relative_gradient(point) <= CRITICAL:
         return None
     means = problem.class_means(point)
+    found = critical_near(problem, Critical(means, row_space(problem, means)[0]))
+    return None if found is None else found.point
+
+
+def critical_near(problem: Problem, given: Critical) -> Critical | None:
+    """The critical point near a nearly critical one, by Newton's method; None where none is near."""
+    means, basis = given
     for _ in range(3):
-        basis, rank = row_space(problem, means)
-        f = replace(problem.even.landscape(collapsed=True, device=means.W.device), dim=rank)
+        f = replace(problem.even.landscape(collapsed=True, device=means.W.device), dim=basis.shape[1])
         if f.size > DENSE:
-            return means
+            return Critical(means, basis)
         even = problem.evened(means)
         x = at_rest(f, f.pack(even.W @ basis, even.H @ basis, even.b))
         if x is None:
             return None
         W, H, b = f.unpack(x)
         means = problem.unevened(Point(W @ basis.T, H @ basis.T, b))
-        if row_space(problem, means)[1] == rank:
-            return means
+        before, (basis, rank) = basis.shape[1], row_space(problem, means)
+        if rank == before:
+            return Critical(means, basis)
     return None
 
 

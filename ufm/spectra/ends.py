@@ -1,6 +1,7 @@
 """The two ends of a symmetric operator's spectrum, matrix-free: Lanczos iteration on its products."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ..errors import InputError, require
+from ..problem import Problem
+from .spectrum import ENDS, UNSHARP, Spectrum, listed
 
 RESTARTS = 100  # of a Lanczos iteration: about 7,600 products at each end for k <= 20
 
@@ -18,6 +21,16 @@ class Operator(NamedTuple):
     product: Callable[[torch.Tensor], torch.Tensor]
     size: int
     device: torch.device
+
+
+def end_spectrum(problem: Problem, operators: Sequence[Operator], known: Sequence[torch.Tensor], k: int) -> Spectrum:
+    """The k values at each end of the union of the operators' spectra and the known eigenvalues."""
+    found = [ends(operator, k) for operator in operators if operator.size]
+    low = torch.cat([*(low for low, _, _ in found), *known]).sort().values[:k]
+    high = torch.cat([*(high for _, high, _ in found), *known]).sort().values[-k:]
+    values = torch.cat([low, high])
+    both = listed(problem, values, torch.ones_like(values, dtype=torch.int64), UNSHARP, ENDS)
+    return replace(both, tolerance=max([both.tolerance, *(residual for _, _, residual in found)]))
 
 
 def ends(operator: Operator, k: int, tol: float = 1e-10) -> tuple[torch.Tensor, torch.Tensor, float]:

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from ..atlas import CriticalPoint
-from ..certificates.certificate import descent_direction
+from ..certificates import descent_direction
 from ..problem import Problem
 from .evidence import Evidence, Undecided
 from .registry import CROSS_ENTROPY, HERE, OPEN, WEAK_DECAY, WIDE, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of

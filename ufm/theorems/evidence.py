@@ -6,8 +6,9 @@ from functools import cached_property
 
 import torch
 
+from ..analysis import analysis, spectrum
 from ..atlas import Atlas, explore
-from ..certificates.certificate import Certificate, certify
+from ..certificates import Certificate, certify
 from ..closed_forms.cross_entropy import collapse_ratio, global_minimizer
 from ..errors import require
 from ..point import Point
@@ -15,9 +16,8 @@ from ..problem import Problem
 from ..proofs import Proof, prove
 from ..solvers.critical import narrow_solution, origin
 from ..solvers.minimize import Solution, minimize, random_point, require_memory
-from ..solvers.sharpen import row_space, sharpened
+from ..spectra import Spectrum
 from ..spectra.rates import gradient_descent
-from ..spectra.spectrum import Spectrum, spectrum, split_spectrum
 
 RANKS = 8  # of which saddles are sought, where there are more
 STEPS = (100, 5000)  # of gradient descent, to measure its rate: at least and at most
@@ -59,10 +59,10 @@ class Evidence:
     @cached_property
     def minimizer(self) -> Point:
         """A collapsed minimiser at full precision: the best free solution, averaged and sharpened."""
-        found = sharpened(self.problem, min(self.ends, key=lambda solution: solution.value).point)
-        if found is None:
+        seen = analysis(self.problem, min(self.ends, key=lambda solution: solution.value).point)
+        if not seen.critical:
             raise Undecided("no critical point is near the best descent's end")
-        return found
+        return seen.point
 
     @cached_property
     def closed_form(self) -> Point:
@@ -90,8 +90,8 @@ class Evidence:
     def _narrow(self, rank: int) -> Point | None:
         if rank not in self.narrow:
             flat = replace(self.problem, dim=rank)
-            point = sharpened(flat, narrow_solution(flat, rank, seed=self.seed, tol=1e-10).point)
-            self.narrow[rank] = point if point is not None and row_space(flat, point)[1] == rank else None
+            seen = analysis(flat, narrow_solution(flat, rank, seed=self.seed, tol=1e-10).point)
+            self.narrow[rank] = seen.point if seen.critical and seen.rank == rank else None
         return self.narrow[rank]
 
     @cached_property
@@ -129,9 +129,11 @@ class Evidence:
         """The exact spectrum at the minimiser, the origin and the saddles."""
         points = {"minimiser": self.minimizer, "origin": self.origin}
         points |= {f"rank {rank}": point for rank, point in self.saddles.items()}
-        found = {name: (point, spectrum(self.problem, point)) for name, point in points.items()}
-        blocks = split_spectrum(self.problem, self.minimizer)
-        return found | ({"minimiser, blocks": (self.minimizer, blocks)} if blocks else {})
+        found = {name: analysis(self.problem, point) for name, point in points.items()}
+        levels = {name: (seen.point, seen.levels or spectrum(self.problem, seen.point)) for name, seen in found.items()}
+        seen = found["minimiser"]
+        blocks = seen.blocks.spectrum()
+        return levels | ({"minimiser, blocks": (seen.point, blocks)} if blocks else {})
 
     @cached_property
     def proofs(self) -> dict[str, Proof]:

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import torch
 
-from ..certificates.certificate import GAP, certify, descent_direction, lower_bound
+from ..analysis import analysis, spectrum
+from ..certificates import GAP, certify, descent_direction, lower_bound
 from ..closed_forms.cross_entropy import collapse_ratio, minimizer_scale
 from ..errors import NoClosedForm
 from ..losses import CrossEntropy
 from ..problem import Problem
 from ..solvers.critical import origin
-from ..solvers.sharpen import DENSE, row_space
+from ..solvers.sharpen import DENSE
+from ..spectra import orbit_dimension
 from ..spectra.rates import measured_rate, predicted_rate
-from ..spectra.spectrum import orbit_dimension, spectrum
 from .evidence import Evidence, Undecided
 
 EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points
@@ -65,7 +66,7 @@ class Theorem:
 
 def _origin_is_saddle(problem: Problem) -> bool:
     """Whether some descent leaves the origin: sigma_max > sqrt(lW lH) there (K s < 1 when balanced)."""
-    return lower_bound(problem, origin(problem))[1] > problem.ridge * (1 + 1e-6)
+    return lower_bound(problem, origin(problem)).sigma_max > problem.ridge * (1 + 1e-6)
 
 
 def _is_moderate(problem: Problem) -> bool:
@@ -141,10 +142,9 @@ def isotropic_residual(problem: Problem, evidence: Evidence) -> Finding:
     Relative to |G~|_2 sqrt(lW lH), as products are, and to the rounding of |G~|_2^2, about 1e-14, over the tolerance.
     """
     deviations = []
-    for point in map(problem.class_means, [*evidence.critical_points, evidence.minimizer]):
-        f, x = problem.landscape_at(point)
-        G = f.jet(x).G.T
-        _, rank = row_space(problem, point)
+    for point in [*evidence.critical_points, evidence.minimizer]:
+        rank, point = analysis(problem, point).rank, problem.class_means(point)
+        G = problem.jet(point).G.T
         if rank:
             U = torch.linalg.svd(point.W)[0][:, :rank]
             size = torch.linalg.matrix_norm(G, 2)
@@ -165,7 +165,7 @@ def averaging_descends(problem: Problem, evidence: Evidence) -> Finding:
 def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
     """The dual value implied by any point at all is below f everywhere, so below the best f known."""
     best = min(float(problem.objective(point)) for point in evidence.critical_points)
-    bounds = [lower_bound(problem, point)[0] for point in evidence.random_points]
+    bounds = [lower_bound(problem, point).value for point in evidence.random_points]
     finite = [bound for bound in bounds if math.isfinite(bound)]
     note = f"{len(finite)} random points; largest bound / least f - 1"
     return Finding(worst_of(bound / best - 1 for bound in finite), 1e-12, note)
@@ -173,7 +173,7 @@ def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
 
 def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
     """Each free descent ends within rounding of the lower bound that its own end proves."""
-    gaps = (abs(lower_bound(problem, solution.point)[0] / solution.value - 1) for solution in evidence.ends)
+    gaps = (abs(lower_bound(problem, solution.point).value / solution.value - 1) for solution in evidence.ends)
     return Finding(worst_of(gaps), GAP, f"{_converged(evidence)}; gap / f")
 
 
@@ -286,14 +286,20 @@ def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> F
 
 
 def exact_spectrum(problem: Problem, evidence: Evidence) -> Finding:
-    """The block spectrum equals the eigenvalues of the dense Hessian by autograd, with multiplicities."""
-    deviations = []
+    """The block spectrum equals the eigenvalues of the dense Hessian by autograd, with multiplicities.
+
+    Relative to the largest one, and to the rounding of the logits z over the tolerance: an error of eps |z| in a logit
+    is one of eps |z| in the loss's curvature, relative, and the two routes round differently.
+    """
+    tolerance, deviations = 1e-11, []
     for point, levels in evidence.spectra.values():
         dense = evidence.dense_eigenvalues(point)
+        rounding = 4 * torch.finfo(torch.float64).eps * float(point.logits.abs().max())
+        unit = dense.abs().max() * (1 + rounding / tolerance)
         same = levels.size == len(dense)
-        deviations.append((levels.expanded() - dense).abs().max() / dense.abs().max() if same else math.inf)
+        deviations.append((levels.expanded() - dense).abs().max() / unit if same else math.inf)
     note = f"{problem.num_variables} variables at {', '.join(evidence.spectra)}"
-    return Finding(worst_of(deviations), 1e-11, note)
+    return Finding(worst_of(deviations), tolerance, note)
 
 
 def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
@@ -302,7 +308,7 @@ def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
     The nullity is counted in the three blocks of the spectrum, which know nothing of the orbit.
     """
     point, levels = evidence.spectra["minimiser, blocks"]
-    expected = orbit_dimension(problem, row_space(problem, point)[1])
+    expected = orbit_dimension(problem, analysis(problem, point).rank)
     note = f"nullity {levels.nullity}, orbit dimension {expected}, condition number {levels.condition:.4g}"
     return Finding(float(abs(levels.nullity - expected) + levels.index), 0.0, note)
 

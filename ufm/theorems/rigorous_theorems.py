@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 
 from ..problem import Problem
 from ..proofs import PRECISION, Proof, is_available
+from ..results import PointVerdict
 from .evidence import Evidence, Undecided
 from .registry import CROSS_ENTROPY, ETF, HERE, WIDE, Finding, Hypothesis, Theorem, worst_of
 
@@ -21,7 +22,7 @@ FLINT = Hypothesis("python-flint", lambda p: is_available())
 def proved_minimizer(problem: Problem, evidence: Evidence) -> Finding:
     """A critical point near the best descent is proved to be a global minimiser; how wide its value is enclosed."""
     proof = _given(evidence.proofs["minimiser"])
-    return Finding(_width(proof, "global minimizer"), 1e-12, f"{proof.statement}; width of [a, b] / b")
+    return Finding(_width(proof, PointVerdict.GLOBAL_MINIMIZER), 1e-12, f"{proof.statement}; width of [a, b] / b")
 
 
 def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
@@ -30,7 +31,7 @@ def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
     The formula is evaluated in balls with s = sqrt(n lW lH), c = log((1 - (K-1) s)/s), and subtracted.
     """
     proof = _given(evidence.closed_form_proof)
-    found = proof.kind == "global minimizer"
+    found = proof.verdict == PointVerdict.GLOBAL_MINIMIZER
     worst = _value_deviation(problem, proof) if found else math.inf
     note = f"f* = {proof.digits}" if found else proof.statement
     return Finding(worst, 1e-30, f"{note}; |value - f*| at most")
@@ -40,7 +41,9 @@ def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
     """The origin and a point of every rank 1 .. K-2 are proved strict saddles; counts those proved something else."""
     names = ["origin", *(f"rank {rank}" for rank in evidence.ranks)]
     missing = [name for name in names if name not in evidence.proofs]
-    others = _proved_else({name: evidence.proofs[name] for name in names if name not in missing}, {"strict saddle"})
+    others = _proved_else(
+        {name: evidence.proofs[name] for name in names if name not in missing}, {PointVerdict.STRICT_SADDLE}
+    )
     if missing and not others:
         raise Undecided(f"no point was found of {', '.join(missing)}")
     curvatures = [evidence.proofs[name].curvature for name in names if name not in (*missing, *others)]
@@ -50,7 +53,7 @@ def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
 
 def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
     """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise."""
-    others = _proved_else(evidence.proofs, {"global minimizer", "strict saddle"})
+    others = _proved_else(evidence.proofs, {PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE})
     return Finding(float(len(others)), 0.0, ", ".join(others or evidence.proofs))
 
 
@@ -61,18 +64,18 @@ def _given(proof: Proof) -> Proof:
     return proof
 
 
-def _proved_else(proofs: Mapping[str, Proof], kinds: Collection[str]) -> list[str]:
+def _proved_else(proofs: Mapping[str, Proof], verdicts: Collection[PointVerdict]) -> list[str]:
     """The names of the points that are proved to be of another kind; undecided when there is none but a refusal."""
-    others = [name for name, proof in proofs.items() if not proof.refused and proof.kind not in kinds]
+    others = [name for name, proof in proofs.items() if not proof.refused and proof.verdict not in verdicts]
     refused = [f"{name}: {proof.reason}" for name, proof in proofs.items() if proof.refused]
     if not others and (refused or not proofs):
         raise Undecided(f"not proved: {'; '.join(refused) or 'there is no point'}")
     return others
 
 
-def _width(proof: Proof, kind: str) -> float:
-    """(b - a)/b of a proof of that kind; infinite for another one."""
-    if proof.kind != kind:
+def _width(proof: Proof, verdict: PointVerdict) -> float:
+    """(b - a)/b of a proof of that verdict; infinite for another one."""
+    if proof.verdict != verdict:
         return math.inf
     low, high = proof.value
     return worst_of([(high - low) / high])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..problem import Problem
+from ..results import Result, Status
 from .atlas_theorems import ATLAS
 from .evidence import Evidence, Undecided
 from .registry import THEOREMS, Theorem
@@ -11,18 +12,17 @@ from .rigorous_theorems import RIGOROUS
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Result):
     """What a check found.
 
-    status  "holds": checked, within the tolerance          "fails": checked, and something contradicts the claim
-            "inconclusive": what was found decides nothing   "not covered": the problem lacks a hypothesis
+    status  a `Status`: holds, fails, inconclusive or not covered
     worst and tolerance are None in the last two cases; `note` then says why, or what is needed.
     """
 
     claim: str
     statement: str
     source: str
-    status: str
+    status: Status
     worst: float | None
     tolerance: float | None
     note: str
@@ -33,13 +33,13 @@ def judge(theorem: Theorem, problem: Problem, evidence: Evidence) -> Verdict:
     claim = theorem.name, theorem.statement, theorem.source
     missing = theorem.missing(problem)
     if missing:
-        return Verdict(*claim, "not covered", None, None, f"needs {', '.join(missing)}")
+        return Verdict(*claim, Status.NOT_COVERED, None, None, f"needs {', '.join(missing)}")
     try:
         finding = theorem.check(problem, evidence)
     except Undecided as reason:
-        return Verdict(*claim, "inconclusive", None, None, str(reason))
+        return Verdict(*claim, Status.INCONCLUSIVE, None, None, str(reason))
     # A NaN compares false, so it fails.
-    status = "holds" if finding.worst <= finding.tolerance else "fails"
+    status = Status.HOLDS if finding.worst <= finding.tolerance else Status.FAILS
     return Verdict(*claim, status, finding.worst, finding.tolerance, finding.note)
 
 

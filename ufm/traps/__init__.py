@@ -5,19 +5,7 @@ grid       the same over K, d and lambda, resumable
 codes      the one-vs-rest distance of an end, and the softmax codes that maximise it
 """
 
-from .descents import BEST, DEGENERATE, KINDS, SADDLE, TOL, TRAPPED, UNCONVERGED, Cell, End, survey
+from .descents import TOL, Cell, End, Ending, survey
 from .grid import Grid
 
-__all__ = [
-    "BEST",
-    "DEGENERATE",
-    "KINDS",
-    "SADDLE",
-    "TOL",
-    "TRAPPED",
-    "UNCONVERGED",
-    "Cell",
-    "End",
-    "Grid",
-    "survey",
-]
+__all__ = ["TOL", "Cell", "End", "Ending", "Grid", "survey"]

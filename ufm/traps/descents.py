@@ -4,28 +4,34 @@ For d >= K - 1 there is none (`ufm.theorems`, "landscape, d >= K - 1"); below, s
 """
 
 import math
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
-from ..certificates.certificate import Certificate, certify
-from ..errors import InputError, require
+from ..certificates import Certificate, certify
+from ..errors import require
 from ..point import Point
 from ..problem import Problem
+from ..results import PointVerdict, Result
+from ..results.words import Word
 from ..solvers.minimize import minimize
 from .codes import one_vs_rest_distance, reference_distance
 
 LEVEL = 1e-10  # values of f closer than this fraction of log K are one level
 TOL = 1e-12  # relative gradient norm that each descent has to reach
 
-BEST, TRAPPED, SADDLE, DEGENERATE, UNCONVERGED = "best", "trapped", "saddle", "degenerate", "not converged"
-KINDS = (BEST, TRAPPED, SADDLE, DEGENERATE, UNCONVERGED)
+
+class Ending(Word):
+    """What the end of one descent is, beside the best end known."""
+
+    BEST = "best", "A global minimiser, or a local one that no other end is below."
+    TRAPPED = "trapped", "A local minimiser above another end: certainly not global."
+    SADDLE = "saddle", "A strict saddle."
+    DEGENERATE = "degenerate", "A critical point that second order does not decide."
+    UNCONVERGED = "not converged", "The descent did not reach a critical point.", "Raise max_iterations."
 
 
 @dataclass(frozen=True, eq=False)
-class End:
+class End(Result):
     """Where the descent from the random start `seed` ended.
 
     converged    whether it reached a relative gradient norm of 1e-12
@@ -53,53 +59,32 @@ class End:
         return self.certificate.value
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> PointVerdict:
         return self.certificate.verdict
 
-    def kind(self, level: float) -> str:
-        """One of KINDS, given a level that f does not exceed at the best point known.
-
-        best     a global minimiser, or a local one not above the level
-        trapped  a local minimiser (index 0, nullity = orbit dimension) above it: certainly not global
-        """
+    def ending(self, level: float) -> Ending:
+        """What the end is, given a level that f does not exceed at the best point known."""
         if not self.converged:
-            return UNCONVERGED
-        kinds = {
-            "global minimizer": BEST,
-            "local minimizer": TRAPPED if self.value > level else BEST,
-            "strict saddle": SADDLE,
-            "degenerate": DEGENERATE,
-            "not critical": UNCONVERGED,
+            return Ending.UNCONVERGED
+        endings = {
+            PointVerdict.GLOBAL_MINIMIZER: Ending.BEST,
+            PointVerdict.LOCAL_MINIMIZER: Ending.TRAPPED if self.value > level else Ending.BEST,
+            PointVerdict.STRICT_SADDLE: Ending.SADDLE,
+            PointVerdict.DEGENERATE: Ending.DEGENERATE,
+            PointVerdict.NOT_CRITICAL: Ending.UNCONVERGED,
         }
-        return kinds[self.verdict]
-
-    def plain(self) -> dict[str, Any]:
-        point = {"W": self.point.W.tolist(), "H": self.point.H.tolist(), "b": self.point.b.tolist()}
-        return {
-            "seed": self.seed,
-            "converged": self.converged,
-            "distance": self.distance,
-            "certificate": self.certificate.numbers(),
-            "point": point,
-        }
-
-    @classmethod
-    def from_plain(cls, data: dict[str, Any]) -> "End":
-        W, H, b = (torch.tensor(data["point"][name], dtype=torch.float64) for name in ("W", "H", "b"))
-        certificate = Certificate(**data["certificate"], direction=None)
-        require(isinstance(certificate.value, float), f"its value is {certificate.value!r}")
-        return cls(int(data["seed"]), bool(data["converged"]), certificate, float(data["distance"]), Point(W, H, b))
+        return endings[self.verdict]
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class Cell(Result):
     """What `starts` descents of one problem ended in.
 
     seed         the starts are seed, seed + 1, ...
-    ends         how many ended in each of KINDS; they add up to `starts`
+    ends         how many there are of each `Ending`; they add up to `starts`
     levels       how many distinct values f takes at the minimisers among them (best or trapped)
     lower_bound  the highest certified number below f everywhere
-    best         the first end at the lowest level: proved global where `proved`, else only the best found
+    best         the first end at the lowest level: certified global where `certified`, else only the best found
     worst        the highest trap, or None
     code         the one-vs-rest distance of softmax codes; where not `code_known` the best that a search found,
                  or None
@@ -108,7 +93,7 @@ class Cell:
     problem: Problem
     seed: int
     starts: int
-    ends: dict[str, int]
+    ends: dict[Ending, int]
     levels: int
     lower_bound: float
     best: End
@@ -116,10 +101,12 @@ class Cell:
     code: float | None
     code_known: bool
 
+    derived = ("trapped", "gap", "certified")
+
     @property
     def trapped(self) -> float:
         """The fraction of starts that ended in a trap."""
-        return self.ends[TRAPPED] / self.starts
+        return self.ends[Ending.TRAPPED] / self.starts
 
     @property
     def gap(self) -> float | None:
@@ -127,9 +114,9 @@ class Cell:
         return self.worst and self.worst.value - self.best.value
 
     @property
-    def proved(self) -> bool:
-        """Whether the best is a global minimiser by the certificate, not merely the best found."""
-        return self.best.verdict == "global minimizer"
+    def certified(self) -> bool:
+        """Whether the best is a global minimiser by its certificate, not merely the best found."""
+        return self.best.verdict == PointVerdict.GLOBAL_MINIMIZER
 
     @property
     def wide(self) -> bool:
@@ -139,49 +126,17 @@ class Cell:
     @property
     def contradicts(self) -> bool:
         """Whether a local minimiser that is not global turned up at d >= K - 1, where there is none."""
-        return self.wide and (self.ends[TRAPPED] > 0 or self.best.verdict == "local minimizer")
-
-    def plain(self) -> dict[str, Any]:
-        """All of it as plain data for JSON."""
-        return {
-            "problem": self.problem.settings(),
-            "seed": self.seed,
-            "starts": self.starts,
-            "ends": self.ends,
-            "trapped": self.trapped,
-            "gap": self.gap,
-            "proved": self.proved,
-            "levels": self.levels,
-            "lower_bound": self.lower_bound,
-            "best": self.best.plain(),
-            "worst": self.worst and self.worst.plain(),
-            "code": self.code,
-            "code_known": self.code_known,
-        }
+        return self.wide and (self.ends[Ending.TRAPPED] > 0 or self.best.verdict == PointVerdict.LOCAL_MINIMIZER)
 
     @classmethod
-    def from_plain(cls, problem: Problem, data: dict[str, Any]) -> "Cell":
-        """The cell that `plain` wrote for this problem; InputError where it is not one."""
-        try:
-            require(data["problem"] == problem.settings(), f"it is about {data['problem']}, not {problem.settings()}")
-            ends = {kind: int(data["ends"][kind]) for kind in KINDS}
-            require(sum(ends.values()) == data["starts"], f"its ends do not add up to {data['starts']} starts")
-            require(bool(data["worst"]) == (ends[TRAPPED] > 0), "it counts traps and shows none, or the reverse")
-            return cls(
-                problem=problem,
-                seed=int(data["seed"]),
-                starts=int(data["starts"]),
-                ends=ends,
-                levels=int(data["levels"]),
-                lower_bound=-math.inf if data["lower_bound"] is None else float(data["lower_bound"]),
-                best=End.from_plain(data["best"]),
-                worst=data["worst"] and End.from_plain(data["worst"]),
-                code=data["code"],
-                code_known=data["code_known"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            raise InputError(f"a cell cannot be read ({what})") from error
+    def from_plain(cls, data: Any) -> "Cell":
+        """The cell that `plain` wrote; InputError where it is none, or its numbers do not agree."""
+        cell = super().from_plain(data)
+        require(set(cell.ends) == set(Ending), f"it counts {list(map(str, cell.ends))}, not {list(map(str, Ending))}")
+        require(sum(cell.ends.values()) == cell.starts, f"its ends do not add up to {cell.starts} starts")
+        traps = cell.ends[Ending.TRAPPED] > 0
+        require((cell.worst is not None) == traps, "it counts traps and shows none, or the reverse")
+        return cell
 
 
 def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
@@ -193,19 +148,22 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
     ends = [End.of(problem, start) for start in range(seed, seed + starts)]
     width = LEVEL * math.log(problem.num_classes)
     lowest = min(ends, key=lambda end: end.value)
-    kinds = [end.kind(lowest.value + width) for end in ends]
-    minima = {kind: [end for end, found in zip(ends, kinds, strict=True) if found == kind] for kind in (BEST, TRAPPED)}
+    endings = [end.ending(lowest.value + width) for end in ends]
+    minima = {
+        one: [end for end, ending in zip(ends, endings, strict=True) if ending == one]
+        for one in (Ending.BEST, Ending.TRAPPED)
+    }
     values = sorted(end.value for found in minima.values() for end in found)
     code, known = reference_distance(problem.num_classes, problem.dim)
     return Cell(
         problem=problem,
         seed=seed,
         starts=starts,
-        ends={kind: Counter(kinds)[kind] for kind in KINDS},
+        ends={ending: endings.count(ending) for ending in Ending},
         levels=sum(b - a > width for a, b in zip([-math.inf, *values], values, strict=False)),
         lower_bound=max(end.certificate.lower_bound for end in ends),
-        best=minima[BEST][0] if minima[BEST] else lowest,
-        worst=max(minima[TRAPPED], key=lambda end: end.value, default=None),
+        best=minima[Ending.BEST][0] if minima[Ending.BEST] else lowest,
+        worst=max(minima[Ending.TRAPPED], key=lambda end: end.value, default=None),
         code=code,
         code_known=known,
     )

@@ -88,7 +88,7 @@ def explore(
         with _surveys(grid, pending, jobs) as results:
             # The tracked problems only count: results come as they are finished.
             for _, (i, data) in zip(track(pending), results, strict=True):
-                cells[pending[i]] = Cell.from_plain(pending[i], data)
+                cells[pending[i]] = Cell.from_plain(data)
                 record()
         return [cells[problem] for problem in problems]
 
@@ -140,7 +140,7 @@ def _cells(grid: Grid, recorded: list[dict[str, Any]]) -> dict[Problem, Cell]:
     for data in recorded:
         problem = by_settings.get(tuple(data["problem"].values()))
         require(problem is not None, f"it has a cell that was not asked for, {data['problem']}")
-        cells[problem] = Cell.from_plain(problem, data)
+        cells[problem] = Cell.from_plain(data)
         asked = cells[problem].starts, cells[problem].seed
         require(asked == (grid.starts, grid.seed), f"a cell has starts, seed = {asked}")
     return cells

@@ -1,12 +1,13 @@
 """What the unconstrained feature model predicts, beside what a network's last layer did."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 
 import ufm
 from ufm import InputError, Point, Problem
+from ufm.results import Result
+from ufm.results.plain import OMITTED
 
 from ..runs.run import Run
 from ..statistics.classes import resolve_labels
@@ -23,7 +24,7 @@ MEANINGS = {  # those first whose agreement nothing arranges
     "nc3": "NC3 classifier to class means",
     "nc4": "NC4 bias |b + W h_G|",
     "objective": "objective f",
-    "lower_bound": "lower bound D on f, proved by the point",
+    "lower_bound": "lower bound D on f, by duality at the point",
     "gap": "duality gap f - D",
     "norm_h": "|H - h_G|_F / sqrt(N)",
     "norm_ratio": "ratio of the two norms, W : H",
@@ -36,7 +37,7 @@ class NotComparable(InputError):
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Result):
     """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
 
     theory   0 where the minimiser's value is rounding; NaN where it is not defined there
@@ -51,14 +52,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result):
     """A network's last layer against the minimiser of its own unconstrained feature model.
 
     problem       the model implied by the class counts, d, the weight decay, and the feature decay
                   lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
     implied       whether balance implied lambda_h; else it was given
-    point         the network's point, shifted to the least penalty (see `compare`), labelled
-    minimizer     the minimiser, collapsed
+    point         the network's point, shifted to the least penalty (see `compare`), labelled; not in plain data
+    minimizer     the minimiser, collapsed; not in plain data
     method        "closed form", or "minimised, certified" / "minimised, not certified"
     rows          theory beside network; what agrees by construction comes last
     certificate   of the network's own point in that problem: its duality gap bounds, with no theorem
@@ -68,28 +69,17 @@ class Comparison:
 
     problem: Problem
     implied: bool
-    point: Point
-    minimizer: Point
+    point: Point = field(metadata=OMITTED)
+    minimizer: Point = field(metadata=OMITTED)
     method: str
     rows: tuple[Row, ...]
     certificate: ufm.Certificate
     balance_residual: float
 
     @property
-    def proved(self) -> bool:
-        """Whether the minimiser is proved to be a global one."""
+    def certified(self) -> bool:
+        """Whether the minimiser is known to be a global one, in closed form or by its certificate."""
         return self.method != NOT_CERTIFIED
-
-    def plain(self) -> dict[str, Any]:
-        """The comparison as plain data for JSON, without the points."""
-        return {
-            "problem": self.problem.settings(),
-            "method": self.method,
-            "lambda_h_implied": self.implied,
-            "rows": [asdict(row) for row in self.rows],
-            "certificate": self.certificate.numbers(),
-            "balance_residual": self.balance_residual,
-        }
 
 
 def compare(
@@ -139,7 +129,7 @@ def compare(
     )
     best, method = minimizer(problem)
     certificate = ufm.certify(problem, point)
-    known = float(problem.objective(best)), ufm.lower_bound(problem, best)[0]
+    known = float(problem.objective(best)), ufm.lower_bound(problem, best).value
     theory = without_rounding(problem, measured(best, problem.labels, *known))
     network = measured(point, point.labels, certificate.value, certificate.lower_bound)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H

@@ -1,14 +1,14 @@
 """validate.locate: is a network's last layer near a critical point of its own model, and of which kind."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
 import ufm
 from ufm import InputError, Point, Problem
 from ufm.errors import require
+from ufm.results import PointVerdict, Result
 from ufm.traps import TOL
 
 from .compare import Comparison
@@ -17,10 +17,10 @@ VARIABLES = 100_000  # of the collapsed problem, K (2 d + 1): seconds to minutes
 
 
 @dataclass(frozen=True)
-class Neighbourhood:
+class Neighbourhood(Result):
     """Where a descent from the network's class means leads, and the curvature at its start.
 
-    kind          of the point where the descent ends, as `ufm.certify` names it
+    verdict       what the point is where the descent ends: a `PointVerdict`, certified
     distance      from the network's class means to that point, modulo rotations of feature space, over that point's
                   norm; inf where that is 0
     fall          f at the network's point less f at that end
@@ -32,16 +32,13 @@ class Neighbourhood:
     lowest_at_end that at the end of the descent: rounding, where rotations are the only flat directions
     """
 
-    kind: str
+    verdict: PointVerdict
     distance: float
     fall: float
     spread: float
     converged: bool
     lowest: float
     lowest_at_end: float
-
-    def plain(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def locate(comparison: Comparison, *, max_iterations: int = 1000) -> Neighbourhood:
@@ -61,7 +58,7 @@ def locate(comparison: Comparison, *, max_iterations: int = 1000) -> Neighbourho
     end = problem.class_means(solution.point)
     value = float(problem.objective(comparison.point))
     return Neighbourhood(
-        kind=ufm.certify(problem, end).verdict,
+        verdict=ufm.certify(problem, end).verdict,
         distance=distance(problem, means, end),
         fall=value - solution.value,
         spread=value - float(problem.objective(means)),

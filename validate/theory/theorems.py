@@ -2,31 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import ufm
-from ufm import Problem, Verdict
+from ufm import Problem, Status, Verdict
+from ufm.results import Result
 
 from .compare import Comparison
 
-STATUSES = ("holds", "fails", "inconclusive", "not covered")
 STARTS = 2
 VARIABLES = 500_000  # of the largest model that is descended over with all its features; a larger one has fewer
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Result):
     """The verdicts on one problem, and how it was checked: the seed and number of starts, whether proofs were asked."""
 
     problem: Problem
     asked: dict[str, Any]
     verdicts: list[Verdict]
-
-    def plain(self) -> dict[str, Any]:
-        """As `ufm verify --json` writes it."""
-        listed = [asdict(verdict) for verdict in self.verdicts]
-        return {"problem": self.problem.settings()} | self.asked | {"verdicts": listed}
 
 
 def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = iter) -> Checked:
@@ -56,6 +51,6 @@ def equivalent(problem: Problem, num_samples: int) -> Problem:
 
 
 def counted(verdicts: Iterable[str]) -> dict[str, int]:
-    """How many of these statuses there are, by status, in the order of STATUSES."""
+    """How many of these statuses there are, by status, in the order of `Status`."""
     found = Counter(verdicts)
-    return {status: found[status] for status in dict.fromkeys((*STATUSES, *found))}
+    return {status: found[status] for status in dict.fromkeys((*map(str, Status), *found))}

@@ -40,5 +40,5 @@ def _step(epoch: int, point: Point, problem: Problem) -> Step:
         total = torch.tensor(problem.class_counts).to(point.H) @ point.H
         point = shifted_to_least_penalty(point, total, problem.num_samples, problem.lambda_h, problem.lambda_b)
     value = float(problem.objective(point))
-    bound, _ = ufm.lower_bound(problem, point)
+    bound = ufm.lower_bound(problem, point).value
     return Step(epoch, value, bound, value - bound)

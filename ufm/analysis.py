@@ -1,0 +1,124 @@
+"""One analysis of a point: what certificates, spectra and proofs need of it, each computed once.
+
+A point is followed to the critical point near it (`ufm.solvers.sharpen`). What is read off there goes one way: class
+means and row space, the jet, the residual's singular values, the blocks of the Hessian, the spectrum.
+"""
+
+from functools import cached_property
+
+import torch
+
+from .models.free import Jet
+from .point import Point
+from .problem import Problem
+from .solvers.sharpen import CRITICAL, Critical, critical_near, row_space
+from .spectra.blocks import Split, reduced_jet
+from .spectra.ends import Operator, end_spectrum
+from .spectra.spectrum import Spectrum
+from .spectra.symmetric import minimizer_spectrum, symmetric_spectrum
+
+
+class Analysis:
+    """What is known of one point of one problem, in float64. Attributes are computed when they are first asked for.
+
+    relative_gradient  at the given point
+    means, rows        its class means, and an orthonormal basis (d, r) of the row space of its W
+    critical           whether a critical point is near; if not, `point` is the given one, with its own rows of H
+    point, basis       the critical point, collapsed, and the same of it: all else is about this one
+    """
+
+    def __init__(self, problem: Problem, point: Point):
+        self.problem, point = problem, point.double()
+        self.relative_gradient = problem.relative_gradient(point)
+        self.means = problem.class_means(point)
+        self.rows, _ = row_space(problem, self.means)
+        given = Critical(self.means, self.rows)
+        near = critical_near(problem, given) if self.relative_gradient <= CRITICAL else None
+        self.critical = near is not None
+        self.point, self.basis = near or (point, self.rows)
+
+    @cached_property
+    def jet(self) -> Jet:
+        """f to second order."""
+        return self.problem.jet(self.point)
+
+    @property
+    def rank(self) -> int:
+        """r, the rank of W."""
+        return self.basis.shape[1]
+
+    @cached_property
+    def residual(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The singular value decomposition (U, sizes, V^T) of G~ (K, K) at a critical point, a row a class."""
+        return torch.linalg.svd(self.jet.G)
+
+    @cached_property
+    def sigma_max(self) -> float:
+        """The largest singular value of G~, from its K x K Gram matrix where G~ has a row a sample."""
+        if self.critical:
+            return float(self.residual[1][0])
+        return float(torch.linalg.eigvalsh(self.jet.G.T @ self.jet.G)[-1].clamp_min(0).sqrt())
+
+    @cached_property
+    def blocks(self) -> Split:
+        """The blocks of the Hessian at a critical point."""
+        return self._split(self.problem, self.point)
+
+    @cached_property
+    def even_blocks(self) -> Split:
+        """The same in the coordinates of `Problem.even`."""
+        return self._split(self.problem.even, self.problem.evened(self.point))
+
+    @cached_property
+    def levels(self) -> Spectrum | None:
+        """The complete spectrum at a critical point; None where the reduced Hessian is too large to be formed."""
+        found = symmetric_spectrum(self.problem, self.point)
+        return self.blocks.spectrum() if found is None else found
+
+    @cached_property
+    def even_levels(self) -> Spectrum | None:
+        """The same in the coordinates of `Problem.even`: the same index and nullity, read off most sharply there."""
+        if self.problem.stretch == 1:
+            return self.levels
+        found = symmetric_spectrum(self.problem.even, self.problem.evened(self.point))
+        return self.even_blocks.spectrum() if found is None else found
+
+    def _split(self, problem: Problem, means: Point) -> Split:
+        return Split(problem, means.W @ self.basis, reduced_jet(problem, means, self.basis), self.residual[1])
+
+
+def analysis(problem: Problem, point: Point) -> Analysis:
+    """The analysis of a point in a problem; a critical point keeps it until its tensors change."""
+    tensors = (point.W, point.H, point.b)
+    if any(tensor.is_inference() for tensor in tensors):  # these do not tell when they are changed
+        return Analysis(problem, point)
+    state = problem, *(tensor._version for tensor in tensors)
+    kept = vars(point).get("_analysis")
+    if kept is not None and kept[0] == state:
+        return kept[1]
+    found = Analysis(problem, point)
+    if found.critical:
+        vars(point)["_analysis"] = state, found
+    return found
+
+
+def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spectrum:
+    """The spectrum of the Hessian of f at a point (any class counts, any d, any rank), in float64.
+
+    point   None stands for the global minimiser in closed form, which is never formed: any K, n, d in
+            milliseconds (raises NoClosedForm where none is known)
+    k       how many eigenvalues at each end, where only the ends can be had
+
+    At a critical point, or next to one (`ufm.solvers.sharpen`), it is that one's, complete and exact, equivalent to
+    torch.linalg.eigvalsh of the dense (num_variables)^2 Hessian: through the symmetric group at the closed form's
+    simplex ETF and the balanced origin, else by the three blocks of `ufm.spectra.blocks`. Where the reduced Hessian is
+    too large (more than 3,000 rows), and at points that are not critical, where the blocks say nothing, the result
+    holds the two ends alone; `method` and `complete` say so.
+    """
+    if point is None:
+        return minimizer_spectrum(problem)
+    seen = analysis(problem, point)
+    if not seen.critical:
+        f, x = problem.landscape_at(seen.point)
+        return end_spectrum(problem, [Operator(f.jet(x).hvp, f.size, x.device)], [], k)
+    return seen.levels or seen.blocks.ends(k)

@@ -1,0 +1,76 @@
+"""A number under the whole landscape, from any point: weak duality.
+
+Convex duality with min over Z, b of g(Z + b 1^T) + sqrt(lW lH) |Z|_* + lb/2 |b|^2: with G the slopes of the loss over N
+at the point, t = min(1, sqrt(lW lH)/|G|_2) makes L = t G feasible, and
+
+    D = (1/N) sum_j -conjugate(N l_j) - |L 1|^2/(2 lb)
+
+is nowhere above f. For cross-entropy -conjugate is the entropy of (1 - t) y_j + t p_j. Without a bias the last term is
+absent; with lb = 0 it must vanish.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ..analysis import Analysis
+from ..models.free import Jet
+from ..point import Point
+from ..problem import Problem
+from ..results import Result
+from ..solvers.bias import with_optimal_bias
+
+
+@dataclass(frozen=True)
+class LowerBound(Result):
+    """D <= f everywhere, and what it comes from.
+
+    value      D, in floating point: rounding may move it by about 1e-14 of f
+    sigma_max  |G~|_2 at the point; at a global minimiser at most `ridge`
+    ridge      sqrt(lW lH)
+    shrink     t in (0, 1], by which the slopes are made feasible; 1 where sigma_max <= ridge
+    """
+
+    value: float
+    sigma_max: float
+    ridge: float
+    shrink: float
+
+
+def lower_bound(problem: Problem, point: Point) -> LowerBound:
+    """The bound that a point proves by weak duality; any point, critical or not (see the module's docstring).
+
+    With lambda_b = 0 the bias is first replaced by the optimal one for W and H, and D = -inf should |L 1| still exceed
+    rounding level (1e-12 of its terms). Time O(N K (d + K)); at a point of K rows O(K^2 (d + K)).
+    """
+    point = point.double()
+    if problem.bias and problem.lambda_b == 0:
+        point = with_optimal_bias(problem, point)
+    jet = problem.jet(point)
+    return dual(problem, jet, math.sqrt(max(0.0, float(torch.linalg.eigvalsh(jet.G.T @ jet.G)[-1]))))
+
+
+def bound_of(seen: Analysis) -> LowerBound:
+    """The bound that an analysed point proves, from the jet that the analysis has."""
+    if seen.problem.bias and seen.problem.lambda_b == 0:
+        return lower_bound(seen.problem, seen.point)
+    return dual(seen.problem, seen.jet, seen.sigma_max)
+
+
+def dual(problem: Problem, jet: Jet, sigma_max: float) -> LowerBound:
+    """The bound at a point whose jet and |G~|_2 are known, and whose bias is optimal where nothing decays it."""
+    f, ridge = jet.landscape, problem.ridge
+    t = min(1.0, ridge / sigma_max) if sigma_max > 0 else 1.0
+    entropy = f.counts @ f.loss.negative_conjugate(t * jet.slopes, f.labels) / problem.num_samples
+    return LowerBound(float(entropy) - _bias_term(problem, t * f.weighted(jet.G)), sigma_max, ridge, t)
+
+
+def _bias_term(problem: Problem, slopes: torch.Tensor) -> float:
+    """The dual cost of the bias: sup over b of <total, b> - lb/2 |b|^2, total (K,) the sum of the slopes' rows."""
+    if not problem.bias:
+        return 0.0
+    total = slopes.sum(0)
+    if problem.lambda_b == 0:
+        return 0.0 if float(total.norm()) <= 1e-12 * float(slopes.abs().sum(0).norm()) else math.inf
+    return float(total.square().sum()) / (2 * problem.lambda_b)

@@ -1,0 +1,148 @@
+"""Every result as plain data, and back: what JSON can hold, read off the fields of a dataclass and their types."""
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import torch
+
+from ..errors import InputError
+
+INFINITE = {"inf": math.inf, "-inf": -math.inf}  # which JSON does not have
+OMITTED = {"omitted": True}  # metadata of a field that plain data leave out: it comes back as None
+
+
+class Result:
+    """A dataclass that goes to plain data and back; `derived` names properties that are written and not read.
+
+    An infinity becomes "inf" or "-inf", NaN None; a tensor nested lists; a mapping whose keys are no words or whole
+    numbers a list of pairs.
+    """
+
+    derived: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The result as plain data for JSON."""
+        return plain(self) | {name: plain(getattr(self, name)) for name in self.derived}
+
+    @classmethod
+    def from_plain(cls, data: Any) -> Any:
+        """The result that `plain` wrote. Raises InputError, naming the field, where `data` is no such thing."""
+        return from_plain(cls, data)
+
+
+def plain(value: Any) -> Any:
+    """Plain data for a result, or for what its fields hold."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(value) if math.isfinite(value) else repr(float(value))
+    if isinstance(value, torch.Tensor):
+        return plain(value.tolist())
+    if dataclasses.is_dataclass(value):
+        own = getattr(type(value), "to_plain", None)
+        return own(value) if own else {name: _of(getattr(value, name)) for name in _written(type(value))}
+    if hasattr(value, "_asdict"):
+        return {name: _of(item) for name, item in value._asdict().items()}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str | int) for key in value):
+            return {str(key): _of(item) for key, item in value.items()}
+        return [[_of(key), _of(item)] for key, item in value.items()]
+    return [_of(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+
+
+def _of(value: Any) -> Any:
+    """A field's value; a result that is one says itself what is written of it."""
+    return value.plain() if isinstance(value, Result) else plain(value)
+
+
+def from_plain(kind: Any, data: Any) -> Any:
+    """The value of that type (a class, or a type hint) that `plain` wrote as `data`. Raises InputError otherwise."""
+    try:
+        return _read(kind, data)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        name = getattr(kind, "__name__", str(kind))
+        raise InputError(f"this is no {name} ({type(error).__name__}: {error}); write it again") from error
+
+
+def _read(kind: Any, data: Any) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return data
+    if origin in (Union, types.UnionType):
+        return None if data is None else _read(next(part for part in parts if part is not type(None)), data)
+    if origin is tuple:
+        inner = [parts[0]] * len(data) if parts[1:] == (...,) else parts
+        return tuple(_read(part, item) for part, item in zip(inner, data, strict=True))
+    if origin in (list, frozenset):
+        return origin(_read(parts[0], item) for item in data)
+    if origin is dict:
+        pairs = data.items() if isinstance(data, Mapping) else data
+        return {_read(parts[0], key): _read(parts[1], item) for key, item in pairs}
+    if kind is torch.Tensor:
+        return _tensor(data)
+    if kind is float:
+        return math.nan if data is None else float(INFINITE[data] if isinstance(data, str) else data)
+    if kind is int:
+        return _whole(data)
+    if kind in (bool, str):
+        return _exactly(kind, data)
+    return _object(kind, data)
+
+
+def _object(kind: Any, data: Any) -> Any:
+    if issubclass(kind, Enum):
+        return kind(data)
+    if hasattr(kind, "of_plain"):
+        return kind.of_plain(data)
+    if not dataclasses.is_dataclass(kind):  # a named tuple
+        return kind(**{name: _read(hint, data[name]) for name, hint in _hints(kind).items()})
+    hints = _hints(kind)
+    found = {name: _read(hints[name], data[name]) for name in _written(kind)}
+    return kind(**dict.fromkeys(_fields(kind)) | found)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return {name: hint for name, hint in get_type_hints(kind).items() if name != "derived"}
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
+
+
+@cache
+def _written(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind) if field.init and not field.metadata.get("omitted"))
+
+
+def _tensor(data: Any) -> torch.Tensor:
+    """float64, or int64 where every entry is a whole number as JSON writes it."""
+    if not isinstance(data, list):
+        raise TypeError(f"a tensor is a list, not {data!r}")
+    whole = torch.tensor(data, device="cpu")
+    return whole if not whole.is_floating_point() and whole.numel() else torch.tensor(data, dtype=torch.float64)
+
+
+def _whole(data: Any) -> int:
+    """A whole number, or the text of one: JSON's keys are texts."""
+    if isinstance(data, bool) or (isinstance(data, float) and not data.is_integer()):
+        raise TypeError(f"{data!r} is no whole number")
+    return int(data)
+
+
+def _exactly(kind: type, data: Any) -> Any:
+    if not isinstance(data, kind):
+        raise TypeError(f"{data!r} is no {kind.__name__}")
+    return data

@@ -1,0 +1,104 @@
+"""The spectrum of the Hessian at a critical point, exact: from three kinds of blocks.
+
+At a critical point features are collapsed, h_{k,i} = h_k in the row space of W (rank r, orthonormal
+basis V_r), so the Hessian over all K d + d N + K variables is orthogonally similar to
+  1. the Hessian of the reduced problem: variables W V_r (K, r), H~ V_r (K, r), b: each eigenvalue once;
+  2. [[lW I, G~^T], [G~, lH I]] of size 2K, each eigenvalue d - r times: the singular values sigma of G~
+     give (lW + lH)/2 +- sqrt(((lW - lH)/2)^2 + sigma^2);
+  3. W^T S_k W / N + lH I for each class, each eigenvalue n_k - 1 times (features moving within a class).
+At the simplex ETF and at the balanced origin the symmetric group splits these further
+(`ufm.closed_forms.hessian_levels`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..models.free import Jet
+from ..point import Point
+from ..problem import Problem
+from ..solvers.sharpen import DENSE
+from .ends import Operator, end_spectrum
+from .spectrum import BLOCKS, ZERO, Spectrum, listed
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The three blocks of the module's docstring at a collapsed critical point.
+
+    W (K, r) in row-space coordinates; jet of the reduced problem there; sizes (K,) the singular values of G~.
+    """
+
+    problem: Problem
+    W: torch.Tensor
+    jet: Jet
+    sizes: torch.Tensor
+
+    @property
+    def reduced(self) -> Operator:
+        """Block 1 as an operator."""
+        return Operator(self.jet.hvp, self.jet.landscape.size, self.W.device)
+
+    @property
+    def within(self) -> Operator:
+        """Block 3 as an operator, over the classes of several samples."""
+        several = torch.tensor([n > 1 for n in self.problem.class_counts], device=self.W.device)
+        K, rank = self.W.shape
+
+        def product(v: torch.Tensor) -> torch.Tensor:
+            change = v.new_zeros(K, rank)
+            change[several] = v.view(-1, rank)
+            image = self.jet.curvature(change @ self.W.T) @ self.W / self.problem.num_samples
+            return (image + self.problem.lambda_h * change)[several].reshape(-1)
+
+        return Operator(product, int(several.sum()) * rank, self.W.device)
+
+    def known(self) -> list[tuple[torch.Tensor, int]]:
+        """Block 2, and features that leave the row space within a class: (eigenvalues, how often each occurs)."""
+        lW, lH, out = self.problem.lambda_w, self.problem.lambda_h, self.problem.dim - self.W.shape[1]
+        roots = (((lW - lH) / 2) ** 2 + self.sizes**2).sqrt().cpu()
+        pairs = torch.cat([(lW + lH) / 2 - roots, (lW + lH) / 2 + roots])
+        flat = out * (self.problem.num_samples - self.problem.num_classes)
+        return [(pairs, out), (pairs.new_tensor([lH]), flat)]
+
+    def spectrum(self) -> Spectrum | None:
+        """The complete spectrum; None where the reduced Hessian is too large to be formed."""
+        if self.reduced.size > DENSE:
+            return None
+        values, multiplicities = zip(*self.levels(), strict=True)
+        counts = [torch.full_like(v, m, dtype=torch.int64) for v, m in zip(values, multiplicities, strict=True)]
+        return listed(self.problem, torch.cat(values), torch.cat(counts), ZERO, BLOCKS)
+
+    def ends(self, k: int) -> Spectrum:
+        """The k smallest and the k largest eigenvalues, where the whole cannot be had."""
+        known = [values for values, multiplicity in self.known() if multiplicity]
+        return end_spectrum(self.problem, [self.reduced, self.within], known, k)
+
+    def levels(self) -> Iterable[tuple[torch.Tensor, int]]:
+        """(eigenvalues, how often each of them occurs)."""
+        K, rank = self.W.shape
+        yield torch.linalg.eigvalsh(self.jet.hessian()).cpu(), 1
+        yield from self.known()
+        if rank:
+            columns = self.W.T[:, None, :].expand(rank, K, K)
+            SW = torch.stack([self.jet.curvature(column) for column in columns], -1)
+            curved = torch.einsum("cr,kcs->krs", self.W, SW) / self.problem.num_samples
+            curved = torch.linalg.eigvalsh(curved) + self.problem.lambda_h
+            yield from ((values.cpu(), n - 1) for values, n in zip(curved, self.problem.class_counts, strict=True))
+
+
+def reduced_jet(problem: Problem, means: Point, basis: torch.Tensor) -> Jet:
+    """f to second order on collapsed points whose W and H stay in the row space spanned by `basis`."""
+    f = replace(problem.landscape(collapsed=True, device=means.W.device), dim=basis.shape[1])
+    return f.jet(f.pack(means.W @ basis, means.H @ basis, means.b))
+
+
+def orbit_dimension(problem: Problem, rank: int) -> int:
+    """The dimension of the symmetry orbit of a rank-r critical point.
+
+    O(d)/O(d - r), the Stiefel manifold: r d - r (r + 1)/2. Without weight decay on the bias, adding a
+    constant to b is one more symmetry.
+    """
+    shift = problem.bias and problem.lambda_b == 0
+    return rank * problem.dim - rank * (rank + 1) // 2 + shift
