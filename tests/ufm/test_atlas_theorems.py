@@ -8,7 +8,7 @@ import ufm
 from tests.cases import PROBLEMS
 from tests.ufm.test_theorems import spoiled
 from ufm import Problem
-from ufm.theorems.atlas_theorems import ATLAS
+from ufm.theorems import ATLAS
 from ufm.theorems.evidence import Evidence
 from ufm.theorems.verification import judge
 

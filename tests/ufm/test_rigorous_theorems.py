@@ -8,8 +8,8 @@ import ufm
 from tests.cases import DECAY, PROBLEMS
 from tests.ufm.test_theorems import spoiled
 from ufm import THEOREMS, Problem
+from ufm.theorems import RIGOROUS
 from ufm.theorems.evidence import Evidence
-from ufm.theorems.rigorous_theorems import RIGOROUS
 from ufm.theorems.verification import judge
 
 PROBLEM = PROBLEMS["balanced"]
@@ -118,7 +118,7 @@ UNCOVERED = {
 def test_hypotheses_that_do_not_hold_mean_not_covered(name, why, monkeypatch):
     problem = {"its own hypothesis": UNCOVERED[name], "K = 11": Problem.balanced(11, 1, 11, **DECAY)}.get(why, PROBLEM)
     if why == "no python-flint":
-        monkeypatch.setattr("ufm.theorems.rigorous_theorems.is_available", lambda: False)
+        monkeypatch.setattr("ufm.theorems.proved.is_available", lambda: False)
     verdict = judge(BY_NAME[name], problem, None)
     assert verdict.status == "not covered"
     assert verdict.note.startswith("needs ")

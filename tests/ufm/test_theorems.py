@@ -160,7 +160,7 @@ def test_bound_of_a_stronger_problem_is_caught(sound, monkeypatch):
     stronger = replace(PROBLEM, lambda_h=1.5 * PROBLEM.lambda_h)
     evidence = spoiled(sound, random_points=[ufm.global_minimizer(stronger)])
     assert judge(BY_NAME["weak duality"], PROBLEM, evidence).status == "holds"
-    monkeypatch.setattr("ufm.theorems.registry.lower_bound", lambda problem, point: ufm.lower_bound(stronger, point))
+    monkeypatch.setattr("ufm.theorems.duality.lower_bound", lambda problem, point: ufm.lower_bound(stronger, point))
     assert judge(BY_NAME["weak duality"], PROBLEM, evidence).status == "fails"
 
 
@@ -170,7 +170,7 @@ def test_curvature_that_is_not_the_second_form_is_caught(name, sound, monkeypatc
         direction, curvature = descent_direction(problem, point)
         return direction, curvature * (1 + 1e-6)
 
-    monkeypatch.setattr("ufm.theorems.registry.descent_direction", wrong)
+    monkeypatch.setattr("ufm.theorems.saddles.descent_direction", wrong)
     assert judge(BY_NAME[name], PROBLEM, sound).status == "fails"
 
 

@@ -1,15 +1,16 @@
 """What is claimed of the unconstrained feature model, by whom, and whether it holds on a given problem.
 
-registry             the claims and their checks, `THEOREMS`
-atlas_theorems       those about all critical points at once; rigorous_theorems: those proved in ball arithmetic
+theorem, hypotheses  what a claim is, and when it is about a problem
+structure, duality, minimizers, saddles, landscape, hessian    claims, each under its check
+proved, whole_landscape   claims proved in ball arithmetic; claims about all critical points at once
+registry             every claim, in order
 evidence             what checks look at, made once
 verification         the verdicts, `verify`
 """
 
-from .atlas_theorems import ATLAS
 from .evidence import Evidence
-from .registry import THEOREMS, Finding, Hypothesis, Theorem, worst_of
-from .rigorous_theorems import RIGOROUS
+from .registry import ATLAS, RIGOROUS, THEOREMS
+from .theorem import Finding, Hypothesis, Theorem, worst_of
 from .verification import Verdict, judge, verify
 
 __all__ = [

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from ..problem import Problem
 from ..results import Result, Status
-from .atlas_theorems import ATLAS
 from .evidence import Evidence, Undecided
-from .registry import THEOREMS, Theorem
-from .rigorous_theorems import RIGOROUS
+from .registry import ATLAS, RIGOROUS, THEOREMS
+from .theorem import Theorem
 
 
 @dataclass(frozen=True)

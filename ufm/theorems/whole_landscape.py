@@ -1,4 +1,4 @@
-"""The registry's third table: claims about the whole set of critical points, checked on the atlas of the problem."""
+"""Claims about the whole set of critical points, checked on the atlas of the problem."""
 
 import math
 from collections import Counter
@@ -6,8 +6,10 @@ from collections import Counter
 from ..atlas import CriticalPoint
 from ..certificates import descent_direction
 from ..problem import Problem
+from ..results import PointVerdict
 from .evidence import Evidence, Undecided
-from .registry import CROSS_ENTROPY, HERE, OPEN, WEAK_DECAY, WIDE, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
+from .hypotheses import CROSS_ENTROPY, WEAK_DECAY, WIDE
+from .theorem import HERE, OPEN, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
 
 MOST_CLASSES = 6
 
@@ -22,18 +24,29 @@ def whole_landscape(problem: Problem, evidence: Evidence) -> Finding:
     """
     points = evidence.atlas.points
     verdicts = Counter(point.certificate.verdict for point in points)
-    others = [point for point in points if point.certificate.verdict != "global minimizer"]
+    others = [point for point in points if point.certificate.verdict != PointVerdict.GLOBAL_MINIMIZER]
     indices = Counter(point.index for point in points)
     found = ", ".join(f"{indices[index]} of index {index}" for index in sorted(indices))
-    if not verdicts["global minimizer"] or (set(verdicts) & set(OPEN) and not verdicts["local minimizer"]):
+    if not verdicts[PointVerdict.GLOBAL_MINIMIZER] or (
+        set(verdicts) & set(OPEN) and not verdicts[PointVerdict.LOCAL_MINIMIZER]
+    ):
         raise Undecided(f"the atlas has {', '.join(f'{n} {kind}' for kind, n in verdicts.items()) or 'no point'}")
     worst = worst_of(_deviation(problem, point) for point in others if point.certificate.verdict not in OPEN)
     return Finding(worst, 1e-8, f"{len(points)} points up to symmetry: {found}")
 
 
+WHOLE_LANDSCAPE = Theorem(
+    "whole landscape",
+    "every critical point of the atlas is global or a strict saddle",
+    f"{ZHU_SADDLE} (d > K); {HERE} (direction)",
+    (CROSS_ENTROPY, WIDE, WEAK_DECAY, FEW),
+    whole_landscape,
+)
+
+
 def _deviation(problem: Problem, point: CriticalPoint) -> float:
     explicit = descent_direction(problem, point.point)
-    if explicit is None or point.certificate.verdict != "strict saddle":
+    if explicit is None or point.certificate.verdict != PointVerdict.STRICT_SADDLE:
         return math.inf
     direction, predicted = explicit
     measured = problem.curvature(problem.class_means(point.point), direction)
@@ -56,19 +69,10 @@ def euler_characteristic(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(float(len(evidence.atlas.failing)), 0.0, note)
 
 
-ATLAS = (
-    Theorem(
-        "whole landscape",
-        "every critical point of the atlas is global or a strict saddle",
-        f"{ZHU_SADDLE} (d > K); {HERE} (direction)",
-        (CROSS_ENTROPY, WIDE, WEAK_DECAY, FEW),
-        whole_landscape,
-    ),
-    Theorem(
-        "Euler characteristic",
-        "the atlas misses no point that an Euler sum can see",
-        f"Bott 1954; {HERE}",
-        (CROSS_ENTROPY, FEW),
-        euler_characteristic,
-    ),
+EULER_CHARACTERISTIC = Theorem(
+    "Euler characteristic",
+    "the atlas misses no point that an Euler sum can see",
+    f"Bott 1954; {HERE}",
+    (CROSS_ENTROPY, FEW),
+    euler_characteristic,
 )

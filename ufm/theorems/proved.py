@@ -1,4 +1,4 @@
-"""The registry's second table: claims about the points at hand that are proved in ball arithmetic, not measured.
+"""Claims about the points at hand that are proved in ball arithmetic, not measured.
 
 Each check reads proofs of `ufm.prove` from the evidence. A proof of something else than is claimed is a failure, one
 that was refused decides nothing.
@@ -11,7 +11,8 @@ from ..problem import Problem
 from ..proofs import PRECISION, Proof, is_available
 from ..results import PointVerdict
 from .evidence import Evidence, Undecided
-from .registry import CROSS_ENTROPY, ETF, HERE, WIDE, Finding, Hypothesis, Theorem, worst_of
+from .hypotheses import CROSS_ENTROPY, ETF, WIDE
+from .theorem import HERE, Finding, Hypothesis, Theorem, worst_of
 
 MOST_CLASSES = 10
 
@@ -25,6 +26,15 @@ def proved_minimizer(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(_width(proof, PointVerdict.GLOBAL_MINIMIZER), 1e-12, f"{proof.statement}; width of [a, b] / b")
 
 
+PROVED_MINIMIZER = Theorem(
+    "proved minimiser",
+    "a global minimiser is at the best descent: proved, value enclosed",
+    HERE,
+    (CROSS_ENTROPY, WIDE, FEW, FLINT),
+    proved_minimizer,
+)
+
+
 def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
     """A global minimiser is proved near the closed form; its value is f* = -log(1 - (K-1) s) + s (K-1) c.
 
@@ -35,6 +45,15 @@ def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
     worst = _value_deviation(problem, proof) if found else math.inf
     note = f"f* = {proof.digits}" if found else proof.statement
     return Finding(worst, 1e-30, f"{note}; |value - f*| at most")
+
+
+PROVED_CLOSED_FORM = Theorem(
+    "proved closed form",
+    "a global minimiser of value f* is at the closed form: proved",
+    HERE,
+    (*ETF, FEW, FLINT),
+    proved_closed_form,
+)
 
 
 def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
@@ -51,10 +70,28 @@ def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(float(len(others)), 0.0, f"{', '.join(names)}{steepest}")
 
 
+PROVED_SADDLES = Theorem(
+    "proved saddles",
+    "0 and a point of every rank 1 .. K - 2 are strict saddles: proved",
+    HERE,
+    (*ETF, FEW, FLINT),
+    proved_saddles,
+)
+
+
 def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
     """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise."""
     others = _proved_else(evidence.proofs, {PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE})
     return Finding(float(len(others)), 0.0, ", ".join(others or evidence.proofs))
+
+
+PROVED_DICHOTOMY = Theorem(
+    "proved dichotomy",
+    "every critical point at hand is a global minimiser or a strict saddle: proved",
+    HERE,
+    (CROSS_ENTROPY, WIDE, FEW, FLINT),
+    proved_dichotomy,
+)
 
 
 def _given(proof: Proof) -> Proof:
@@ -93,35 +130,3 @@ def _value_deviation(problem: Problem, proof: Proof) -> float:
         right = 1 - (K - 1) * s
         value = s * (K - 1) * (right / s).log() - right.log()
         return upper(abs(value - arb(proof.digits)))
-
-
-RIGOROUS = (
-    Theorem(
-        "proved minimiser",
-        "a global minimiser is at the best descent: proved, value enclosed",
-        HERE,
-        (CROSS_ENTROPY, WIDE, FEW, FLINT),
-        proved_minimizer,
-    ),
-    Theorem(
-        "proved closed form",
-        "a global minimiser of value f* is at the closed form: proved",
-        HERE,
-        (*ETF, FEW, FLINT),
-        proved_closed_form,
-    ),
-    Theorem(
-        "proved saddles",
-        "0 and a point of every rank 1 .. K - 2 are strict saddles: proved",
-        HERE,
-        (*ETF, FEW, FLINT),
-        proved_saddles,
-    ),
-    Theorem(
-        "proved dichotomy",
-        "every critical point at hand is a global minimiser or a strict saddle: proved",
-        HERE,
-        (CROSS_ENTROPY, WIDE, FEW, FLINT),
-        proved_dichotomy,
-    ),
-)

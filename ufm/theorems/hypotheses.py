@@ -1,0 +1,42 @@
+"""Hypotheses of the claims: predicates on problems, and what a problem lacks in words."""
+
+from ..analysis import spectrum
+from ..certificates import lower_bound
+from ..errors import NoClosedForm
+from ..losses import CrossEntropy
+from ..problem import Problem
+from ..solvers.critical import origin
+from ..solvers.sharpen import DENSE
+from .theorem import Hypothesis
+
+DENSE_LIMIT = 2000  # the most variables for which the dense Hessian is formed by autograd
+CONDITION = 1e5  # the largest at which a rate 1 - 1/condition is told from 1
+
+
+def _origin_is_saddle(problem: Problem) -> bool:
+    """Whether some descent leaves the origin: sigma_max > sqrt(lW lH) there (K s < 1 when balanced)."""
+    return lower_bound(problem, origin(problem)).sigma_max > problem.ridge * (1 + 1e-6)
+
+
+def _is_moderate(problem: Problem) -> bool:
+    """Of a problem with a closed form; one without lacks another hypothesis."""
+    try:
+        return spectrum(problem).condition <= CONDITION
+    except NoClosedForm:
+        return True
+
+
+BALANCED = Hypothesis("balanced classes", lambda p: p.is_balanced)
+CROSS_ENTROPY = Hypothesis("cross-entropy", lambda p: isinstance(p.loss, CrossEntropy))
+WIDE = Hypothesis("d >= K - 1", lambda p: p.dim >= p.num_classes - 1)
+WEAK_DECAY = Hypothesis("decay below the collapse threshold (K sqrt(n lW lH) < 1 if balanced)", _origin_is_saddle)
+BIAS = Hypothesis("a bias", lambda p: p.bias)
+SEVERAL = Hypothesis("some class with n_k >= 2", lambda p: max(p.class_counts) >= 2)
+MANY_CLASSES = Hypothesis("K >= 3 (no rank lies between 0 and K - 1 for K = 2)", lambda p: p.num_classes >= 3)
+SMALL = Hypothesis(f"at most {DENSE_LIMIT} variables (dense Hessian)", lambda p: p.num_variables <= DENSE_LIMIT)
+BEYOND_K = Hypothesis("d > K", lambda p: p.dim > p.num_classes)
+MODERATE = Hypothesis(f"a condition number of at most {CONDITION:,.0f} (gradient descent)", _is_moderate)
+REDUCED = Hypothesis(
+    f"2 K (K - 1) + K <= {DENSE:,} (reduced Hessian)", lambda p: p.num_classes * (2 * p.num_classes - 1) <= DENSE
+)
+ETF = (CROSS_ENTROPY, BALANCED, WIDE, WEAK_DECAY)

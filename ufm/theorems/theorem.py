@@ -1,0 +1,61 @@
+"""A claim of the unconstrained feature model: its statement, source, hypotheses, and a check on evidence.
+
+A check returns a Finding: the worst deviation that it saw, to be at most the tolerance. A check that has
+nothing to look at, or whose material decides nothing, raises Undecided: no claim holds vacuously, and none fails for
+want of a proof.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..problem import Problem
+from ..results import PointVerdict
+from .evidence import Evidence, Undecided
+
+EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points
+
+ZHU_GLOBAL = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1"
+ZHU_SADDLE = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.2"
+HERE = "this project; argument in ufm/theorems"
+OPEN = (PointVerdict.NOT_CRITICAL, PointVerdict.DEGENERATE)  # verdicts of certificates that decide nothing
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A predicate on problems; `needs` completes the sentence "not covered: needs ..."."""
+
+    needs: str
+    holds: Callable[[Problem], bool]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The worst deviation a check saw, the most it may be, and what it looked at."""
+
+    worst: float
+    tolerance: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A claim: its name, statement, source, hypotheses, and a check on evidence."""
+
+    name: str
+    statement: str
+    source: str
+    hypotheses: tuple[Hypothesis, ...]
+    check: Callable[[Problem, Evidence], Finding]
+
+    def missing(self, problem: Problem) -> list[str]:
+        """What the problem lacks for the claim to be about it."""
+        return [h.needs for h in self.hypotheses if not h.holds(problem)]
+
+
+def worst_of(deviations: Iterable[float]) -> float:
+    """The largest deviation; infinite when one is NaN. Undecided when there is none at all."""
+    found = [float(deviation) for deviation in deviations]
+    if not found:
+        raise Undecided("there was nothing to look at")
+    return max(found) if not any(math.isnan(d) for d in found) else math.inf
