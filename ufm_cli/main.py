@@ -74,6 +74,7 @@ def _answer(arguments: list[str]) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     from ufm.errors import InputError
 
+    from .flags import as_flags
     from .places import require_places
 
     try:
@@ -83,11 +84,16 @@ def _run(name: str, arguments: list[str]) -> int:
         require_places(command)
         return command.run()
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(as_flags(error, _kind(name)))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
         return _refuse("there is not enough memory for the sizes asked; take smaller ones")
+
+
+def _kind(name: str) -> type:
+    """The class of a command."""
+    return importlib.import_module(f"{__package__}.{name}").Command
 
 
 def _parse(name: str, arguments: list[str]):
@@ -100,12 +106,11 @@ def _parse(name: str, arguments: list[str]):
 
     from ufm.errors import InputError
 
-    command = importlib.import_module(f"{__package__}.{name}").Command
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):
             config = (tyro.conf.OmitArgPrefixes,)
-            parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
+            parse = functools.partial(tyro.cli, _kind(name), args=arguments, prog=f"ufm {name}", config=config)
             parsed, given = parse(), _given(arguments)
             _require_values(parsed, given)
             if hasattr(parsed, "check"):
@@ -115,7 +120,20 @@ def _parse(name: str, arguments: list[str]):
     except SystemExit as stop:
         if stop.code in (0, None):
             return None
+        error = _refused(stop)
+        if error is not None:
+            raise error from None
     raise InputError(f"{_first_paragraph(complaints.getvalue())} (see ufm {name} --help)")
+
+
+def _refused(stop: SystemExit):
+    """The InputError of settings that cannot be, which the parser met when it made the command of them; or None."""
+    from ufm.errors import InputError
+
+    error: BaseException | None = stop
+    while error is not None and not isinstance(error, InputError):
+        error = error.__context__
+    return error
 
 
 def _given(arguments: list[str]) -> set[str]:

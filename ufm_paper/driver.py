@@ -7,7 +7,7 @@ from pathlib import Path
 
 from networks import Diverged, Recipe, recipe_of, train
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 from ufm.storage.files import require_writable
 from validate import Run
 
@@ -48,8 +48,10 @@ class Grid:
         changed = [f.name for f in dataclasses.fields(asked) if getattr(made, f.name) != getattr(asked, f.name)]
         if changed:
             values = f"{changed[0]} = {getattr(made, changed[0])}, not {getattr(asked, changed[0])}"
-            mend = "take the images as then (--cifar-folder)" if changed[0] == "data" else "remove it"
-            raise InputError(f"{path} was made with {values}; {mend}, or name another folder of --runs")
+            images = "take the images as then (", Setting("cifar_folder"), ")"
+            mend = images if changed[0] == "data" else ("remove it",)
+            mend = *mend, ", or name another folder of ", Setting("runs")
+            raise InputError(f"{path} was made with {values}", mend)
         return len(run.epochs)
 
     def finished(self, cell: str) -> Trained | None:

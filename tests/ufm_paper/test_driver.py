@@ -255,7 +255,7 @@ def test_runs_on_image_files_outlive_the_place_of_the_files(tmp_path, monkeypatc
 def test_runs_on_other_images_are_not_called_to_be_removed(tmp_path, grid, monkeypatch):
     grid.train("one")
     monkeypatch.setitem(CELLS, "one", {**DIGITS, "data": "cifar10"})
-    with pytest.raises(InputError, match=r"not cifar10; take the images as then \(--cifar-folder\), or name another"):
+    with pytest.raises(InputError, match=r"not cifar10; take the images as then \(cifar_folder\), or name another"):
         grid.epochs_done("one")
 
 

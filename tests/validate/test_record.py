@@ -20,7 +20,7 @@ def test_round_trip(tmp_path):
 
 def test_an_existing_run_is_replaced_only_with_force(tmp_path):
     run = Run.create(tmp_path / "run", {"x": 1})
-    with pytest.raises(InputError, match=r"exists; resume it with --resume, replace it with --force"):
+    with pytest.raises(InputError, match=r"exists; resume it with resume=True, replace it with force=True"):
         Run.create(run.path, {"x": 2})
     assert run.config == {"x": 1}
     assert Run.create(run.path, {"x": 2}, force=True).config == {"x": 2}

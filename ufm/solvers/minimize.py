@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..errors import require
+from ..errors import Setting, require
 from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
@@ -39,7 +39,7 @@ class Solution:
 
 def random_point(problem: Problem, seed: int = 0) -> Point:
     """A float64 Point on the CPU, of full size, with independent N(0, 1/d) entries in W, H and b."""
-    require(0 <= seed < 2**63, f"seed must lie in 0 .. 2^63 - 1, got {seed}")
+    require(0 <= seed < 2**63, (Setting("seed"), f" must lie in 0 .. 2^63 - 1, got {seed}"))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     K, N, d = problem.num_classes, problem.num_samples, problem.dim
 
@@ -86,8 +86,8 @@ def minimize(
     rounding of f. Not reaching tol is a status (`converged`), not an error.
     Raises InputError for a start that does not fit the problem.
     """
-    require(0 < tol < 1, f"tol must lie in (0, 1), got {tol}")
-    require(max_iterations >= 1, f"max_iterations must be >= 1, got {max_iterations}")
+    require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
+    require(max_iterations >= 1, (Setting("max_iterations"), f" must be >= 1, got {max_iterations}"))
     require_memory(problem)
     start = random_point(problem, seed) if start is None else problem.expand(start)
     start = start if device is None else start.to(device)

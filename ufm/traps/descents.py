@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..certificates.certificate import Certificate, certify
-from ..errors import InputError, require
+from ..errors import InputError, Setting, require
 from ..point import Point
 from ..problem import Problem
 from ..solvers.minimize import minimize
@@ -189,7 +189,7 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
 
     Starts that end in neither the best level nor a trap are counted apart. Raises InputError for starts < 1.
     """
-    require(starts >= 1, f"starts must be >= 1, got {starts}")
+    require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
     ends = [End.of(problem, start) for start in range(seed, seed + starts)]
     width = LEVEL * math.log(problem.num_classes)
     lowest = min(ends, key=lambda end: end.value)
