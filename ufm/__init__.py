@@ -13,6 +13,7 @@ from .proofs import Proof, prove
 from .solvers.minimize import Solution, minimize
 from .spectra.spectrum import Spectrum, spectrum
 from .theorems import THEOREMS, Theorem, Verdict, verify
+from .version import __version__
 
 __all__ = [
     "THEOREMS",
@@ -28,6 +29,7 @@ __all__ = [
     "Spectrum",
     "Theorem",
     "Verdict",
+    "__version__",
     "certify",
     "critical_points",
     "derive",

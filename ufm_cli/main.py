@@ -11,9 +11,11 @@ import functools
 import importlib
 import io
 import os
+import runpy
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 PATIENCE = 10.0  # seconds that a process waits for the first of several to say why it ends
 COMMANDS = {
@@ -62,16 +64,35 @@ def _answer(arguments: list[str]) -> int:
         print(_overview())
         return 0
     if name == "--version":
-        from importlib.metadata import version
-
-        print(f"ufm {version('ufm')}")
+        print(f"ufm {_version()}")
         return 0
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; choose one of: {', '.join(COMMANDS)}")
     return _run(name, arguments[1:])
 
 
+def _version() -> str:
+    """ufm.__version__, which is read here and not imported: ufm loads torch."""
+    return runpy.run_path(str(Path(__file__).parents[1] / "ufm" / "version.py"))["__version__"]
+
+
 def _run(name: str, arguments: list[str]) -> int:
+    """Run a command, if the packages that it is made of are ours."""
+    from ufm_names import NAMES, require_own
+
+    try:
+        require_own(*NAMES)
+    except ImportError as error:
+        return _refuse(str(error))
+    try:
+        return _carried_out(name, arguments)
+    except ImportError as error:
+        if error.name not in NAMES:
+            raise
+        return _refuse(f"{error}; another package may have written over that file: install ufm again")
+
+
+def _carried_out(name: str, arguments: list[str]) -> int:
     from ufm.errors import InputError
 
     from .flags import as_flags
