@@ -29,6 +29,8 @@ def _said(word: Setting | Call, there: set[str]) -> str:
     if isinstance(word, Call):
         settings = [part for setting in word.settings for part in flag(setting)]
         return shlex.join(["ufm", *COMMANDS[word.function], *settings]) if word.function in COMMANDS else str(word)
+    if word.value is False and f"no_{word.name}" in there:  # a switch that stands there as --no-name alone
+        return shlex.join(flag(Setting(f"no_{word.name}", True)))
     known = [name for name in (word.name, *NAMES.get(word.name, ())) if name in there]
     return shlex.join(flag(dataclasses.replace(word, name=known[0]))) if known else str(word)
 

@@ -11,6 +11,7 @@ import functools
 import importlib
 import io
 import os
+import re
 import runpy
 import sys
 import time
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _to_nowhere()
         return 141
-    except KeyboardInterrupt:
-        print("ufm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["ufm: interrupted", *map(str, stop.args)]), file=sys.stderr)
         return 130
     except OSError as error:
         _to_nowhere()
@@ -144,7 +145,14 @@ def _parse(name: str, arguments: list[str]):
         error = _refused(stop)
         if error is not None:
             raise error from None
-    raise InputError(f"{_first_paragraph(complaints.getvalue())} (see ufm {name} --help)")
+    raise InputError(f"{_first_paragraph(complaints.getvalue())}{_hint(arguments)} (see ufm {name} --help)")
+
+
+def _hint(arguments: list[str]) -> str:
+    """What to do about a list with commas, if there is one."""
+    number = r"[-+.\deE]+"
+    lists = [word.rpartition("=")[2] for word in arguments if re.fullmatch(rf"(-.*=)?{number}(,{number})+", word)]
+    return f"; separate the numbers by spaces: {lists[0].replace(',', ' ')}" if lists else ""
 
 
 def _refused(stop: SystemExit):

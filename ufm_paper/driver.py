@@ -14,6 +14,7 @@ from validate import Run
 from .claims import CLAIMS
 from .finding import Finding
 from .grid import CELLS, Scale, with_images
+from .page import recorded_claims
 from .record import Outcome, write_record
 from .trained import Trained
 
@@ -96,7 +97,8 @@ def reproduce(
     with a cell whose numbers diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a
     cell's epochs.
     Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
-    that cannot be written to; before any training where that can be seen.
+    that cannot be written to; before any training where that can be seen. Without `training` also where nothing was run
+    or recorded at the scale.
     """
     diverged, cells = {}, cells_of(claims)
     require_writable(Path(results) / "README.md")
@@ -108,12 +110,23 @@ def reproduce(
             diverged[cell] = problem
         on_cell(cell, problem or grid.finished(cell))
     found = {cell: trained for cell in cells if (trained := grid.finished(cell))}
+    _require_material(grid, Path(results), found, training)
     outcomes = {}
     for claim in claims:
         outcomes[claim] = _judged(claim, found, diverged)
         on_claim(claim, outcomes[claim])
     write_record(Path(results), grid.scale, outcomes, found)
     return outcomes
+
+
+def _require_material(grid: Grid, results: Path, found: dict[str, Trained], training: bool) -> None:
+    """Raise InputError where there is nothing to judge and no record to keep: a new record would say nothing."""
+    scale = grid.scale.name
+    require(
+        bool(training or found or recorded_claims(results / scale)),
+        f"no run at {scale} scale is finished in {grid.runs}, and {results} has no record of that scale",
+        ("leave ", Setting("training", False), " out, or name another ", Setting("scale")),
+    )
 
 
 def _judged(claim: str, found: dict[str, Trained], diverged: dict[str, str]) -> Outcome:

@@ -29,7 +29,8 @@ class DataRecipe:
     test_per_class: int | None = None
     """test samples of each class, drawn by the seed; by default all"""
     imbalance: str | None = None
-    """step:R (half of the classes have R times as many samples) or exp:R (falling geometrically to R times)"""
+    """step:R (half of the classes have R times as many samples) or exp:R (falling geometrically to R times), with
+    R in (0, 1]"""
     label_noise: float = 0.0
     """share of the training labels that are moved to another class at random"""
     random_labels: bool = False

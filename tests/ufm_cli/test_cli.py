@@ -318,3 +318,33 @@ def test_bad_flags_are_one_plain_line_where_boxes_cannot_be_drawn(capsys):
     assert text.startswith("ufm: Error parsing -K")
     assert text.count("\n") == 1
     assert "---" not in text
+
+
+@pytest.mark.parametrize("command", ["validate", "report", "figures"])
+def test_a_run_named_without_its_folder_is_pointed_at(command, run_copy, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    run_copy.path.rename(tmp_path / "runs" / "mine")
+    assert main([command, "mine"]) == 2
+    assert capsys.readouterr().err.endswith("; did you mean runs/mine?\n")
+
+
+COMMAS = {
+    "counts": (["verify", "--class-counts", "50,50,1"], "50 50 1"),
+    "counts with a sign": (["verify", "--class-counts=50,50,1"], "50 50 1"),
+    "milestones": (["train", "--milestones", "60,120"], "60 120"),
+    "decays": (["map", "--lambdas", "2e-4,2e-3"], "2e-4 2e-3"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "spaced"), COMMAS.values(), ids=COMMAS)
+def test_a_list_with_commas_is_told_to_have_spaces(arguments, spaced, capsys):
+    assert main(arguments) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert f"; separate the numbers by spaces: {spaced} (see ufm {arguments[0]} --help)" in errors
+
+
+def test_other_mistakes_get_no_such_hint(capsys):
+    assert main(["verify", "--class-counts", "5,x"]) == 2
+    assert "spaces" not in capsys.readouterr().err

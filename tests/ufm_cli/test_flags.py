@@ -80,6 +80,7 @@ SAID = {
     "a value": ("train", Setting("epochs", 100), "epochs=100", "--epochs 100"),
     "a switch": ("train", Setting("force", True), "force=True", "--force"),
     "a switch that is off": ("verify", Setting("bias", False), "bias=False", "--no-bias"),
+    "a switch of the other sense": ("reproduce", Setting("training", False), "training=False", "--no-training"),
     "a setting of a group": ("train", Setting("feature_dim", 10), "feature_dim=10", "--feature-dim 10"),
     "decay": ("solve", Setting("lambda_w"), "lambda_w", "--lambda-w"),
     "decays of a map": ("map", Setting("lambda_w"), "lambda_w", "--lambdas"),

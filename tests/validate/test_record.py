@@ -92,3 +92,12 @@ def test_epochs_without_their_number_are_damaged(tmp_path):
     (run.path / "epochs.csv").write_text("loss\n1.0\n")
     with pytest.raises(InputError, match="damaged"):
         _ = run.epochs
+
+
+def test_a_run_that_lies_in_runs_is_pointed_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Run.create("runs/mine", {"recipe": {}})
+    with pytest.raises(InputError, match=r"^no run at mine \(it has no config.json\); did you mean runs/mine\?$"):
+        Run.open("mine")
+    with pytest.raises(InputError, match=r"^no run at yours \(.*\); make one with networks.train$"):
+        Run.open("yours")

@@ -15,6 +15,7 @@ from ufm import InputError
 from ufm.errors import Call, Setting
 from ufm.storage.files import read_json, write_json, write_text
 
+RUNS = Path("runs")  # the folder that the command trains into, unless it is told another
 AGAIN = ("train again with ", Call("networks.train", Setting("force", True)))  # what mends a damaged run
 
 
@@ -47,7 +48,9 @@ class Run:
         """An existing run; InputError when there is none."""
         path = Path(path)
         if not (path / "config.json").is_file():
-            raise InputError(f"no run at {path} (it has no config.json)", ("make one with ", Call("networks.train")))
+            near, train = RUNS / path, ("make one with ", Call("networks.train"))
+            mend = f"did you mean {near}?" if (near / "config.json").is_file() else train
+            raise InputError(f"no run at {path} (it has no config.json)", mend)
         return cls(path)
 
     @property
