@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 from validate import Run
+from validate.runs.run import AGAIN
 
 from .data.augmentation import AUGMENTATIONS
 from .data.images import DataRecipe
@@ -39,8 +40,8 @@ class RunRecipe:
 
     def __post_init__(self):
         for name in ("epochs", "keep"):
-            require(getattr(self, name) >= 1, f"{name} must be >= 1, got {getattr(self, name)}")
-        require(0 <= self.seed < SEEDS, f"seed must lie in [0, 2^32), got {self.seed}")
+            require(getattr(self, name) >= 1, (Setting(name), f" must be >= 1, got {getattr(self, name)}"))
+        require(0 <= self.seed < SEEDS, (Setting("seed"), f" must lie in [0, 2^32), got {self.seed}"))
         known = ", ".join(AUGMENTATIONS)
         require(self.augment in AUGMENTATIONS, f"unknown augmentation {self.augment!r}; choose one of: {known}")
 
@@ -79,8 +80,8 @@ def unused(recipe: Recipe) -> dict[str, str]:
 def recipe_of(run: Run) -> Recipe:
     """The recipe that a run was made with; InputError when config.json has none."""
     made = run.recipe
-    require(made, f"{run.path}/config.json holds no recipe; train again with --force")
+    require(bool(made), f"{run.path}/config.json holds no recipe", AGAIN)
     try:
         return Recipe(**made)
     except TypeError as error:
-        raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error
+        raise InputError(f"{run.path}/config.json holds no recipe ({error})", AGAIN) from error

@@ -65,7 +65,7 @@ class Command:
         _show_evidence(atlas)
         for path in _draw(atlas, self.connections, file.parent / "figures"):
             say(str(path))
-        complaints = _complaints(atlas, self.connections)
+        complaints = atlas.complaints(connected=self.connections)
         for complaint in complaints:
             say(complaint)
         say(f"{len(atlas.points)} critical points: {file}")
@@ -135,21 +135,6 @@ def _by_action(atlas: "Atlas"):
         failing, open_ones = sum(s.failing for s in sums), sum(s.value is None for s in sums)
         most = max(sum(s.coordinates.values()) if action.m else 1 for s in sums)
         yield action.name, len(sums), failing, open_ones, max(s.terms for s in sums), f"0 to {most}"
-
-
-def _complaints(atlas: "Atlas", connected: bool) -> list[str]:
-    """What was checked and does not hold, a line each."""
-    problem, complaints = atlas.problem, []
-    if atlas.failing:
-        complaints.append(f"{len(atlas.failing)} of {len(atlas.sums)} Euler sums are not 1: a point is missing")
-    if problem.dim >= problem.num_classes - 1:
-        bad = [p for p in atlas.points if p.certificate.verdict not in ("global minimizer", "strict saddle")]
-        if bad:
-            complaints.append(f"{len(bad)} points are neither global minimisers nor strict saddles")
-        stuck = len(atlas.points) - len(atlas.leads_down)
-        if connected and stuck:
-            complaints.append(f"{stuck} points do not lead down to the global minimiser")
-    return complaints
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .console import say, show, track
+from .flags import as_flags
 from .options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from validate import Comparison, Run
     from validate.theory.compare import Row
 
-AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
 UNSEEN = "not defined: class means only"
 SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
 
@@ -95,12 +95,13 @@ class Command:
                 return self._beside(compare_run(run))
             reason = not_covered(run) or "the run ended before it recorded a point"
         except NotComparable as error:
-            reason = str(error)
+            reason = as_flags(error, Command)
         say(f"theory: not covered ({reason})")
         return dict.fromkeys(("comparison", "neighbourhood", "theorems"))
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
+        from networks.runs.remeasure import ALLOWED
         from ufm import Point
         from ufm.storage.files import write_json
         from validate import Run
@@ -111,15 +112,15 @@ class Command:
         rows = [[item.epoch, *(item.metrics[name] for name in SHOWN), item.deviation] for item in found]
         show(f"checkpoints of {run.path}, measured again", columns, rows)
         worst = max(item.deviation for item in found)
-        agrees = worst <= AGREE
+        agrees = all(item.agrees for item in found)
         recorded = run.last_point.is_file()
         metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point)) if recorded else {}
         beside = self._beside_run(run)
         say(
             f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
-            f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
+            f"worst deviation {worst:.1e}, allowed {ALLOWED:.0e}"
         )
-        result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
+        result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": ALLOWED}
         result |= {"checkpoints": [asdict(item) for item in found]} | metrics | beside
         write_json(run.analysis, result)
         return result
@@ -152,7 +153,7 @@ def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
     try:
         found = locate(comparison)
     except InputError as error:
-        say(f"the critical point nearby: not covered ({error})")
+        say(f"the critical point nearby: not covered ({as_flags(error, Command)})")
         return None
     say(
         f"a descent from the network's class means ends in a {found.verdict}, {found.distance:.3g} of its norm away "

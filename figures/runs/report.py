@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Call, require
 from ufm.storage.files import read_json, write_text
 from validate import Run
 from validate.runs.provenance import provenance
@@ -90,7 +90,7 @@ def _render(**contents: Any) -> str:
 
 def _read_verdicts(file: Path) -> dict[str, Any]:
     found = read_json(file)
-    require(_has_verdicts(found), f"{file} holds no verdicts; make it with ufm verify --json {file}")
+    require(_has_verdicts(found), f"{file} holds no verdicts", ("make it with ", Call("ufm.verify")))
     return found
 
 
@@ -104,7 +104,11 @@ def _has_verdicts(found: Any) -> bool:
 def _own_verdicts(rechecked: Any) -> dict[str, Any] | None:
     """The verdicts on the network's own model, where `ufm validate --theorems` left them in validation.json."""
     found = rechecked.get("theorems") if isinstance(rechecked, dict) else None
-    require(found is None or _has_verdicts(found), f"{DAMAGED} (no verdicts); make it again with ufm validate")
+    require(
+        found is None or _has_verdicts(found),
+        f"{DAMAGED} (no verdicts)",
+        ("make it again with ", Call("networks.remeasure")),
+    )
     return found
 
 

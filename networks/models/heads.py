@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from ufm.closed_forms import simplex
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 from .recipe import Frame, ModelRecipe
 
@@ -35,7 +35,8 @@ def simplex_frame(num_classes: int, dim: int, position: Frame | None = None) -> 
     require(num_classes >= 2, f"a simplex frame needs at least 2 classes, got {num_classes}")
     require(
         dim >= num_classes - 1,
-        f"{num_classes} classes have no simplex frame in {dim} dimensions; give feature_dim >= {num_classes - 1}",
+        f"{num_classes} classes have no simplex frame in {dim} dimensions",
+        ("give ", Setting("feature_dim"), f" >= {num_classes - 1}"),
     )
     position = position or ("standard" if dim >= num_classes else "rotated")
     require(position in FRAMES, f"unknown frame {position!r}; choose one of: {', '.join(FRAMES)}")
@@ -46,8 +47,12 @@ def _standard(num_classes: int, dim: int) -> torch.Tensor:
     """(K, d) I - 11^T/K, then zeros."""
     require(
         dim >= num_classes,
-        f"the standard frame of {num_classes} classes needs feature_dim >= {num_classes}, got {dim}; leave the frame "
-        "out or ask for a rotated one",
+        (
+            f"the standard frame of {num_classes} classes needs ",
+            Setting("feature_dim"),
+            f" >= {num_classes}, got {dim}",
+        ),
+        ("leave the frame out or ask for a rotated one: ", Setting("frame", "rotated")),
     )
     centred = torch.eye(num_classes, dtype=torch.float64) - 1 / num_classes
     return functional.pad(centred, (0, dim - num_classes))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,11 @@ class LossRecipe:
 
     def __post_init__(self):
         require(self.loss in LOSSES, f"unknown loss {self.loss!r}; choose one of: {', '.join(LOSSES)}")
-        require(0 <= self.smoothing < 1, f"smoothing must lie in [0, 1), got {self.smoothing}")
-        require(0 <= self.focusing < float("inf"), f"focusing must be a finite number >= 0, got {self.focusing}")
+        require(0 <= self.smoothing < 1, (Setting("smoothing"), f" must lie in [0, 1), got {self.smoothing}"))
+        require(
+            0 <= self.focusing < float("inf"),
+            (Setting("focusing"), f" must be a finite number >= 0, got {self.focusing}"),
+        )
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:

@@ -15,6 +15,8 @@ from ..models.build import model_of
 from ..recipe import recipe_of
 from .checkpoints import load_model
 
+ALLOWED = 1e-3  # deviation of a checkpoint that agrees: float32 sums in another order
+
 
 @dataclass(frozen=True)
 class Remeasured:
@@ -26,6 +28,11 @@ class Remeasured:
     epoch: int
     metrics: dict[str, float]
     deviation: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it measures what training recorded."""
+        return self.deviation <= ALLOWED
 
 
 def remeasure(

@@ -185,5 +185,5 @@ def test_what_agrees_by_construction_is_said_in_the_table(run_copy):
 @pytest.mark.parametrize("content", [{}, {"verdicts": []}, [1, 2]])
 def test_refuses_what_holds_no_verdicts(run_copy, tmp_path, content):
     write_json(tmp_path / "v.json", content)
-    with pytest.raises(InputError, match=r"holds no verdicts; make it with ufm verify --json"):
+    with pytest.raises(InputError, match=r"holds no verdicts; make it with ufm.verify"):
         write_report(run_copy, tmp_path / "v.json")

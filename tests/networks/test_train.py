@@ -65,7 +65,7 @@ def test_no_batch_is_left_with_one_sample(small_recipe, batch_size, tmp_path):
 
 def test_a_loss_that_explodes_is_refused_and_nothing_is_lost(small_recipe, tmp_path):
     recipe = dataclasses.replace(small_recipe, lr=1e30)
-    with pytest.raises(InputError, match=r"the loss became .* in epoch 1; lower --lr \(the run keeps 0 epochs\)"):
+    with pytest.raises(InputError, match=r"the loss became .* in epoch 1; lower lr \(the run keeps 0 epochs\)"):
         networks.train(recipe, tmp_path / "run")
 
 
@@ -175,14 +175,14 @@ def test_without_a_compiler_one_line_says_what_to_leave_out(small_recipe, tmp_pa
         raise OSError("no compiler")
 
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
-    with pytest.raises(InputError, match=r"torch cannot compile mlp here \(.*no compiler.*\); leave --compile out"):
+    with pytest.raises(InputError, match=r"torch cannot compile mlp here \(.*no compiler.*\); leave compile=True out"):
         networks.train(dataclasses.replace(small_recipe, epochs=1, compile=True), tmp_path / "run")
 
 
 def test_weights_that_overflow_after_the_last_batch_are_refused(small_recipe, tmp_path):
     """The loss of the only batch was finite, what the step made of the weights is not."""
     recipe = dataclasses.replace(small_recipe, batch_size=1400, lr=1e38, weight_decay=1e30)
-    with pytest.raises(InputError, match=r"epoch 1 cannot be measured: .* not finite .*lower --lr .*keeps 0 epochs"):
+    with pytest.raises(InputError, match=r"epoch 1 cannot be measured: .* not finite .*lower lr .*keeps 0 epochs"):
         networks.train(recipe, tmp_path / "run")
 
 

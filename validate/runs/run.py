@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ufm import InputError
+from ufm.errors import Call, Setting
 from ufm.storage.files import read_json, write_json, write_text
+
+RUNS = Path("runs")  # the folder that the command trains into, unless it is told another
+AGAIN = ("train again with ", Call("networks.train", Setting("force", True)))  # what mends a damaged run
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Run:
             if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
                 raise InputError(f"{run.path} exists and is not a run; choose another name")
             if not force:
-                mend = "resume it with --resume, replace it with --force, or rename"
-                raise InputError(f"the run {run.path} exists; {mend}")
+                resume, force = Setting("resume", True), Setting("force", True)
+                mend = "resume it with ", resume, ", replace it with ", force, ", or rename"
+                raise InputError(f"the run {run.path} exists", mend)
             _set_aside(path)
         shutil.rmtree(_aside(path), ignore_errors=True)
         run.write_config(config)
@@ -43,7 +48,9 @@ class Run:
         """An existing run; InputError when there is none."""
         path = Path(path)
         if not (path / "config.json").is_file():
-            raise InputError(f"no run at {path} (it has no config.json); make one with ufm train")
+            near, train = RUNS / path, ("make one with ", Call("networks.train"))
+            mend = f"did you mean {near}?" if (near / "config.json").is_file() else train
+            raise InputError(f"no run at {path} (it has no config.json)", mend)
         return cls(path)
 
     @property
@@ -54,7 +61,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         config = read_json(self.path / "config.json")
         if not isinstance(config, dict) or not isinstance(config.get("recipe", {}), dict):
-            raise InputError(f"{self.path}/config.json is damaged; train again with --force")
+            raise InputError(f"{self.path}/config.json is damaged", AGAIN)
         return config
 
     @property
@@ -83,7 +90,7 @@ class Run:
                 raise ValueError("an epoch is no whole number")
             return [{"epoch": row.pop("epoch")} | row for row in found]
         except (ValueError, TypeError, KeyError, csv.Error) as error:
-            raise InputError(f"{file} is damaged ({error}); train again with --force") from error
+            raise InputError(f"{file} is damaged ({error})", AGAIN) from error
 
     def write_epochs(self, rows: list[dict[str, float]]) -> None:
         """Replace epochs.csv; every row has the keys of the first."""

@@ -6,10 +6,11 @@ import torch
 
 import ufm
 from ufm import InputError, Point, Problem
+from ufm.errors import Call, Setting
 from ufm.results import Result
 from ufm.results.plain import OMITTED
 
-from ..runs.run import Run
+from ..runs.run import AGAIN, Run
 from ..statistics.classes import resolve_labels
 from .prediction import NOT_CERTIFIED, measured, minimizer, without_rounding
 
@@ -114,10 +115,12 @@ def compare(
     lambda_b = lambda_w if lambda_b is None else lambda_b
     Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
     if not bias and bool(point.b.any()):
-        raise InputError("the point has a bias b that is not zero; leave bias=False (--no-bias) out")
+        raise InputError("the point has a bias b that is not zero", ("leave ", Setting("bias", False), " out"))
     point, implied = _full(point.double(), labels), lambda_h is None
     if implied and not (point.W.any() and (point.H - point.H[0]).any()):
-        raise NotComparable("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
+        raise NotComparable(
+            "W is zero or all features are equal: balance implies no feature decay", ("pass ", Setting("lambda_h"))
+        )
     point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
         class_counts=tuple(counts.tolist()),
@@ -169,9 +172,12 @@ def compare_run(run: Run) -> Comparison:
     """
     recipe = run.recipe
     if "weight_decay" not in recipe:
-        raise InputError(f"{run.path}/config.json names no weight_decay; train again with --force")
+        raise InputError(f"{run.path}/config.json names no weight_decay", AGAIN)
     if not run.last_point.is_file():
-        raise InputError(f"the run {run.path} has recorded no point yet; go on with ufm train --resume")
+        raise InputError(
+            f"the run {run.path} has recorded no point yet",
+            ("go on with ", Call("networks.train", Setting("resume", True))),
+        )
     reason = not_covered(run)
     if reason:
         raise NotComparable(reason)
