@@ -11,7 +11,8 @@ from .metrics.per_class import per_class
 from .models.collect import Features, collect
 from .runs.run import Run
 from .statistics.estimate import Estimate
-from .theory.compare import Comparison, NotComparable, compare, compare_run, not_covered
+from .theory.compare import Comparison, NotComparable, compare
+from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
 from .theory.theorems import theorems
 
