@@ -10,6 +10,7 @@ from validate.runs.run import AGAIN
 from .data.augmentation import AUGMENTATIONS
 from .data.images import DataRecipe
 from .models.recipe import ModelRecipe
+from .optim.losses import LOSSES
 from .optim.optimizers import OptimizerRecipe
 
 SEEDS = 2**32  # all that torch's generator on the CPU tells apart
@@ -57,8 +58,7 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
 
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
     "temperature": ("head", ("normalized",)),
-    "smoothing": ("loss", ("label-smoothing",)),
-    "focusing": ("loss", ("focal",)),
+    **{setting: ("loss", (name,)) for name, loss in LOSSES.items() for setting in loss.parameters},
     "patience": ("schedule", ("step",)),
     "gamma": ("schedule", ("step", "milestones")),
     "milestones": ("schedule", ("milestones",)),

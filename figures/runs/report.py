@@ -56,6 +56,7 @@ def write_report(
         title=f"Neural collapse in the run {run.name}",
         summary=_summary(own, other, material),
         asked={name: in_words(value) for name, value in run.recipe.items()},
+        minimised=run.minimised,
         own=own,
         fewer=own and comparison and own["problem"]["per_class"] != comparison.problem.settings()["per_class"],
         other=other,

@@ -62,7 +62,7 @@ def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int,
     grey = family.colour and channels == 1
     require(not family.colour or channels in (1, 3), f"{recipe.model} takes 1 or 3 channels, images have {channels}")
     backbone, dim = family.build(recipe, (3, *sides) if grey else image_shape)
-    finish, head = HEADS[recipe.head](recipe, dim, num_classes)
+    finish, head = HEADS[recipe.head].build(recipe, dim, num_classes)
     parts = [*([Colour()] if grey else []), backbone, *([] if isinstance(finish, nn.Identity) else [finish])]
     return Classifier(backbone if len(parts) == 1 else nn.Sequential(*parts), head)
 

@@ -6,6 +6,7 @@ reads the last layer of a classifier reads these too.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from ufm.closed_forms import simplex
 from ufm.errors import Setting, require
+from validate.runs.minimised import HeadFacts
 
 from .recipe import Frame, ModelRecipe
 
@@ -112,9 +114,20 @@ def normalized(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Modu
     return UnitFeatures(recipe.temperature), head
 
 
-# (recipe, d, K) to (what features pass through last, the layer that they enter).
-HEADS: dict[str, Callable[[ModelRecipe, int, int], tuple[nn.Module, nn.Linear]]] = {
-    "linear": linear,
-    "etf": etf,
-    "normalized": normalized,
+@dataclass(frozen=True)
+class HeadKind:
+    """build   (recipe, d, K) to (what features pass through last, the layer that they enter)
+    facts   (recipe) to what theory may know of that layer
+    """
+
+    build: Callable[[ModelRecipe, int, int], tuple[nn.Module, nn.Linear]]
+    facts: Callable[[ModelRecipe], HeadFacts]
+
+
+HEADS: dict[str, HeadKind] = {
+    "linear": HeadKind(linear, lambda recipe: HeadFacts("free", recipe.bias)),
+    "etf": HeadKind(etf, lambda recipe: HeadFacts("fixed", recipe.bias, frame=recipe.frame)),
+    "normalized": HeadKind(
+        normalized, lambda recipe: HeadFacts("of unit rows", recipe.bias, feature_norm=1 / recipe.temperature)
+    ),
 }

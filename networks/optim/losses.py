@@ -60,10 +60,25 @@ def focal(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> tor
     return -(others**recipe.focusing * logs.gather(1, own).squeeze(1)).mean()
 
 
-Loss = Callable[[torch.Tensor, torch.Tensor, LossRecipe], torch.Tensor]
+@dataclass(frozen=True)
+class Loss:
+    """mean(logits (m, K), labels (m,), recipe) is the mean loss of a batch, 0-d.
+
+    law         the name under which theory knows the loss of one sample (`validate.runs.minimised`)
+    parameters  the settings that it depends on
+    """
+
+    mean: Callable[[torch.Tensor, torch.Tensor, LossRecipe], torch.Tensor]
+    law: str
+    parameters: tuple[str, ...] = ()
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+        return self.mean(logits, labels, recipe)
+
+
 LOSSES: dict[str, Loss] = {
-    "cross-entropy": cross_entropy,
-    "mse": mean_square,
-    "label-smoothing": smoothed,
-    "focal": focal,
+    "cross-entropy": Loss(cross_entropy, "cross-entropy"),
+    "mse": Loss(mean_square, "mse"),
+    "label-smoothing": Loss(smoothed, "label-smoothing", ("smoothing",)),
+    "focal": Loss(focal, "focal", ("focusing",)),
 }

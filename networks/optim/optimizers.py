@@ -92,20 +92,23 @@ def lbfgs(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
 class Method:
     """build makes the optimiser, step takes one step with it.
 
-    decays   it knows weight decay itself; where it does not, the objective carries the penalty
-    tracks   steps update the running statistics of batch normalisation; where not, the epoch's end does
+    decays      it knows weight decay itself; where it does not, the objective carries the penalty
+    tracks      steps update the running statistics of batch normalisation; where not, the epoch's end does
+    no_penalty  why its weight decay is not the gradient of lambda/2 |parameter|^2, a sentence; empty where it is
     """
 
     build: Callable[[Groups, OptimizerRecipe], torch.optim.Optimizer]
     step: Step
     decays: bool = True
     tracks: bool = True
+    no_penalty: str = ""
 
 
+DECOUPLED = "adamw's weight decay is decoupled: it is the gradient of no penalty, as the comparison needs"
 OPTIMIZERS: dict[str, Method] = {
     "sgd": Method(sgd, first_order_step),
     "adam": Method(adam, first_order_step),
-    "adamw": Method(adamw, first_order_step),
+    "adamw": Method(adamw, first_order_step, no_penalty=DECOUPLED),
     "lbfgs": Method(lbfgs, closure_step, decays=False, tracks=False),
 }
 

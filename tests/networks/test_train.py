@@ -119,12 +119,12 @@ def test_no_pickle_is_written(trained):
 def test_feature_decay_is_recorded_as_lambda_h_and_compared_with(small_recipe, tmp_path):
     recipe = dataclasses.replace(small_recipe, feature_decay=0.7, epochs=2)
     run = networks.train(recipe, tmp_path / "run")
-    assert run.config["lambda_h"] == pytest.approx(0.7 / 1400, rel=1e-12)
+    assert run.minimised.lambda_h == pytest.approx(0.7 / 1400, rel=1e-12)
     assert compare_run(run).problem.lambda_h == pytest.approx(0.7 / 1400, rel=1e-12)
     resumed = networks.train(dataclasses.replace(recipe, epochs=3), run.path, resume=True)
-    assert resumed.config["lambda_h"] == run.config["lambda_h"]
+    assert resumed.minimised == run.minimised
     free = networks.train(dataclasses.replace(recipe, feature_decay=0.0), tmp_path / "free")
-    assert "lambda_h" not in free.config
+    assert (free.minimised.lambda_h, free.minimised.implied_by) == (None, "balance")
     assert run.epochs[1]["norm_h"] < free.epochs[1]["norm_h"]
 
 

@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -86,7 +86,7 @@ def _read(kind: Any, data: Any) -> Any:
         return tuple(_read(part, item) for part, item in zip(inner, data, strict=True))
     if origin in (list, frozenset):
         return origin(_read(parts[0], item) for item in data)
-    if origin is dict:
+    if origin in (dict, Mapping):
         pairs = data.items() if isinstance(data, Mapping) else data
         return {_read(parts[0], key): _read(parts[1], item) for key, item in pairs}
     if kind is torch.Tensor:
@@ -95,6 +95,8 @@ def _read(kind: Any, data: Any) -> Any:
         return math.nan if data is None else float(INFINITE[data] if isinstance(data, str) else data)
     if kind is int:
         return _whole(data)
+    if origin is Literal:
+        return parts[parts.index(data)]
     if kind in (bool, str):
         return _exactly(kind, data)
     return _object(kind, data)

@@ -1,4 +1,9 @@
-"""Generalised neural collapse, where d < K - 1 leaves no room for a simplex: how far each class is from the others."""
+"""Generalised neural collapse, where d < K - 1 leaves no room for a simplex: the one-versus-rest distance
+
+    min_k dist(x_k/|x_k|, conv{x_j/|x_j| : j != k})
+
+of the rows of W (K, d), and of the centred class means.
+"""
 
 from dataclasses import dataclass
 

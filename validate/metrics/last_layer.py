@@ -1,4 +1,7 @@
-"""A last layer in a few numbers."""
+"""What a last layer does on labelled features: mean loss, accuracy, margins of z = W h + b, and norms:
+
+z_y - mean_{k != y} z_k,   min (z_y - max_{k != y} z_k),   |W|_F,   |H - h_G|_F / sqrt(N).
+"""
 
 from dataclasses import dataclass
 

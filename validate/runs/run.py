@@ -15,6 +15,9 @@ from ufm import InputError
 from ufm.errors import Call, Setting
 from ufm.storage.files import read_json, write_json, write_text
 
+from . import older
+from .minimised import Minimised
+
 RUNS = Path("runs")  # the folder that the command trains into, unless it is told another
 AGAIN = ("train again with ", Call("networks.train", Setting("force", True)))  # what mends a damaged run
 
@@ -66,13 +69,22 @@ class Run:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What config.json asks of the training, setting by setting; empty where it asks nothing.
+        """What config.json asks of the training, setting by setting; empty where it asks nothing."""
+        return older.recipe_of(self.config)
 
-        A fixed head whose frame the file does not name was made when every frame was rotated.
+    @property
+    def minimised(self) -> Minimised | None:
+        """What the training minimised, as config.json states it, or as `older` reads it off an older one.
+
+        None where the file says nothing of it; InputError where it is damaged.
         """
-        recipe = self.config.get("recipe", {})
-        older = recipe.get("head") == "etf" and "frame" not in recipe
-        return recipe | ({"frame": "rotated"} if older else {})
+        config = self.config
+        if "minimised" not in config:
+            return older.minimised_of(config)
+        try:
+            return Minimised.from_plain(config["minimised"])
+        except InputError as error:
+            raise InputError(f"{self.path}/config.json: {error}", AGAIN) from error
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_json(self.path / "config.json", config)
