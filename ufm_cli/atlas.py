@@ -5,7 +5,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .console import say, show
 from .options import JsonFile, ProblemFlags, Switch, require_plain_name, write_result
@@ -61,8 +61,7 @@ class Command:
                 force=self.force,
                 on_round=on_round,
             )
-        _show_points(atlas)
-        _show_evidence(atlas)
+        _show(atlas)
         for path in _draw(atlas, self.connections, file.parent / "figures"):
             say(str(path))
         complaints = atlas.complaints(connected=self.connections)
@@ -71,6 +70,21 @@ class Command:
         say(f"{len(atlas.points)} critical points: {file}")
         write_result(self.json, "atlas", atlas.plain())
         return 1 if complaints else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm atlas` does."""
+    from ufm.atlas import Atlas
+
+    atlas = Atlas.from_plain(data)
+    _show(atlas)
+    for complaint in atlas.complaints(bool(atlas.descents)):
+        say(complaint)
+
+
+def _show(atlas: "Atlas") -> None:
+    _show_points(atlas)
+    _show_evidence(atlas)
 
 
 def _draw(atlas: "Atlas", connected: bool, folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -101,6 +101,12 @@ class Command:
             begun = False
         place = str(self.path) if "/" in str(self.path) else f"./{self.path}"
         return [f"go on with {shlex.join(['ufm', 'train', '--resume', place])}"] if begun else []
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print what is left of a training in its result: the last epoch."""
+    row = data["last_epoch"]
+    show(f"run {data['run']}", SHOWN, [[int(row["epoch"]), *(row[name] for name in SHOWN[1:])]])
 
 
 def _show_preset(name: str, recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ufm import InputError
+from ufm.results import Result
 from validate import Run
 
 from ..data.images import load
@@ -19,7 +20,7 @@ ALLOWED = 1e-3  # deviation of a checkpoint that agrees: float32 sums in another
 
 
 @dataclass(frozen=True)
-class Remeasured:
+class Remeasured(Result):
     """One checkpoint: what it measures now, and how far from what training recorded.
 
     deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|

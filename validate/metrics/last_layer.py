@@ -9,13 +9,14 @@ import torch
 from torch.nn import functional
 
 from ufm import Point
+from ufm.results import Result
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import resolve_labels
 
 
 @dataclass(frozen=True)
-class LastLayer:
+class LastLayer(Result):
     """What a last layer does on labelled features, float64.
 
     loss          mean cross-entropy                  accuracy      fraction of samples classified right

@@ -11,6 +11,7 @@ import torch
 
 from ufm import Point
 from ufm.errors import require
+from ufm.results import Result
 
 from ..statistics.classes import Batches, ClassStatistics, batch_statistics, point_statistics
 from .angles import angles
@@ -38,7 +39,7 @@ OF_CLASSIFIER = (  # what needs W
 
 
 @dataclass(frozen=True)
-class NeuralCollapse:
+class NeuralCollapse(Result):
     """How far features and classifier are from neural collapse.
 
     With class means h_k, the mean of all samples h_G, centred means Hbar = [h_k - h_G], Sigma_k the mean over the

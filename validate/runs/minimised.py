@@ -6,8 +6,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from ufm import InputError
 from ufm.errors import require
 from ufm.results import Result
 
@@ -76,3 +77,11 @@ class Minimised(Result):
         penalties = [f"{value:g}/2 |{variable}|^2" for variable, value in decays.items() if value]
         formula = " + ".join([f"mean {self.loss.name}{f' ({given})' if given else ''}", *penalties])
         return formula + (f", and lambda_h implied by {self.implied_by}" if self.implied_by else "")
+
+    @classmethod
+    def from_plain(cls, data: Any) -> "Minimised":
+        """What `plain` gave; InputError where it is something else."""
+        try:
+            return super().from_plain(data)
+        except InputError as error:
+            raise InputError(f"the record of what was minimised is damaged ({error})") from error
