@@ -20,7 +20,7 @@ class Command:
 
     Their Hessians' spectra are drawn into RUNS/NAME/figures, with --connections the landscape as well.
     What is found is written to RUNS/NAME/atlas.json as it is found; the same command goes on from there. Exit status 1
-    when an Euler sum proves that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
+    when an Euler sum shows that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
     nor a strict saddle (or, with --connections, does not lead down to the minimiser).
     """
 

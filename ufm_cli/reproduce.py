@@ -46,6 +46,7 @@ class Command:
             require_unused(given, {"no_training"}, "--list neither trains nor judges")
 
     def run(self) -> int:
+        from ufm import Status
         from ufm_paper import CLAIMS, SCALES, reproduce
         from ufm_paper.driver import Grid
 
@@ -60,7 +61,7 @@ class Command:
         show_result(result)
         say(str(self.results / "README.md"))
         write_result(self.json, "reproduce", result)
-        return 1 if any(outcome.status == "fails" for outcome in outcomes.values()) else 0
+        return 1 if any(outcome.status == Status.FAILS for outcome in outcomes.values()) else 0
 
 
 def show_result(data: dict[str, Any]) -> None:

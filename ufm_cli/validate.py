@@ -56,6 +56,7 @@ class Command:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
 
     def run(self) -> int:
+        from ufm import Status
         from ufm.storage.locks import held
         from validate import Run
 
@@ -66,7 +67,7 @@ class Command:
                 result = self._run()
         write_result(self.json, "validate", result)
         checked = result.get("theorems") or {"verdicts": []}
-        fails = any(verdict["status"] == "fails" for verdict in checked["verdicts"])
+        fails = any(verdict["status"] == Status.FAILS for verdict in checked["verdicts"])
         return 1 if fails or not result.get("agrees", True) else 0
 
     def _point(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Command:
 
     def run(self) -> int:
         import ufm
+        from ufm import Status
 
         problem = self.problem.problem()
         asked = {"seed": self.seed, "starts": self.starts, "rigorous": self.rigorous, "atlas": self.atlas}
@@ -42,7 +43,7 @@ class Command:
         counts = show_verdicts(problem, verdicts)
         result = {"problem": problem.settings(), "asked": asked}
         write_result(self.json, "verify", result | {"verdicts": [verdict.plain() for verdict in verdicts]})
-        return 1 if counts["fails"] else 0
+        return 1 if counts[Status.FAILS] else 0
 
 
 def show_result(data: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from networks import Diverged, Recipe, recipe_of, train
-from ufm import InputError
+from ufm import InputError, Status
 from ufm.errors import Setting, require
 from ufm.storage.files import require_writable
 from validate import Run
@@ -133,13 +133,13 @@ def _judged(claim: str, found: dict[str, Trained], diverged: dict[str, str]) -> 
     asked = CLAIMS[claim]
     broken = [f"{cell}: {diverged[cell]}" for cell in asked.cells if cell in diverged]
     if broken:
-        return Outcome(asked, "fails", Finding(False, "; ".join(broken)))
+        return Outcome(asked, Status.FAILS, Finding(False, "; ".join(broken)))
     missing = [cell for cell in asked.cells if cell not in found]
     if missing:
         said = f"{len(missing)} of {len(asked.cells)} runs are not there: {', '.join(missing)}"
-        return Outcome(asked, "not covered", Finding(False, said))
+        return Outcome(asked, Status.NOT_COVERED, Finding(False, said))
     try:
         finding = asked.judge({cell: found[cell] for cell in asked.cells})
     except InputError as reason:
-        return Outcome(asked, "not covered", Finding(False, str(reason)))
-    return Outcome(asked, "holds" if finding.holds else "fails", finding)
+        return Outcome(asked, Status.NOT_COVERED, Finding(False, str(reason)))
+    return Outcome(asked, Status.HOLDS if finding.holds else Status.FAILS, finding)

@@ -138,7 +138,7 @@ def _summary(own: dict[str, Any] | None, other: dict[str, Any] | None, material:
         margin = next(row for row in material.comparison.rows if row.name == "mean_margin")
         gap = material.comparison.certificate.duality_gap
         parts.append(f"Mean logit margin: theory predicts {margin.theory:.4g}, the network has {margin.network:.4g}.")
-        parts.append(f"Its objective is proved to be within {gap:.2g} of the best.")
+        parts.append(f"Its objective is within {gap:.2g} of the best, certified by duality.")
     else:
         parts.append(f"Beside theory: not covered ({material.not_covered}).")
     return " ".join(parts)

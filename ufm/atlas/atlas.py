@@ -77,7 +77,7 @@ class Atlas(Result):
 
     @property
     def failing(self) -> list[EulerSum]:
-        """The sums that are not 1: each proves that a point is missing."""
+        """The sums that are not 1: each shows that a point is missing."""
         return [s for s in self.sums if s.failing]
 
     @property
