@@ -26,7 +26,7 @@ def test_atlas(ask, capsys, tmp_path):
     found = json.loads((tmp_path / "a.json").read_text())
     assert [point["index"] for point in found["points"]] == [0, 1, 2, 4]
     assert {total["value"] for total in found["sums"]} == {1}
-    assert {line["to"] for line in found["descents"] if line["from"] == 1} == {0}
+    assert {line["end"] for line in found["descents"] if line["start"] == 1} == {0}
     folder = tmp_path / "atlas-K3-d2"
     assert {path.name for path in (folder / "figures").iterdir()} == {
         f"{name}.{extension}" for name in ("spectra", "landscape") for extension in ("svg", "pdf", "png", "csv")
