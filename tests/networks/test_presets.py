@@ -77,7 +77,7 @@ def test_sota_is_a_small_stem_and_a_model_without_one_overrides_it(capsys, tmp_p
     assert networks.build_model(sota.model, 10, stem=sota.stem, width=8).backbone.conv1.kernel_size == (3, 3)
     flags = ["--preset", "sota", "--model", "mlp", *TINY, "--runs", str(tmp_path)]
     assert main(["train", *flags]) == 2
-    assert "mlp has no stem to set; leave it out (over a preset: None)" in capsys.readouterr().err
+    assert "mlp has no --stem to set; leave it out (over a preset: None)" in capsys.readouterr().err
     assert main(["train", *flags, "--stem", "None"]) == 0
     recipe = networks.recipe_of(Run.open(tmp_path / "digits"))
     assert (recipe.model, recipe.stem, recipe.augment) == ("mlp", None, "crop-flip")
