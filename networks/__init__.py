@@ -1,5 +1,9 @@
 """Real networks on real images, trained into the terminal phase and recorded epoch by epoch."""
 
+from ufm_names import require_own
+
+require_own("ufm", "validate")
+
 from .data.datasets import DATASETS
 from .data.images import DataRecipe, Images, load
 from .measure import measure

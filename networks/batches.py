@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 from .data.augmentation import AUGMENTATIONS
 from .data.images import Images
@@ -50,8 +50,8 @@ def require_batches(recipe: Recipe, images: Images, ranks: Ranks, model: nn.Modu
     least, why = (2, " with batch normalisation") if alone else (1, "")
     require(
         smallest // ranks.world >= least,
-        f"batches of {smallest} samples are too small for {ranks.world} process{'es' * (ranks.world > 1)}{why}; "
-        "raise --batch-size",
+        f"batches of {smallest} samples are too small for {ranks.world} process{'es' * (ranks.world > 1)}{why}",
+        ("raise ", Setting("batch_size")),
     )
     tests = len(images.test_labels)
     require(tests >= ranks.world, f"{tests} test images are too few for {ranks.world} processes; start fewer")

@@ -20,6 +20,7 @@ import torch
 from torch import distributed, nn
 
 from ufm import InputError
+from ufm.errors import Setting
 
 Result = TypeVar("Result")
 LOADING = timedelta(hours=4)  # that the others wait while one downloads or decodes
@@ -82,7 +83,8 @@ class Ranks:
         failed = torch.tensor(self.world if problem is None else self.rank, device=self.device)
         distributed.all_reduce(failed, distributed.ReduceOp.MIN)
         if int(failed) < self.world:
-            raise InputError(self._words(str(problem), int(failed))) from problem
+            said = self._words(str(problem), int(failed))
+            raise problem if problem is not None and int(failed) == self.rank else InputError(said)
         return result
 
     def in_turn(self, task: Callable[[], Result]) -> Result:
@@ -124,7 +126,7 @@ def is_main() -> bool:
 
 
 def processes(name: str) -> tuple[Ranks, torch.device]:
-    """(this process among all, its device) for --device `name`; those that torchrun started are joined, once."""
+    """(this process among all, its device) for a setting `device`; those that torchrun started are joined, once."""
     device = device_of(name)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -146,11 +148,11 @@ def _leave() -> None:
 
 
 def device_of(name: str) -> torch.device:
-    """The device that --device `name` means here: cpu, cuda, or with auto cuda where there is one."""
+    """The device that a setting `device` means here: cpu, cuda, or with auto cuda where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):
-        raise InputError(f"device must be cpu, cuda or auto, got {name!r}")
+        raise InputError((Setting("device"), f" must be cpu, cuda or auto, got {name!r}"))
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device here; use --device cpu")
+        raise InputError("no CUDA device here", ("use ", Setting("device", "cpu")))
     return torch.device(name)

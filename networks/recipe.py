@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 from validate import Run
+from validate.runs.run import AGAIN
 
 from .data.augmentation import AUGMENTATIONS
 from .data.images import DataRecipe
 from .models.recipe import ModelRecipe
+from .optim.losses import LOSSES
 from .optim.optimizers import OptimizerRecipe
 
 SEEDS = 2**32  # all that torch's generator on the CPU tells apart
@@ -39,8 +41,8 @@ class RunRecipe:
 
     def __post_init__(self):
         for name in ("epochs", "keep"):
-            require(getattr(self, name) >= 1, f"{name} must be >= 1, got {getattr(self, name)}")
-        require(0 <= self.seed < SEEDS, f"seed must lie in [0, 2^32), got {self.seed}")
+            require(getattr(self, name) >= 1, (Setting(name), f" must be >= 1, got {getattr(self, name)}"))
+        require(0 <= self.seed < SEEDS, (Setting("seed"), f" must lie in [0, 2^32), got {self.seed}"))
         known = ", ".join(AUGMENTATIONS)
         require(self.augment in AUGMENTATIONS, f"unknown augmentation {self.augment!r}; choose one of: {known}")
 
@@ -56,8 +58,7 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
 
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
     "temperature": ("head", ("normalized",)),
-    "smoothing": ("loss", ("label-smoothing",)),
-    "focusing": ("loss", ("focal",)),
+    **{setting: ("loss", (name,)) for name, loss in LOSSES.items() for setting in loss.parameters},
     "patience": ("schedule", ("step",)),
     "gamma": ("schedule", ("step", "milestones")),
     "milestones": ("schedule", ("milestones",)),
@@ -79,8 +80,8 @@ def unused(recipe: Recipe) -> dict[str, str]:
 def recipe_of(run: Run) -> Recipe:
     """The recipe that a run was made with; InputError when config.json has none."""
     made = run.recipe
-    require(made, f"{run.path}/config.json holds no recipe; train again with --force")
+    require(bool(made), f"{run.path}/config.json holds no recipe", AGAIN)
     try:
         return Recipe(**made)
     except TypeError as error:
-        raise InputError(f"{run.path}/config.json holds no recipe ({error}); train again with --force") from error
+        raise InputError(f"{run.path}/config.json holds no recipe ({error})", AGAIN) from error

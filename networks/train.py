@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ufm import InputError, Point
-from ufm.errors import require
+from ufm.errors import Setting, require
 from ufm.storage.locks import held
 from validate import Run
 
@@ -57,7 +57,8 @@ def train(
     process writes (`ufm.storage.locks`); and Diverged, which is one, for numbers that stop being finite (the run keeps
     its last good checkpoint).
     """
-    require(not (force and resume), "--force replaces a run and --resume goes on with it; give one of them")
+    both = Setting("force", True), " replaces a run and ", Setting("resume", True), " goes on with it"
+    require(not (force and resume), both, "give one of them")
     if recipe.tensorboard:
         require_tensorboard()
     ranks, device = processes(recipe.device)
@@ -97,13 +98,13 @@ def _trained_and_measured(
         group["lr"] = rate
     with compiling(objective.recipe):
         loss = _one_epoch(objective, optimizer, images, ranks, epoch)
-    mend = f"lower --lr (the run keeps {epoch - 1} epochs)"
+    mend = "lower ", Setting("lr"), f" (the run keeps {epoch - 1} epochs)"
     if not math.isfinite(loss):
-        raise Diverged(f"the loss became {loss} in epoch {epoch}; {mend}")
+        raise Diverged(f"the loss became {loss} in epoch {epoch}", mend)
     try:
         point, row = measure(objective.model, images, ranks)
     except InputError as error:
-        raise Diverged(f"epoch {epoch} cannot be measured: {error}; {mend}") from error
+        raise Diverged(f"epoch {epoch} cannot be measured: {error}", mend) from error
     return point, {"epoch": epoch, "lr": rate, "train_loss": loss} | row
 
 
@@ -147,7 +148,9 @@ def compiling(recipe: Recipe):
         if not (recipe.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
             raise
         reason = " ".join(str(error).split())
-        raise InputError(f"torch cannot compile {recipe.model} here ({reason[:120]}); leave --compile out") from error
+        raise InputError(
+            f"torch cannot compile {recipe.model} here ({reason[:120]})", ("leave ", Setting("compile", True), " out")
+        ) from error
 
 
 @contextmanager

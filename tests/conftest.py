@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import networks
+from tests.installed import built, copied, unpacked
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
@@ -38,3 +39,16 @@ def run_copy(trained, tmp_path):
 
     shutil.copytree(trained.path, tmp_path / "copy")
     return Run.open(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel of what git tracks."""
+    folder = tmp_path_factory.mktemp("wheel")
+    return built(copied(folder / "source"), folder / "dist")
+
+
+@pytest.fixture(scope="session")
+def site(wheel):
+    """A folder into which the wheel is installed, and nothing else."""
+    return unpacked(wheel, wheel.parent.parent / "site")

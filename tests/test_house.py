@@ -29,7 +29,7 @@ def test_readme_network_names_exist():
         assert hasattr({"networks": networks, "validate": validate, "ufm": ufm}[module], name)
 
 
-FOLDERS = ["ufm", "validate", "networks", "figures", "ufm_paper", "ufm_cli"]
+FOLDERS = ["ufm", "validate", "networks", "figures", "ufm_paper", "ufm_cli", "ufm_names"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -15,6 +15,7 @@ from .results import PointVerdict, Status
 from .solvers.minimize import Solution, minimize
 from .spectra import Spectrum
 from .theorems import THEOREMS, Theorem, Verdict, verify
+from .version import __version__
 
 __all__ = [
     "THEOREMS",
@@ -33,6 +34,7 @@ __all__ = [
     "Status",
     "Theorem",
     "Verdict",
+    "__version__",
     "certify",
     "critical_points",
     "derive",

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .errors import InputError, require
+from .errors import InputError, Setting, require
 from .losses import CrossEntropy, Loss, named
 from .models.free import Jet, Landscape
 from .point import Point
@@ -46,7 +46,9 @@ class Problem:
         try:
             counts = tuple(self.class_counts)
         except TypeError:
-            raise InputError(f"class_counts must list n_k for every class, got {self.class_counts!r}") from None
+            raise InputError(
+                (Setting("class_counts"), f" must list n_k for every class, got {self.class_counts!r}")
+            ) from None
         require(len(counts) >= 2, f"need K >= 2 classes, got K = {len(counts)}")
         bad = [n for n in counts if not _whole(n) or n < 1]
         require(not bad, f"every class needs a whole number n_k >= 1 of samples, got {bad[:5]}")
@@ -56,14 +58,14 @@ class Problem:
         )
         for name in ("lambda_w", "lambda_h"):
             value = getattr(self, name)
-            require(_number(value) and value > 0, f"{name} must be a finite number > 0, got {value!r}")
+            require(_number(value) and value > 0, (Setting(name), f" must be a finite number > 0, got {value!r}"))
         require(
             _number(self.lambda_b) and self.lambda_b >= 0,
-            f"lambda_b must be a finite number >= 0, got {self.lambda_b!r}",
+            (Setting("lambda_b"), f" must be a finite number >= 0, got {self.lambda_b!r}"),
         )
         for name in ("lambda_w", "lambda_h", "lambda_b"):
             value = getattr(self, name)
-            require(value <= LARGEST_DECAY, f"{name} must be at most {LARGEST_DECAY:g}, got {value!r}")
+            require(value <= LARGEST_DECAY, (Setting(name), f" must be at most {LARGEST_DECAY:g}, got {value!r}"))
             object.__setattr__(self, name, float(value))
         object.__setattr__(self, "dim", int(self.dim))
 

@@ -5,7 +5,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .console import say, show
 from .options import JsonFile, ProblemFlags, Switch, require_plain_name, write_result
@@ -20,7 +20,7 @@ class Command:
 
     Their Hessians' spectra are drawn into RUNS/NAME/figures, with --connections the landscape as well.
     What is found is written to RUNS/NAME/atlas.json as it is found; the same command goes on from there. Exit status 1
-    when an Euler sum proves that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
+    when an Euler sum shows that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
     nor a strict saddle (or, with --connections, does not lead down to the minimiser).
     """
 
@@ -61,16 +61,30 @@ class Command:
                 force=self.force,
                 on_round=on_round,
             )
-        _show_points(atlas)
-        _show_evidence(atlas)
+        _show(atlas)
         for path in _draw(atlas, self.connections, file.parent / "figures"):
             say(str(path))
-        complaints = _complaints(atlas, self.connections)
+        complaints = atlas.complaints(connected=self.connections)
         for complaint in complaints:
             say(complaint)
         say(f"{len(atlas.points)} critical points: {file}")
         write_result(self.json, "atlas", atlas.plain())
         return 1 if complaints else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm atlas` does."""
+    from ufm.atlas import Atlas
+
+    atlas = Atlas.from_plain(data)
+    _show(atlas)
+    for complaint in atlas.complaints(bool(atlas.descents)):
+        say(complaint)
+
+
+def _show(atlas: "Atlas") -> None:
+    _show_points(atlas)
+    _show_evidence(atlas)
 
 
 def _draw(atlas: "Atlas", connected: bool, folder: Path) -> list[Path]:
@@ -135,21 +149,6 @@ def _by_action(atlas: "Atlas"):
         failing, open_ones = sum(s.failing for s in sums), sum(s.value is None for s in sums)
         most = max(sum(s.coordinates.values()) if action.m else 1 for s in sums)
         yield action.name, len(sums), failing, open_ones, max(s.terms for s in sums), f"0 to {most}"
-
-
-def _complaints(atlas: "Atlas", connected: bool) -> list[str]:
-    """What was checked and does not hold, a line each."""
-    problem, complaints = atlas.problem, []
-    if atlas.failing:
-        complaints.append(f"{len(atlas.failing)} of {len(atlas.sums)} Euler sums are not 1: a point is missing")
-    if problem.dim >= problem.num_classes - 1:
-        bad = [p for p in atlas.points if p.certificate.verdict not in ("global minimizer", "strict saddle")]
-        if bad:
-            complaints.append(f"{len(bad)} points are neither global minimisers nor strict saddles")
-        stuck = len(atlas.points) - len(atlas.leads_down)
-        if connected and stuck:
-            complaints.append(f"{stuck} points do not lead down to the global minimiser")
-    return complaints
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -35,6 +35,23 @@ class Command:
         say("\n".join(lines))
         write_result(self.json, "derive", {"symbols": SYMBOLS, "results": [result.plain() for result in results]})
         return 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result much as `ufm derive` does: its expressions as the texts that the file has."""
+    say("\n".join(_recorded(data)))
+
+
+def _recorded(data: dict[str, Any]) -> Iterator[str]:
+    yield HEADING
+    yield from _aligned(data["symbols"].items(), ": ", "  ")
+    for one in data["results"]:
+        often = one["multiplicity"] and f", multiplicity {one['multiplicity']['text']}"
+        yield from ("", f"{one['name']}{often or ''}")
+        yield from textwrap.wrap(one["statement"], WIDTH, initial_indent="  ", subsequent_indent="  ")
+        lines = [(formula["symbol"], formula["text"]) for formula in one["formulas"]]
+        yield from _aligned([*lines, *(("x", value["text"]) for value in one["eigenvalues"])], " = ", "    ")
+        yield from _wrapped("  by: ", f"{'; '.join(one['derivation'])} [{one['source']}]")
 
 
 def _text(symbols: dict[str, str], results: "Iterable[Result]") -> Iterator[str]:

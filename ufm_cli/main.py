@@ -11,9 +11,12 @@ import functools
 import importlib
 import io
 import os
+import re
+import runpy
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 PATIENCE = 10.0  # seconds that a process waits for the first of several to say why it ends
 COMMANDS = {
@@ -25,6 +28,7 @@ COMMANDS = {
     "train": "train a network, with every metric every epoch; resumable",
     "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
     "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",
+    "show": "print a result again, out of the file that a command wrote",
     "figures": "draw every figure of a run, or of several compared",
     "report": "one self-contained HTML page about a run",
 }
@@ -41,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _to_nowhere()
         return 141
-    except KeyboardInterrupt:
-        print("ufm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["ufm: interrupted", *map(str, stop.args)]), file=sys.stderr)
         return 130
     except OSError as error:
         _to_nowhere()
@@ -62,18 +66,38 @@ def _answer(arguments: list[str]) -> int:
         print(_overview())
         return 0
     if name == "--version":
-        from importlib.metadata import version
-
-        print(f"ufm {version('ufm')}")
+        print(f"ufm {_version()}")
         return 0
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; choose one of: {', '.join(COMMANDS)}")
     return _run(name, arguments[1:])
 
 
+def _version() -> str:
+    """ufm.__version__, which is read here and not imported: ufm loads torch."""
+    return runpy.run_path(str(Path(__file__).parents[1] / "ufm" / "version.py"))["__version__"]
+
+
 def _run(name: str, arguments: list[str]) -> int:
+    """Run a command, if the packages that it is made of are ours."""
+    from ufm_names import NAMES, require_own
+
+    try:
+        require_own(*NAMES)
+    except ImportError as error:
+        return _refuse(str(error))
+    try:
+        return _carried_out(name, arguments)
+    except ImportError as error:
+        if error.name not in NAMES:
+            raise
+        return _refuse(f"{error}; another package may have written over that file: install ufm again")
+
+
+def _carried_out(name: str, arguments: list[str]) -> int:
     from ufm.errors import InputError
 
+    from .flags import as_flags
     from .places import require_places
 
     try:
@@ -83,11 +107,16 @@ def _run(name: str, arguments: list[str]) -> int:
         require_places(command)
         return command.run()
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(as_flags(error, _kind(name)))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
         return _refuse("there is not enough memory for the sizes asked; take smaller ones")
+
+
+def _kind(name: str) -> type:
+    """The class of a command."""
+    return importlib.import_module(f"{__package__}.{name}").Command
 
 
 def _parse(name: str, arguments: list[str]):
@@ -100,12 +129,11 @@ def _parse(name: str, arguments: list[str]):
 
     from ufm.errors import InputError
 
-    command = importlib.import_module(f"{__package__}.{name}").Command
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):
             config = (tyro.conf.OmitArgPrefixes,)
-            parse = functools.partial(tyro.cli, command, args=arguments, prog=f"ufm {name}", config=config)
+            parse = functools.partial(tyro.cli, _kind(name), args=arguments, prog=f"ufm {name}", config=config)
             parsed, given = parse(), _given(arguments)
             _require_values(parsed, given)
             if hasattr(parsed, "check"):
@@ -115,7 +143,27 @@ def _parse(name: str, arguments: list[str]):
     except SystemExit as stop:
         if stop.code in (0, None):
             return None
-    raise InputError(f"{_first_paragraph(complaints.getvalue())} (see ufm {name} --help)")
+        error = _refused(stop)
+        if error is not None:
+            raise error from None
+    raise InputError(f"{_first_paragraph(complaints.getvalue())}{_hint(arguments)} (see ufm {name} --help)")
+
+
+def _hint(arguments: list[str]) -> str:
+    """What to do about a list with commas, if there is one."""
+    number = r"[-+.\deE]+"
+    lists = [word.rpartition("=")[2] for word in arguments if re.fullmatch(rf"(-.*=)?{number}(,{number})+", word)]
+    return f"; separate the numbers by spaces: {lists[0].replace(',', ' ')}" if lists else ""
+
+
+def _refused(stop: SystemExit):
+    """The InputError of settings that cannot be, which the parser met when it made the command of them; or None."""
+    from ufm.errors import InputError
+
+    error: BaseException | None = stop
+    while error is not None and not isinstance(error, InputError):
+        error = error.__context__
+    return error
 
 
 def _given(arguments: list[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -63,12 +63,24 @@ class Command:
         cells = explore(
             grid, file, jobs=self.jobs, force=self.force, made_by=provenance(), track=track("cells of the map")
         )
-        show(_title(grid), COLUMNS, [_row(cell) for cell in cells])
-        _summary(cells)
+        _show(grid, cells)
         for path in (file, *traps_figure(cells).save(folder / "figures", "traps")):
             say(str(path))
         write_result(self.json, "map", {"asked": grid.settings(), "cells": [cell.plain() for cell in cells]})
         return 1 if any(cell.contradicts for cell in cells) else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm map` does."""
+    from ufm.results import from_plain
+    from ufm.traps import Cell, Grid
+
+    _show(from_plain(Grid, data["asked"]), [Cell.from_plain(cell) for cell in data["cells"]])
+
+
+def _show(grid: "Grid", cells: "list[Cell]") -> None:
+    show(_title(grid), COLUMNS, [_row(cell) for cell in cells])
+    _summary(cells)
 
 
 def _title(grid: "Grid") -> str:

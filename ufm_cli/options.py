@@ -72,6 +72,9 @@ def is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & set("/\\")
 
 
+MADE_BY = ("command", "versions", "git", "machine")  # what a file says beside the result itself
+
+
 def write_result(file: Path | None, command: str, result: dict[str, Any]) -> None:
     """Write what a command found, with what made it, if a file was asked for."""
     if file is not None:

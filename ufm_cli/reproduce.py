@@ -46,6 +46,7 @@ class Command:
             require_unused(given, {"no_training"}, "--list neither trains nor judges")
 
     def run(self) -> int:
+        from ufm import Status
         from ufm_paper import CLAIMS, SCALES, reproduce
         from ufm_paper.driver import Grid
 
@@ -56,15 +57,21 @@ class Command:
             return 0
         told = {"on_cell": _told, "track": track}
         outcomes = reproduce(grid, self.results, claims, training=not self.no_training, **told)
-        show(
-            f"claims at {self.scale} scale",
-            ("claim", "status", "what was seen"),
-            [(name, outcome.status, outcome.finding.said) for name, outcome in outcomes.items()],
-        )
+        result = {"scale": self.scale, "claims": {name: outcome.plain() for name, outcome in outcomes.items()}}
+        show_result(result)
         say(str(self.results / "README.md"))
-        plain = {name: outcome.plain() for name, outcome in outcomes.items()}
-        write_result(self.json, "reproduce", {"scale": self.scale, "claims": plain})
-        return 1 if any(outcome.status == "fails" for outcome in outcomes.values()) else 0
+        write_result(self.json, "reproduce", result)
+        return 1 if any(outcome.status == Status.FAILS for outcome in outcomes.values()) else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm reproduce` does, or its list of runs."""
+    if "runs" in data:
+        rows = [tuple(run.values()) for run in data["runs"]]
+        show(f"{len(rows)} runs at {data['scale']} scale", ("run", "epochs done", "of"), rows)
+        return
+    rows = [(name, claim["status"], claim["said"]) for name, claim in data["claims"].items()]
+    show(f"claims at {data['scale']} scale", ("claim", "status", "what was seen"), rows)
 
 
 def _list(grid: "Grid", claims: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -62,39 +62,25 @@ class Command:
         descents = self._descend(problem)
         best = min(range(self.starts), key=lambda i: descents[i][0].value)
         solution, certificate = descents[best]
-        if self.starts > 1:
-            _show_starts(self.seed, descents)
-        show("solution", ("quantity", "value"), _facts(solution, certificate).items())
         proof = ufm.prove(problem, solution.point) if self.rigorous else None
-        if proof:
-            show("proof", ("quantity", "value"), _proved(proof).items())
-        levels = None
-        if certificate.lambda_min is not None:
-            levels = ufm.spectrum(problem, solution.point).merged()
-            _show_levels(levels)
+        known = certificate.lambda_min is not None
+        levels = ufm.spectrum(problem, solution.point).merged() if known else None
+        result = {
+            "problem": problem.settings(),
+            "seed": self.seed + best,
+            "starts": [_ended(self.seed + i, *descent) for i, descent in enumerate(descents)],
+            "certificate": certificate.plain(),
+            "proof": proof and proof.plain(),
+            "spectrum": levels and levels.plain(),
+        }
+        show_result(result)
         if self.save:
             replace(solution.point, labels=problem.labels).save(self.save)
             say(f"point: {self.save}")
         if self.figures:
             for path in self._draw(problem, descents, certificate, levels):
                 say(str(path))
-        write_result(
-            self.json,
-            "solve",
-            {
-                "problem": problem.settings(),
-                "seed": self.seed + best,
-                "converged": solution.converged,
-                "iterations": solution.iterations,
-                "starts": [
-                    {"seed": self.seed + i, "value": one.value, "converged": one.converged, "verdict": end.verdict}
-                    for i, (one, end) in enumerate(descents)
-                ],
-                "certificate": certificate.plain(),
-                "proof": proof and proof.plain(),
-                "spectrum": levels and levels.plain(),
-            },
-        )
+        write_result(self.json, "solve", result)
         if proof and proof.refused:
             say(f"--rigorous: inconclusive, {proof.statement}")
         complaints = self._complaints([one for one, _ in descents])
@@ -145,18 +131,42 @@ class Command:
         return paths
 
 
-def _show_starts(first: int, descents: list[tuple["Solution", "Certificate"]]) -> None:
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm solve` does."""
+    from ufm import Certificate, Proof, Spectrum
+
+    starts = data["starts"]
+    if len(starts) > 1:
+        _show_starts(starts)
+    best = next(start for start in starts if start["seed"] == data["seed"])
+    show("solution", ("quantity", "value"), _facts(best, Certificate.from_plain(data["certificate"])).items())
+    if data["proof"]:
+        show("proof", ("quantity", "value"), _proved(Proof.from_plain(data["proof"])).items())
+    if data["spectrum"]:
+        _show_levels(Spectrum.from_plain(data["spectrum"]))
+
+
+def _ended(seed: int, solution: "Solution", certificate: "Certificate") -> dict[str, Any]:
+    """One descent in a few numbers, as plain data."""
+    from ufm.results import plain
+
+    names = ("value", "relative_grad_norm", "iterations", "converged")
+    end = {"duality_gap": certificate.duality_gap, "verdict": certificate.verdict}
+    return plain({"seed": seed} | {name: getattr(solution, name) for name in names} | end)
+
+
+def _show_starts(starts: list[dict[str, Any]]) -> None:
     columns = ("seed", "value f", "duality gap f - D", "|gradient|, relative", "iterations", "verdict")
     rows = [
         (
-            first + i,
-            f"{one.value:.12g}",
-            f"{end.duality_gap:.1e}",
-            f"{one.relative_grad_norm:.1e}",
-            one.iterations,
-            end.verdict,
+            one["seed"],
+            f"{one['value']:.12g}",
+            f"{float(one['duality_gap']):.1e}",
+            f"{one['relative_grad_norm']:.1e}",
+            one["iterations"],
+            one["verdict"],
         )
-        for i, (one, end) in enumerate(descents)
+        for one in starts
     ]
     show("descents", columns, rows)
 
@@ -170,14 +180,14 @@ def _show_levels(levels: "Spectrum") -> None:
     show(title, ("eigenvalue", "multiplicity"), rows)
 
 
-def _facts(solution: "Solution", certificate: "Certificate") -> dict[str, object]:
+def _facts(solution: dict[str, Any], certificate: "Certificate") -> dict[str, object]:
     return {
         "verdict": certificate.verdict,
-        "value f": f"{solution.value:.12g}",
+        "value f": f"{solution['value']:.12g}",
         "lower bound D on f": f"{certificate.lower_bound:.12g}",
         "duality gap f - D": f"{certificate.duality_gap:.1e}",
-        "relative gradient norm": f"{solution.relative_grad_norm:.1e}",
-        "iterations": str(solution.iterations),
+        "relative gradient norm": f"{solution['relative_grad_norm']:.1e}",
+        "iterations": str(solution["iterations"]),
         "rank of W": str(certificate.rank),
         "index, nullity (orbit dimension)": "not computed"
         if certificate.index is None

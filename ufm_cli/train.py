@@ -1,9 +1,10 @@
 """ufm train: train a network into its terminal phase, with every metric every epoch."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -73,7 +74,10 @@ class Command:
             _show_preset(self.preset, self.recipe)
         for setting, users in unused(self.recipe).items():
             say(f"not used: {setting} = {getattr(self.recipe, setting)} (it is of {users})")
-        run = train(self.recipe, self.path, force=self.force, resume=self.resume, track=track("epochs"))
+        try:
+            run = train(self.recipe, self.path, force=self.force, resume=self.resume, track=track("epochs"))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(*self._resumption()) from None
         epochs = run.epochs
         stride = max(1, len(epochs) // 8)
         chosen = [row for row in epochs[:-1] if row["epoch"] % stride == 1 or stride == 1] + epochs[-1:]
@@ -84,6 +88,25 @@ class Command:
         say(f"run: {run.path}")
         write_result(self.json, "train", {"run": str(run.path), "last_epoch": epochs[-1]})
         return 0
+
+    def _resumption(self) -> list[str]:
+        """How to go on with this training, if it has begun."""
+        from networks import recipe_of
+        from ufm import InputError
+        from validate import Run
+
+        try:
+            begun = recipe_of(Run.open(self.path)) == self.recipe
+        except InputError:
+            begun = False
+        place = str(self.path) if "/" in str(self.path) else f"./{self.path}"
+        return [f"go on with {shlex.join(['ufm', 'train', '--resume', place])}"] if begun else []
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print what is left of a training in its result: the last epoch."""
+    row = data["last_epoch"]
+    show(f"run {data['run']}", SHOWN, [[int(row["epoch"]), *(row[name] for name in SHOWN[1:])]])
 
 
 def _show_preset(name: str, recipe: Recipe) -> None:

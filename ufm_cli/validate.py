@@ -1,5 +1,6 @@
 """ufm validate: measure a run or a saved Point again, and put it beside the theory."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .console import say, show, track
+from .flags import as_flags
 from .options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
-    from validate import Comparison, Run
+    from validate import Comparison, Neighbourhood, Run
     from validate.theory.compare import Row
 
-AGREE = 1e-3  # a checkpoint measured again may differ by this much of its metrics: float32 in another order
 UNSEEN = "not defined: class means only"
 SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
 
@@ -55,6 +56,7 @@ class Command:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
 
     def run(self) -> int:
+        from ufm import Status
         from ufm.storage.locks import held
         from validate import Run
 
@@ -65,7 +67,7 @@ class Command:
                 result = self._run()
         write_result(self.json, "validate", result)
         checked = result.get("theorems") or {"verdicts": []}
-        fails = any(verdict["status"] == "fails" for verdict in checked["verdicts"])
+        fails = any(verdict["status"] == Status.FAILS for verdict in checked["verdicts"])
         return 1 if fails or not result.get("agrees", True) else 0
 
     def _point(self) -> dict[str, Any]:
@@ -95,53 +97,94 @@ class Command:
                 return self._beside(compare_run(run))
             reason = not_covered(run) or "the run ended before it recorded a point"
         except NotComparable as error:
-            reason = str(error)
+            reason = as_flags(error, Command)
         say(f"theory: not covered ({reason})")
         return dict.fromkeys(("comparison", "neighbourhood", "theorems"))
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
+        from networks.runs.remeasure import ALLOWED
         from ufm import Point
         from ufm.storage.files import write_json
         from validate import Run
 
         run = Run.open(self.target)
         found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
-        columns = ("epoch", *SHOWN, "deviation")
-        rows = [[item.epoch, *(item.metrics[name] for name in SHOWN), item.deviation] for item in found]
-        show(f"checkpoints of {run.path}, measured again", columns, rows)
-        worst = max(item.deviation for item in found)
-        agrees = worst <= AGREE
-        recorded = run.last_point.is_file()
-        metrics = _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point)) if recorded else {}
-        beside = self._beside_run(run)
-        say(
-            f"{len(found)} checkpoints {'measure' if agrees else 'DO NOT measure'} what training recorded: "
-            f"worst deviation {worst:.1e}, allowed {AGREE:.0e}"
-        )
-        result = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst, "allowed_deviation": AGREE}
-        result |= {"checkpoints": [asdict(item) for item in found]} | metrics | beside
+        agrees, worst = all(item.agrees for item in found), max(item.deviation for item in found)
+        result: dict[str, Any] = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst}
+        result |= {"allowed_deviation": ALLOWED, "checkpoints": [item.plain() for item in found]}
+        _show_checkpoints(result)
+        if run.last_point.is_file():
+            result |= _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point))
+        result |= self._beside_run(run)
+        _say_agreement(result)
         write_json(run.analysis, result)
         return result
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm validate` does."""
+    from ufm.results import from_plain
+    from validate import Comparison, Neighbourhood
+    from validate.theory.theorems import Checked
+
+    from .verify import show_verdicts
+
+    if "checkpoints" in data:
+        _show_checkpoints(data)
+    if "metrics" in data:
+        _show_numbers(data)
+    if data.get("comparison"):
+        _show_comparison(Comparison.from_plain(data["comparison"]))
+    if data.get("neighbourhood"):
+        _say_neighbourhood(Neighbourhood.from_plain(data["neighbourhood"]))
+    if data.get("theorems"):
+        checked = from_plain(Checked, data["theorems"])
+        show_verdicts(checked.problem, checked.verdicts)
+    if "agrees" in data:
+        _say_agreement(data)
+
+
+def _show_checkpoints(data: dict[str, Any]) -> None:
+    columns = ("epoch", *SHOWN, "deviation")
+    rows = [[one["epoch"], *(one["metrics"][name] for name in SHOWN), one["deviation"]] for one in data["checkpoints"]]
+    show(f"checkpoints of {data['run']}, measured again", columns, rows)
+
+
+def _say_agreement(data: dict[str, Any]) -> None:
+    say(
+        f"{len(data['checkpoints'])} checkpoints {'measure' if data['agrees'] else 'DO NOT measure'} what training "
+        f"recorded: worst deviation {float(data['worst_deviation']):.1e}, allowed {data['allowed_deviation']:.0e}"
+    )
 
 
 def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
     """Print every metric of a point; they and the errors of those that were sampled, as plain data."""
     from validate import Estimate, generalized_collapse, neural_collapse
     from validate.metrics.generalized import CLASSES
-    from validate.metrics.neural_collapse import WITHIN
     from validate.statistics.classes import class_means_only
 
     metrics = asdict(neural_collapse(point))
-    unseen = dict.fromkeys(WITHIN, UNSEEN) if class_means_only(point) else {}
     if point.dim < point.num_classes - 1 and point.num_classes <= CLASSES:
         metrics |= asdict(generalized_collapse(point))
     sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
-    said = metrics | {name: str(metrics[name]) for name in sampled} | unseen
-    show(title, ("metric", "value"), said.items())
+    found = {"of": title, "metrics": metrics, "sampled": sampled, "class_means_only": class_means_only(point)}
+    _show_numbers(found)
+    return found
+
+
+def _show_numbers(found: dict[str, Any]) -> None:
+    from validate import Estimate
+    from validate.metrics.neural_collapse import WITHIN
+
+    metrics = found["metrics"]
+    errors = {name: math.inf if error is None else error for name, error in found["sampled"].items()}
+    said = metrics | {name: str(Estimate(metrics[name], error)) for name, error in errors.items()}
+    unseen = dict.fromkeys(WITHIN, UNSEEN) if found["class_means_only"] else {}
+    shown = {name: math.nan if value is None else value for name, value in (said | unseen).items()}
+    show(found["of"], ("metric", "value"), shown.items())
     if unseen:
         say("every class has one row: the metrics above are those of the class means, each of the same weight")
-    return {"metrics": metrics, "sampled": sampled}
 
 
 def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
@@ -152,14 +195,18 @@ def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
     try:
         found = locate(comparison)
     except InputError as error:
-        say(f"the critical point nearby: not covered ({error})")
+        say(f"the critical point nearby: not covered ({as_flags(error, Command)})")
         return None
+    _say_neighbourhood(found)
+    return found.plain()
+
+
+def _say_neighbourhood(found: "Neighbourhood") -> None:
     say(
         f"a descent from the network's class means ends in a {found.verdict}, {found.distance:.3g} of its norm away "
         f"(modulo rotations), {found.fall:.3g} lower in f; the lowest Hessian eigenvalue is {found.lowest:.3g} at the "
         f"network's class means and {found.lowest_at_end:.1e} there"
     )
-    return found.plain()
 
 
 def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
@@ -183,13 +230,13 @@ def _show_comparison(comparison: "Comparison") -> None:
     )
     say(
         f"the network's last layer: {certificate.verdict} (relative gradient norm "
-        f"{certificate.relative_grad_norm:.1e}); {_proved(certificate.duality_gap)}; "
+        f"{certificate.relative_grad_norm:.1e}); {_bounded(certificate.duality_gap)}; "
         f"balance residual {comparison.balance_residual:.2g}"
     )
 
 
-def _proved(gap: float) -> str:
-    finite = f"f is within {gap:.3g} of the global minimum, proved by duality"
+def _bounded(gap: float) -> str:
+    finite = f"f is within {gap:.3g} of the global minimum, certified by duality"
     return finite if gap < float("inf") else "how far f is from the global minimum is not covered (no finite bound)"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .console import say, show, track
 from .options import JsonFile, ProblemFlags, Switch, write_result
@@ -35,14 +35,23 @@ class Command:
 
     def run(self) -> int:
         import ufm
+        from ufm import Status
 
         problem = self.problem.problem()
         asked = {"seed": self.seed, "starts": self.starts, "rigorous": self.rigorous, "atlas": self.atlas}
         verdicts = ufm.verify(problem, **asked, track=track("theorems"))
         counts = show_verdicts(problem, verdicts)
-        result = {"problem": problem.settings()} | asked
+        result = {"problem": problem.settings(), "asked": asked}
         write_result(self.json, "verify", result | {"verdicts": [verdict.plain() for verdict in verdicts]})
-        return 1 if counts["fails"] else 0
+        return 1 if counts[Status.FAILS] else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm verify` does."""
+    from validate.theory.theorems import Checked
+
+    found = Checked.from_plain(data)
+    show_verdicts(found.problem, found.verdicts)
 
 
 def show_verdicts(problem: "Problem", verdicts: "Sequence[Verdict]") -> dict[str, int]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import ufm
-from ufm import InputError, Problem
+from ufm import InputError, PointVerdict, Problem, Status
 from validate import Comparison, compare_run, locate
 from validate.theory.theorems import counted, equivalent
 
@@ -86,7 +86,7 @@ def theorems(runs: Runs) -> Finding:
     counts = counted(verdict["status"] for verdict in verdicts)
     others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
     said += [f"verdicts: {', '.join(f'{count} {status}' for status, count in counts.items())}"]
-    holds = counts["holds"] > 0 and not counts["fails"] and others == {"strict saddle"}
+    holds = counts[Status.HOLDS] > 0 and not counts[Status.FAILS] and others == {PointVerdict.STRICT_SADDLE}
     return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary})
 
 

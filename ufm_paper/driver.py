@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from networks import Diverged, Recipe, recipe_of, train
-from ufm import InputError
-from ufm.errors import require
+from ufm import InputError, Status
+from ufm.errors import Setting, require
 from ufm.storage.files import require_writable
 from validate import Run
 
 from .claims import CLAIMS
 from .finding import Finding
 from .grid import CELLS, Scale, with_images
+from .page import recorded_claims
 from .record import Outcome, write_record
 from .trained import Trained
 
@@ -48,8 +49,10 @@ class Grid:
         changed = [f.name for f in dataclasses.fields(asked) if getattr(made, f.name) != getattr(asked, f.name)]
         if changed:
             values = f"{changed[0]} = {getattr(made, changed[0])}, not {getattr(asked, changed[0])}"
-            mend = "take the images as then (--cifar-folder)" if changed[0] == "data" else "remove it"
-            raise InputError(f"{path} was made with {values}; {mend}, or name another folder of --runs")
+            images = "take the images as then (", Setting("cifar_folder"), ")"
+            mend = images if changed[0] == "data" else ("remove it",)
+            mend = *mend, ", or name another folder of ", Setting("runs")
+            raise InputError(f"{path} was made with {values}", mend)
         return len(run.epochs)
 
     def finished(self, cell: str) -> Trained | None:
@@ -94,7 +97,8 @@ def reproduce(
     with a cell whose numbers diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a
     cell's epochs.
     Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
-    that cannot be written to; before any training where that can be seen.
+    that cannot be written to; before any training where that can be seen. Without `training` also where nothing was run
+    or recorded at the scale.
     """
     diverged, cells = {}, cells_of(claims)
     require_writable(Path(results) / "README.md")
@@ -106,6 +110,7 @@ def reproduce(
             diverged[cell] = problem
         on_cell(cell, problem or grid.finished(cell))
     found = {cell: trained for cell in cells if (trained := grid.finished(cell))}
+    _require_material(grid, Path(results), found, training)
     outcomes = {}
     for claim in claims:
         outcomes[claim] = _judged(claim, found, diverged)
@@ -114,17 +119,27 @@ def reproduce(
     return outcomes
 
 
+def _require_material(grid: Grid, results: Path, found: dict[str, Trained], training: bool) -> None:
+    """Raise InputError where there is nothing to judge and no record to keep: a new record would say nothing."""
+    scale = grid.scale.name
+    require(
+        bool(training or found or recorded_claims(results / scale)),
+        f"no run at {scale} scale is finished in {grid.runs}, and {results} has no record of that scale",
+        ("leave ", Setting("training", False), " out, or name another ", Setting("scale")),
+    )
+
+
 def _judged(claim: str, found: dict[str, Trained], diverged: dict[str, str]) -> Outcome:
     asked = CLAIMS[claim]
     broken = [f"{cell}: {diverged[cell]}" for cell in asked.cells if cell in diverged]
     if broken:
-        return Outcome(asked, "fails", Finding(False, "; ".join(broken)))
+        return Outcome(asked, Status.FAILS, Finding(False, "; ".join(broken)))
     missing = [cell for cell in asked.cells if cell not in found]
     if missing:
         said = f"{len(missing)} of {len(asked.cells)} runs are not there: {', '.join(missing)}"
-        return Outcome(asked, "not covered", Finding(False, said))
+        return Outcome(asked, Status.NOT_COVERED, Finding(False, said))
     try:
         finding = asked.judge({cell: found[cell] for cell in asked.cells})
     except InputError as reason:
-        return Outcome(asked, "not covered", Finding(False, str(reason)))
-    return Outcome(asked, "holds" if finding.holds else "fails", finding)
+        return Outcome(asked, Status.NOT_COVERED, Finding(False, str(reason)))
+    return Outcome(asked, Status.HOLDS if finding.holds else Status.FAILS, finding)

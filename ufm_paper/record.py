@@ -10,6 +10,7 @@ from typing import Any
 
 from figures.runs.comparison import comparison_figures
 from networks import Recipe, preset
+from ufm import Status
 from ufm.storage.files import write_json, write_text
 from ufm.storage.locks import held
 from validate.runs.provenance import flags, provenance
@@ -26,10 +27,10 @@ ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say noth
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a claim: "holds", "fails" or "not covered"."""
+    """What became of a claim: it holds, fails or is not covered."""
 
     claim: Claim
-    status: str
+    status: Status
     finding: Finding
 
     def plain(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _write_held_record(
 
 def _stands(folder: Path, recorded: Mapping | None, outcome: Outcome, found: Mapping[str, Trained]) -> bool:
     """Whether a recorded verdict is to be kept: the new outcome is none, and no run at hand speaks against it."""
-    if recorded is None or recorded["status"] == "not covered" or outcome.status != "not covered":
+    if recorded is None or recorded["status"] == Status.NOT_COVERED or outcome.status != Status.NOT_COVERED:
         return False
     pairs = [(folder / "cells" / cell / "epochs.csv", found[cell]) for cell in outcome.claim.cells if cell in found]
     return all(file.is_file() and file.read_text(encoding="utf-8") == _epochs(trained) for file, trained in pairs)

@@ -9,9 +9,11 @@ from .metrics.last_layer import LastLayer, last_layer
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .metrics.per_class import per_class
 from .models.collect import Features, collect
+from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
 from .statistics.estimate import Estimate
-from .theory.compare import Comparison, NotComparable, compare, compare_run, not_covered
+from .theory.compare import Comparison, NotComparable, compare
+from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
 from .theory.theorems import theorems
 
@@ -22,7 +24,10 @@ __all__ = [
     "Estimate",
     "Features",
     "GeneralizedCollapse",
+    "HeadFacts",
     "LastLayer",
+    "LossFacts",
+    "Minimised",
     "Neighbourhood",
     "NeuralCollapse",
     "NeuralCollapseMetric",

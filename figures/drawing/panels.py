@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from ufm import InputError
+from validate.runs.run import AGAIN
 
 from .drawing import Drawing, house_style, new_figure
 from .labels import SIZE as FONT
@@ -82,9 +83,7 @@ def panels_figure(curves: Sequence[Curve], panels: Sequence[Panel], layout: Layo
         names = (layout.x, *(panel.column for panel in panels))
         missing = [name for name in names if not any(name in row for row in curve.rows)]
         if missing:
-            raise InputError(
-                f"epochs.csv of {curve.facts[0]['run']} has no column {missing[0]!r}; train again with --force"
-            )
+            raise InputError(f"epochs.csv of {curve.facts[0]['run']} has no column {missing[0]!r}", AGAIN)
     rows = math.ceil(len(panels) / layout.columns)
     with house_style():
         figure = new_figure(layout.width, layout.height * rows + 0.25)

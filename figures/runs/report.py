@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Call, require
 from ufm.storage.files import read_json, write_text
 from validate import Run
 from validate.runs.provenance import provenance
@@ -56,6 +56,7 @@ def write_report(
         title=f"Neural collapse in the run {run.name}",
         summary=_summary(own, other, material),
         asked={name: in_words(value) for name, value in run.recipe.items()},
+        minimised=run.minimised,
         own=own,
         fewer=own and comparison and own["problem"]["per_class"] != comparison.problem.settings()["per_class"],
         other=other,
@@ -90,7 +91,7 @@ def _render(**contents: Any) -> str:
 
 def _read_verdicts(file: Path) -> dict[str, Any]:
     found = read_json(file)
-    require(_has_verdicts(found), f"{file} holds no verdicts; make it with ufm verify --json {file}")
+    require(_has_verdicts(found), f"{file} holds no verdicts", ("make it with ", Call("ufm.verify")))
     return found
 
 
@@ -104,7 +105,11 @@ def _has_verdicts(found: Any) -> bool:
 def _own_verdicts(rechecked: Any) -> dict[str, Any] | None:
     """The verdicts on the network's own model, where `ufm validate --theorems` left them in validation.json."""
     found = rechecked.get("theorems") if isinstance(rechecked, dict) else None
-    require(found is None or _has_verdicts(found), f"{DAMAGED} (no verdicts); make it again with ufm validate")
+    require(
+        found is None or _has_verdicts(found),
+        f"{DAMAGED} (no verdicts)",
+        ("make it again with ", Call("networks.remeasure")),
+    )
     return found
 
 
@@ -133,7 +138,7 @@ def _summary(own: dict[str, Any] | None, other: dict[str, Any] | None, material:
         margin = next(row for row in material.comparison.rows if row.name == "mean_margin")
         gap = material.comparison.certificate.duality_gap
         parts.append(f"Mean logit margin: theory predicts {margin.theory:.4g}, the network has {margin.network:.4g}.")
-        parts.append(f"Its objective is proved to be within {gap:.2g} of the best.")
+        parts.append(f"Its objective is within {gap:.2g} of the best, certified by duality.")
     else:
         parts.append(f"Beside theory: not covered ({material.not_covered}).")
     return " ".join(parts)

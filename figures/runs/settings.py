@@ -7,7 +7,7 @@ from typing import Any
 from validate import Run
 
 # Of config.json: what made the run, and what follows from the settings.
-NOT_SETTINGS = ("recipe", "versions", "git", "machine", "model", "lambda_h", "command", "summary")
+NOT_SETTINGS = ("recipe", "versions", "git", "machine", "model", "minimised", "lambda_h", "command", "summary")
 INCIDENTAL = ("data_dir", "keep", "device", "tensorboard", "compile", "channels_last")  # where and how, not what
 FIRST = (
     *("data", "random_labels", "label_noise", "imbalance", "per_class", "model", "optimizer", "loss", "head"),

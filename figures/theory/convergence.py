@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from matplotlib.lines import Line2D
 
-from ufm import Certificate, InputError, Problem, Solution
+from ufm import Certificate, InputError, PointVerdict, Problem, Solution
 
 from ..drawing.drawing import ONE_COLUMN, Drawing, house_style, new_figure
 from ..drawing.scales import log_ticks
 
 LOOKS = {
-    "global minimizer": {"color": "C0", "linestyle": "-", "marker": "o"},
-    "local minimizer": {"color": "C1", "linestyle": "--", "marker": "s"},
-    "strict saddle": {"color": "C2", "linestyle": "-.", "marker": "^"},
-    "degenerate": {"color": "C3", "linestyle": ":", "marker": "D"},
-    "not critical": {"color": "C6", "linestyle": ":", "marker": "X"},
+    PointVerdict.GLOBAL_MINIMIZER: {"color": "C0", "linestyle": "-", "marker": "o"},
+    PointVerdict.LOCAL_MINIMIZER: {"color": "C1", "linestyle": "--", "marker": "s"},
+    PointVerdict.STRICT_SADDLE: {"color": "C2", "linestyle": "-.", "marker": "^"},
+    PointVerdict.DEGENERATE: {"color": "C3", "linestyle": ":", "marker": "D"},
+    PointVerdict.NOT_CRITICAL: {"color": "C6", "linestyle": ":", "marker": "X"},
 }
 FLOOR = {"color": "0.5", "linewidth": 0.8, "linestyle": (0, (1, 2))}
 ROUNDING = 2.2e-16  # relative: a gap below this fraction of the first value of f is drawn as this
@@ -23,7 +23,7 @@ ROUNDING = 2.2e-16  # relative: a gap below this fraction of the first value of 
 def convergence_figure(
     problem: Problem, solutions: Sequence[Solution], certificates: Sequence[Certificate], seeds: Sequence[int]
 ) -> Drawing:
-    """f - D on a log axis against iteration, a line a start; D is the largest lower bound that an end proves.
+    """f - D on a log axis against iteration, a line a start; D is the largest lower bound that an end gives.
 
     certificates   of the solutions' ends        seeds   of their starts, for the table
     """
@@ -61,5 +61,5 @@ def _caption(problem: Problem, starts: int, bound: float) -> str:
     return (
         f"{starts} descents from random starts over free W, H and b (K = {problem.num_classes}, N = "
         f"{problem.num_samples:,}, d = {problem.dim}): f less the lower bound D = {bound:.10g}, which one of the ends "
-        "proves by convex duality and no point of the landscape is below. Lines end with the marker of what was found."
+        "gives by convex duality and no point of the landscape is below. Lines end with the marker of what was found."
     )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 from .folders import ImageFiles, image_folder
 
@@ -85,8 +85,11 @@ def _open(name: str, folder: Path, train: bool):
         inside = folder / getattr(kind, "base_folder", f"{name}/raw")
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{name} is not whole in {inside} and cannot be downloaded ({reason}); remove what is damaged there, "
-            "put torchvision's files there, or name the folder that has them with --data-dir"
+            f"{name} is not whole in {inside} and cannot be downloaded ({reason})",
+            (
+                "remove what is damaged there, put torchvision's files there, or name the folder that has them with ",
+                Setting("data_dir"),
+            ),
         ) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,8 @@ class ImageFiles:
             if image.shape != images.shape[1:]:
                 sizes = [f"{shape[1]} x {shape[2]}" for shape in (image.shape, images.shape[1:])]
                 raise InputError(
-                    f"{file} is {sizes[0]}, images before it are {sizes[1]}; bring all to one size: --image-size"
+                    f"{file} is {sizes[0]}, images before it are {sizes[1]}",
+                    ("bring all to one size: ", Setting("image_size")),
                 )
             images[place] = image
         return images
@@ -70,7 +71,8 @@ def image_folder(
     except OSError as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"no images in {path} ({reason}); --data folder takes DATA_DIR/train/CLASS/FILE and the same below test"
+            f"no images in {path} ({reason})",
+            (Setting("data", "folder"), " takes DATA_DIR/train/CLASS/FILE and the same below test"),
         ) from error
     images = ImageFiles([file for file, _ in found.samples], image_size, track)
     return Folder(images, torch.tensor(found.targets), found.classes)

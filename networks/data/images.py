@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 from .datasets import DATASETS, Labelled, Place, resized
 from .sampling import class_sizes, parse_profile, permuted, random_stream, subset, with_noise
@@ -29,7 +29,8 @@ class DataRecipe:
     test_per_class: int | None = None
     """test samples of each class, drawn by the seed; by default all"""
     imbalance: str | None = None
-    """step:R (half of the classes have R times as many samples) or exp:R (falling geometrically to R times)"""
+    """step:R (half of the classes have R times as many samples) or exp:R (falling geometrically to R times), with
+    R in (0, 1]"""
     label_noise: float = 0.0
     """share of the training labels that are moved to another class at random"""
     random_labels: bool = False
@@ -38,10 +39,11 @@ class DataRecipe:
     def __post_init__(self):
         for name in ("image_size", "per_class", "test_per_class"):
             value = getattr(self, name)
-            require(value is None or value >= 1, f"{name} must be >= 1, got {value}")
-        require(0 <= self.label_noise <= 1, f"label_noise must lie in [0, 1], got {self.label_noise}")
+            require(value is None or value >= 1, (Setting(name), f" must be >= 1, got {value}"))
+        require(0 <= self.label_noise <= 1, (Setting("label_noise"), f" must lie in [0, 1], got {self.label_noise}"))
         clash = self.random_labels and self.label_noise
-        require(not clash, "random_labels leaves nothing for label_noise to disturb; give one of them")
+        nothing = Setting("random_labels", True), " leaves nothing for ", Setting("label_noise"), " to disturb"
+        require(not clash, nothing, "give one of them")
         if self.imbalance is not None:
             parse_profile(self.imbalance)
 
@@ -117,7 +119,11 @@ def _relabelled(recipe: DataRecipe, labels: torch.Tensor, num_classes: int, seed
     if recipe.label_noise:
         labels = with_noise(labels, recipe.label_noise, num_classes, random_stream(seed, "label noise"))
         left = int(torch.bincount(labels, minlength=num_classes).count_nonzero())
-        require(left == num_classes, f"label_noise {recipe.label_noise} leaves a class with no sample; lower it")
+        require(
+            left == num_classes,
+            (Setting("label_noise", recipe.label_noise), " leaves a class with no sample"),
+            "lower it",
+        )
     return labels
 
 

@@ -5,7 +5,7 @@ import zlib
 import torch
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 
 def random_stream(seed: int, purpose: str) -> torch.Generator:
@@ -39,7 +39,7 @@ def parse_profile(text: str) -> tuple[str, float]:
         ratio = 0.0
     if name not in PROFILES or not 0 < ratio <= 1:
         forms = " or ".join(f"{profile}:R" for profile in PROFILES)
-        raise InputError(f"imbalance must be {forms} with R in (0, 1], such as step:0.1; got {text!r}")
+        raise InputError((Setting("imbalance"), f" must be {forms} with R in (0, 1], such as step:0.1; got {text!r}"))
     return name, ratio
 
 
@@ -49,7 +49,8 @@ def class_sizes(profile: str | None, largest: int, num_classes: int) -> list[int
         return [largest] * num_classes
     name, ratio = parse_profile(profile)
     sizes = [round(size) for size in PROFILES[name](ratio, largest, num_classes)]
-    require(min(sizes) >= 1, f"imbalance {profile} of {largest} samples leaves a class with none; raise R or per_class")
+    none = f"imbalance {profile} of {largest} samples leaves a class with none"
+    require(min(sizes) >= 1, none, ("raise R or ", Setting("per_class")))
     return sizes
 
 

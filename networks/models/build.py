@@ -5,7 +5,7 @@ from typing import get_args
 import torch
 from torch import nn
 
-from ufm import InputError
+from ufm import InputError, errors
 from ufm.errors import require
 
 from .backbones import BACKBONES, Setting
@@ -49,17 +49,20 @@ def model_of(recipe: ModelRecipe, num_classes: int, image_shape: tuple[int, int,
     """The recipe's model, freshly initialised; see `build_model`."""
     require(
         recipe.frame is None or recipe.head == "etf",
-        f"head {recipe.head!r} has no frame to place; leave frame out, or take head etf",
+        f"head {recipe.head!r} has no frame to place",
+        ("leave ", errors.Setting("frame"), " out, or take ", errors.Setting("head", "etf")),
     )
     family = _family(recipe.model)
     channels, *sides = image_shape = image_shape or family.image_shape
     for setting in get_args(Setting):
         taken = getattr(recipe, setting) is None or setting in family.settings
-        require(taken, f"{recipe.model} has no {setting} to set; leave it out (over a preset: None)")
+        require(
+            taken, (f"{recipe.model} has no ", errors.Setting(setting), " to set; leave it out (over a preset: None)")
+        )
     grey = family.colour and channels == 1
     require(not family.colour or channels in (1, 3), f"{recipe.model} takes 1 or 3 channels, images have {channels}")
     backbone, dim = family.build(recipe, (3, *sides) if grey else image_shape)
-    finish, head = HEADS[recipe.head](recipe, dim, num_classes)
+    finish, head = HEADS[recipe.head].build(recipe, dim, num_classes)
     parts = [*([Colour()] if grey else []), backbone, *([] if isinstance(finish, nn.Identity) else [finish])]
     return Classifier(backbone if len(parts) == 1 else nn.Sequential(*parts), head)
 

@@ -6,6 +6,7 @@ reads the last layer of a classifier reads these too.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -13,7 +14,8 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from ufm.closed_forms import simplex
-from ufm.errors import require
+from ufm.errors import Setting, require
+from validate.runs.minimised import HeadFacts
 
 from .recipe import Frame, ModelRecipe
 
@@ -35,7 +37,8 @@ def simplex_frame(num_classes: int, dim: int, position: Frame | None = None) -> 
     require(num_classes >= 2, f"a simplex frame needs at least 2 classes, got {num_classes}")
     require(
         dim >= num_classes - 1,
-        f"{num_classes} classes have no simplex frame in {dim} dimensions; give feature_dim >= {num_classes - 1}",
+        f"{num_classes} classes have no simplex frame in {dim} dimensions",
+        ("give ", Setting("feature_dim"), f" >= {num_classes - 1}"),
     )
     position = position or ("standard" if dim >= num_classes else "rotated")
     require(position in FRAMES, f"unknown frame {position!r}; choose one of: {', '.join(FRAMES)}")
@@ -46,8 +49,12 @@ def _standard(num_classes: int, dim: int) -> torch.Tensor:
     """(K, d) I - 11^T/K, then zeros."""
     require(
         dim >= num_classes,
-        f"the standard frame of {num_classes} classes needs feature_dim >= {num_classes}, got {dim}; leave the frame "
-        "out or ask for a rotated one",
+        (
+            f"the standard frame of {num_classes} classes needs ",
+            Setting("feature_dim"),
+            f" >= {num_classes}, got {dim}",
+        ),
+        ("leave the frame out or ask for a rotated one: ", Setting("frame", "rotated")),
     )
     centred = torch.eye(num_classes, dtype=torch.float64) - 1 / num_classes
     return functional.pad(centred, (0, dim - num_classes))
@@ -107,9 +114,20 @@ def normalized(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Modu
     return UnitFeatures(recipe.temperature), head
 
 
-# (recipe, d, K) to (what features pass through last, the layer that they enter).
-HEADS: dict[str, Callable[[ModelRecipe, int, int], tuple[nn.Module, nn.Linear]]] = {
-    "linear": linear,
-    "etf": etf,
-    "normalized": normalized,
+@dataclass(frozen=True)
+class HeadKind:
+    """build   (recipe, d, K) to (what features pass through last, the layer that they enter)
+    facts   (recipe) to what theory may know of that layer
+    """
+
+    build: Callable[[ModelRecipe, int, int], tuple[nn.Module, nn.Linear]]
+    facts: Callable[[ModelRecipe], HeadFacts]
+
+
+HEADS: dict[str, HeadKind] = {
+    "linear": HeadKind(linear, lambda recipe: HeadFacts("free", recipe.bias)),
+    "etf": HeadKind(etf, lambda recipe: HeadFacts("fixed", recipe.bias, frame=recipe.frame)),
+    "normalized": HeadKind(
+        normalized, lambda recipe: HeadFacts("of unit rows", recipe.bias, feature_norm=1 / recipe.temperature)
+    ),
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 Frame = Literal["standard", "rotated"]
 Stem = Literal["imagenet", "cifar"]
@@ -37,9 +37,12 @@ class ModelRecipe:
     def __post_init__(self):
         for name, least in (("width", 1), ("depth", 0), ("feature_dim", 1)):
             value = getattr(self, name)
-            require(value is None or value >= least, f"{name} must be >= {least}, got {value}")
+            require(value is None or value >= least, (Setting(name), f" must be >= {least}, got {value}"))
         for name, choices in (("stem", Stem), ("head", Head), ("frame", Frame)):
             value, known = getattr(self, name), get_args(choices)
             left_out = value is None and name != "head"
             require(left_out or value in known, f"unknown {name} {value!r}; choose one of: {', '.join(known)}")
-        require(0 < self.temperature < float("inf"), f"temperature must be > 0 and finite, got {self.temperature}")
+        require(
+            0 < self.temperature < float("inf"),
+            (Setting("temperature"), f" must be > 0 and finite, got {self.temperature}"),
+        )

@@ -5,7 +5,7 @@ from torch import nn
 from torchvision import models
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 from validate.models.heads import can_be_head, classifier, is_pointwise
 
 
@@ -29,7 +29,9 @@ def zoo(name: str, image_shape: tuple[int, int, int], feature_dim: int | None = 
         last = _last_layer(network, torch.zeros(1, *image_shape))
     except (RuntimeError, AssertionError, ValueError) as error:
         shape, reason = " x ".join(map(str, image_shape)), " ".join(str(error).split())
-        raise InputError(f"{name} cannot take images of {shape} ({reason[:120]}); try --image-size 224") from error
+        raise InputError(
+            f"{name} cannot take images of {shape} ({reason[:120]})", ("try ", Setting("image_size", 224))
+        ) from error
     require(
         last is not None, f"{name} does not end in a Linear layer, so it has no last-layer features; choose another"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,11 @@ class LossRecipe:
 
     def __post_init__(self):
         require(self.loss in LOSSES, f"unknown loss {self.loss!r}; choose one of: {', '.join(LOSSES)}")
-        require(0 <= self.smoothing < 1, f"smoothing must lie in [0, 1), got {self.smoothing}")
-        require(0 <= self.focusing < float("inf"), f"focusing must be a finite number >= 0, got {self.focusing}")
+        require(0 <= self.smoothing < 1, (Setting("smoothing"), f" must lie in [0, 1), got {self.smoothing}"))
+        require(
+            0 <= self.focusing < float("inf"),
+            (Setting("focusing"), f" must be a finite number >= 0, got {self.focusing}"),
+        )
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
@@ -57,10 +60,25 @@ def focal(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> tor
     return -(others**recipe.focusing * logs.gather(1, own).squeeze(1)).mean()
 
 
-Loss = Callable[[torch.Tensor, torch.Tensor, LossRecipe], torch.Tensor]
+@dataclass(frozen=True)
+class Loss:
+    """mean(logits (m, K), labels (m,), recipe) is the mean loss of a batch, 0-d.
+
+    law         the name under which theory knows the loss of one sample (`validate.runs.minimised`)
+    parameters  the settings that it depends on
+    """
+
+    mean: Callable[[torch.Tensor, torch.Tensor, LossRecipe], torch.Tensor]
+    law: str
+    parameters: tuple[str, ...] = ()
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+        return self.mean(logits, labels, recipe)
+
+
 LOSSES: dict[str, Loss] = {
-    "cross-entropy": cross_entropy,
-    "mse": mean_square,
-    "label-smoothing": smoothed,
-    "focal": focal,
+    "cross-entropy": Loss(cross_entropy, "cross-entropy"),
+    "mse": Loss(mean_square, "mse"),
+    "label-smoothing": Loss(smoothed, "label-smoothing", ("smoothing",)),
+    "focal": Loss(focal, "focal", ("focusing",)),
 }

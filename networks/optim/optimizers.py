@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 from .losses import LossRecipe
 from .schedules import ScheduleRecipe
@@ -42,17 +42,21 @@ class OptimizerRecipe(ScheduleRecipe, LossRecipe):
         LossRecipe.__post_init__(self)
         known = ", ".join(OPTIMIZERS)
         require(self.optimizer in OPTIMIZERS, f"unknown optimizer {self.optimizer!r}; choose one of: {known}")
-        require(self.batch_size >= 2, f"batch_size must be >= 2, got {self.batch_size}")
+        require(self.batch_size >= 2, (Setting("batch_size"), f" must be >= 2, got {self.batch_size}"))
         for name in ("history_size", "max_iter"):
-            require(getattr(self, name) >= 1, f"{name} must be >= 1, got {getattr(self, name)}")
-        require(math.isfinite(self.lr) and self.lr > 0, f"lr must be a finite number > 0, got {self.lr}")
-        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), got {self.momentum}")
+            require(getattr(self, name) >= 1, (Setting(name), f" must be >= 1, got {getattr(self, name)}"))
+        require(math.isfinite(self.lr) and self.lr > 0, (Setting("lr"), f" must be a finite number > 0, got {self.lr}"))
+        require(0 <= self.momentum < 1, (Setting("momentum"), f" must lie in [0, 1), got {self.momentum}"))
         require(
             math.isfinite(self.weight_decay) and self.weight_decay > 0,
-            f"weight_decay must be a finite number > 0 (the theory needs decay), got {self.weight_decay}",
+            (
+                Setting("weight_decay"),
+                f" must be a finite number > 0 (the theory needs decay), got {self.weight_decay}",
+            ),
         )
         require(
-            0 <= self.feature_decay < math.inf, f"feature_decay must be a finite number >= 0, got {self.feature_decay}"
+            0 <= self.feature_decay < math.inf,
+            (Setting("feature_decay"), f" must be a finite number >= 0, got {self.feature_decay}"),
         )
 
 
@@ -88,20 +92,23 @@ def lbfgs(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
 class Method:
     """build makes the optimiser, step takes one step with it.
 
-    decays   it knows weight decay itself; where it does not, the objective carries the penalty
-    tracks   steps update the running statistics of batch normalisation; where not, the epoch's end does
+    decays      it knows weight decay itself; where it does not, the objective carries the penalty
+    tracks      steps update the running statistics of batch normalisation; where not, the epoch's end does
+    no_penalty  why its weight decay is not the gradient of lambda/2 |parameter|^2, a sentence; empty where it is
     """
 
     build: Callable[[Groups, OptimizerRecipe], torch.optim.Optimizer]
     step: Step
     decays: bool = True
     tracks: bool = True
+    no_penalty: str = ""
 
 
+DECOUPLED = "adamw's weight decay is decoupled: it is the gradient of no penalty, as the comparison needs"
 OPTIMIZERS: dict[str, Method] = {
     "sgd": Method(sgd, first_order_step),
     "adam": Method(adam, first_order_step),
-    "adamw": Method(adamw, first_order_step),
+    "adamw": Method(adamw, first_order_step, no_penalty=DECOUPLED),
     "lbfgs": Method(lbfgs, closure_step, decays=False, tracks=False),
 }
 

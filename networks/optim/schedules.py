@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ufm.errors import require
+from ufm.errors import Setting, require
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,18 @@ class ScheduleRecipe:
         object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON has lists only
         known = ", ".join(SCHEDULES)
         require(self.schedule in SCHEDULES, f"unknown schedule {self.schedule!r}; choose one of: {known}")
-        require(self.patience >= 1, f"patience must be >= 1, got {self.patience}")
-        require(math.isfinite(self.gamma) and self.gamma > 0, f"gamma must be a finite number > 0, got {self.gamma}")
-        require(all(m >= 1 for m in self.milestones), f"milestones must be epochs >= 1, got {self.milestones}")
+        require(self.patience >= 1, (Setting("patience"), f" must be >= 1, got {self.patience}"))
+        require(
+            math.isfinite(self.gamma) and self.gamma > 0,
+            (Setting("gamma"), f" must be a finite number > 0, got {self.gamma}"),
+        )
+        require(
+            all(m >= 1 for m in self.milestones),
+            (Setting("milestones"), f" must be epochs >= 1, got {self.milestones}"),
+        )
         require(
             bool(self.milestones) or self.schedule != "milestones",
-            "the schedule milestones needs epochs: pass --milestones 60 120 160, say",
+            ("the schedule milestones needs epochs: pass ", Setting("milestones", (60, 120, 160)), ", say"),
         )
 
 

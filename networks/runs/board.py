@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from ufm import InputError
+from ufm.errors import Setting
 from validate import Run
 
 
@@ -11,7 +12,9 @@ def require_tensorboard() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
-        raise InputError("--tensorboard needs a package that is not here: pip install tensorboard") from error
+        raise InputError(
+            (Setting("tensorboard", True), " needs a package that is not here: pip install tensorboard")
+        ) from error
 
 
 @contextmanager

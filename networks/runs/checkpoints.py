@@ -14,6 +14,7 @@ from torch import nn
 from ufm import InputError
 from ufm.errors import require
 from ufm.storage.files import read_metadata, read_tensors, write_tensors
+from validate.runs.run import AGAIN
 
 MODEL, OPTIMIZER = "model.", "optimizer."
 TENSOR = "tensor"  # {"tensor": name} stands for a tensor in the tree
@@ -46,7 +47,7 @@ def load_model(path: Path, model: nn.Module) -> int:
         model.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path} does not fit the run's model ({reason[:200]}); train again with --force") from error
+        raise InputError(f"{path} does not fit the run's model ({reason[:200]})", AGAIN) from error
     return _epoch(path, metadata) if "epoch" in metadata else 0
 
 
@@ -59,14 +60,14 @@ def load_training(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
         numbers = {name: number for number, name in _parameter_names(model, optimizer).items()}
         state = {numbers[name]: values for name, values in tree.items()}
     except (KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} holds no optimiser's state ({error}); train again with --force") from error
+        raise InputError(f"{path} holds no optimiser's state ({error})", AGAIN) from error
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return epoch
 
 
 def _epoch(path: Path, metadata: dict[str, str]) -> int:
     text = metadata.get("epoch", "")
-    require(text.isdigit(), f"{path} does not say which epoch it is of; train again with --force")
+    require(text.isdigit(), f"{path} does not say which epoch it is of", AGAIN)
     return int(text)
 
 

@@ -11,6 +11,7 @@ from validate.statistics.classes import class_statistics
 from ..data.images import Images
 from ..recipe import Recipe
 from .checkpoints import save_model, save_training
+from .minimised import minimised
 
 METRICS = [field.name for kind in (LastLayer, NeuralCollapse) for field in dataclasses.fields(kind)]
 COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv
@@ -27,9 +28,9 @@ def begin(run: Run, done: int, recipe: Recipe, images: Images, model: dict[str, 
 
 
 def config_of(recipe: Recipe, images: Images) -> dict[str, Any]:
-    """The recipe and what made the run; with a feature decay c, also lambda_h = c / N."""
-    decay = {"lambda_h": recipe.feature_decay / len(images.train_labels)} if recipe.feature_decay else {}
-    return {"recipe": dataclasses.asdict(recipe)} | provenance() | decay
+    """The recipe, what it minimises on these images, and what made the run."""
+    facts = minimised(recipe, len(images.train_labels))
+    return {"recipe": dataclasses.asdict(recipe), "minimised": facts.plain()} | provenance()
 
 
 def record(run: Run, model, optimizer, point: Point, rows: list[dict[str, float]], recipe: Recipe) -> None:

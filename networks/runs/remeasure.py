@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ufm import InputError
+from ufm.results import Result
 from validate import Run
 
 from ..data.images import load
@@ -15,9 +16,11 @@ from ..models.build import model_of
 from ..recipe import recipe_of
 from .checkpoints import load_model
 
+ALLOWED = 1e-3  # deviation of a checkpoint that agrees: float32 sums in another order
+
 
 @dataclass(frozen=True)
-class Remeasured:
+class Remeasured(Result):
     """One checkpoint: what it measures now, and how far from what training recorded.
 
     deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|
@@ -26,6 +29,11 @@ class Remeasured:
     epoch: int
     metrics: dict[str, float]
     deviation: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it measures what training recorded."""
+        return self.deviation <= ALLOWED
 
 
 def remeasure(

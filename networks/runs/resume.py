@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from ufm import InputError
-from ufm.errors import require
+from ufm.errors import Setting, require
 from validate import Run
+from validate.runs.run import AGAIN
 
 from ..data.images import Images
 from ..recipe import Recipe, recipe_of
@@ -13,7 +14,6 @@ from .checkpoints import epoch_of
 from .record import COLUMNS, config_of
 
 MAY_CHANGE = ("epochs", "device", "tensorboard", "data_dir")  # between a run and its resumption
-AGAIN = "train again with --force"
 
 
 def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume: bool) -> tuple[Run, int]:
@@ -26,7 +26,8 @@ def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume:
     run = Run.open(path)
     _require_same(recipe, run)
     done, recorded = _epochs_done(run), len(run.epochs)
-    require(recipe.epochs >= recorded, f"{path} has {recorded} epochs already; --epochs {recipe.epochs} asks for fewer")
+    fewer = Setting("epochs", recipe.epochs), " asks for fewer"
+    require(recipe.epochs >= recorded, f"{path} has {recorded} epochs already", fewer)
     return run, done
 
 
@@ -39,17 +40,16 @@ def _epochs_done(run: Run) -> int:
     rows, state, file = run.epochs, run.last_checkpoint, run.path / "epochs.csv"
     recorded, newest = len(rows), max([*run.checkpoints, *run.points], default=0)
     done = epoch_of(state) if state.is_file() else 0
-    mend = f"put back the file that is missing or older, or {AGAIN}"
+    mend = "put back the file that is missing or older, or ", *AGAIN
     in_order = [row["epoch"] for row in rows] == list(range(1, recorded + 1))
-    require(in_order, f"{file} does not list the epochs 1, 2, ...; {AGAIN}")
+    require(in_order, f"{file} does not list the epochs 1, 2, ...", AGAIN)
     other = ", ".join(sorted(COLUMNS.symmetric_difference(rows[0]))[:4]) if rows else ""
-    require(
-        not other, f"{file} has not the columns of this version ({other}); go on with that which made it, or {AGAIN}"
-    )
-    require(done or recorded < 2, f"{run.path} has {recorded} epochs but no training state to go on from; {AGAIN}")
+    version = "go on with that which made it, or ", *AGAIN
+    require(not other, f"{file} has not the columns of this version ({other})", version)
+    require(done or recorded < 2, f"{run.path} has {recorded} epochs but no training state to go on from", AGAIN)
     in_step = done in (recorded, recorded - 1)
-    require(in_step, f"{file} lists {recorded} epochs, but the training state is of epoch {done}; {mend}")
-    require(newest <= done + 1, f"{run.path} has files of epoch {newest}, but its training state is of {done}; {mend}")
+    require(in_step, f"{file} lists {recorded} epochs, but the training state is of epoch {done}", mend)
+    require(newest <= done + 1, f"{run.path} has files of epoch {newest}, but its training state is of {done}", mend)
     return done
 
 
@@ -61,5 +61,5 @@ def _require_same(recipe: Recipe, run: Run) -> None:
         before, now = getattr(made, field.name), getattr(recipe, field.name)
         if before != now and field.name not in may_change:
             raise InputError(
-                f"{run.path} was made with {field.name} = {before}, not {now}; resume with the same recipe"
+                f"{run.path} was made with {field.name} = {before}, not {now}", "resume with the same recipe"
             )

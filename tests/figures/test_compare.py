@@ -1,6 +1,7 @@
 """Several runs compared: every curve is its run's record, every figure is there when it has something to show."""
 
 import csv
+import dataclasses
 import math
 import re
 import shutil
@@ -240,8 +241,8 @@ def foot(axes) -> list[str]:
 def test_what_agrees_by_construction_is_said_where_it_does(trained, tmp_path):
     shutil.copytree(trained.path, tmp_path / "own")
     own = Run.open(tmp_path / "own")
-    own.write_config(own.config | {"lambda_h": 1e-5})
-    own.config["recipe"]["feature_decay"] = 1e-2
+    facts = dataclasses.replace(own.minimised, lambda_h=1e-5, implied_by=None)
+    own.write_config(own.config | {"minimised": facts.plain()})
     for runs, expected in (([trained], ["agrees by construction"]), ([own], []), ([trained, own], None)):
         drawing = comparison_figures(runs, only=["predictions"])["predictions"]
         assert foot(drawing.figure.axes[3]) == (

@@ -17,6 +17,7 @@ from tests.cases import PROBLEMS
 from ufm import InputError
 from ufm.storage.files import write_json
 from validate import Run, compare_run
+from validate.runs.minimised import HeadFacts
 
 
 @pytest.fixture(scope="module")
@@ -168,15 +169,17 @@ def test_damaged_verdicts_on_the_own_model_are_named(found, run_copy):
 
 
 def test_the_reason_stands_where_theorems_are_not_covered(run_copy):
-    run_copy.write_config(run_copy.config | {"recipe": run_copy.recipe | {"head": "etf", "frame": "standard"}})
+    fixed = dataclasses.replace(run_copy.minimised, head=HeadFacts("fixed", frame="standard"))
+    run_copy.write_config(run_copy.config | {"minimised": fixed.plain()})
     section = write_report(run_copy).read_text().split("The theorems</h2>")[1].split("<h2>")[0]
-    assert "Not covered: the etf head does not choose W freely" in section
+    assert "Not covered: W is fixed, and the comparison is with a W that is free" in section
 
 
 def test_what_agrees_by_construction_is_said_in_the_table(run_copy):
     said = "ratio of the two norms, W : H (agrees by construction)"
     assert said in write_report(run_copy).read_text()
-    run_copy.write_config(run_copy.config | {"lambda_h": 1e-5})
+    own = dataclasses.replace(run_copy.minimised, lambda_h=1e-5, implied_by=None)
+    run_copy.write_config(run_copy.config | {"minimised": own.plain()})
     text = write_report(run_copy).read_text()
     assert said not in text
     assert "ratio of the two norms, W : H" in text
@@ -185,5 +188,5 @@ def test_what_agrees_by_construction_is_said_in_the_table(run_copy):
 @pytest.mark.parametrize("content", [{}, {"verdicts": []}, [1, 2]])
 def test_refuses_what_holds_no_verdicts(run_copy, tmp_path, content):
     write_json(tmp_path / "v.json", content)
-    with pytest.raises(InputError, match=r"holds no verdicts; make it with ufm verify --json"):
+    with pytest.raises(InputError, match=r"holds no verdicts; make it with ufm.verify"):
         write_report(run_copy, tmp_path / "v.json")

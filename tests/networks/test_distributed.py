@@ -112,7 +112,7 @@ def test_a_process_whose_trouble_is_its_own_says_so_in_the_end(monkeypatch, caps
 @pytest.mark.parametrize(
     ("size", "world", "norm", "message"),
     [
-        (2, 3, False, "batches of 1 samples are too small for 3 processes; raise --batch-size"),
+        (2, 3, False, "batches of 1 samples are too small for 3 processes; raise batch_size"),
         (5, 3, True, "batches of 5 samples are too small for 3 processes with batch normalisation"),
         (2, 1, True, "batches of 1 samples are too small for 1 process with batch normalisation"),
         (5, 3, False, None),

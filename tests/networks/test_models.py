@@ -224,7 +224,10 @@ def test_every_classifier_of_torchvision_is_there():
         ({"name": "vgg11", "width": 3}, "vgg11 has no width to set"),
         ({"name": "resnet18", "stem": "mnist"}, "unknown stem 'mnist'; choose one of: imagenet, cifar"),
         ({"name": "resnet18", "image_shape": (2, 8, 8)}, "resnet18 takes 1 or 3 channels, images have 2"),
-        ({"name": "alexnet", "image_shape": (3, 8, 8)}, r"alexnet cannot take images of 3 x 8 x 8 .*--image-size 224"),
+        (
+            {"name": "alexnet", "image_shape": (3, 8, 8)},
+            r"alexnet cannot take images of 3 x 8 x 8 .*try image_size=224",
+        ),
         (
             {"name": "vit_b_32", "image_shape": (3, 40, 40)},
             r"vit_b_32 cannot take images of 3 x 40 x 40 \(.*indivisible",

@@ -57,7 +57,7 @@ def test_resume_needs_the_same_recipe(run_copy, small_recipe):
 
 
 def test_resume_never_loses_epochs(run_copy, small_recipe):
-    with pytest.raises(InputError, match="has 6 epochs already; --epochs 3 asks for fewer"):
+    with pytest.raises(InputError, match="has 6 epochs already; epochs=3 asks for fewer"):
         networks.train(dataclasses.replace(small_recipe, epochs=3), run_copy.path, resume=True)
     run_copy.last_checkpoint.unlink()
     with pytest.raises(InputError, match="no training state"):
@@ -66,7 +66,7 @@ def test_resume_never_loses_epochs(run_copy, small_recipe):
 
 
 def test_an_existing_run_is_kept(run_copy, small_recipe):
-    with pytest.raises(InputError, match="--force"):
+    with pytest.raises(InputError, match="replace it with force=True"):
         networks.train(small_recipe, run_copy.path)
     assert len(run_copy.epochs) == 6
 
@@ -87,7 +87,7 @@ def test_killed_while_replacing_a_run_replaces_it_the_next_time(run_copy, small_
 
 
 def test_replacing_and_going_on_exclude_each_other(run_copy, small_recipe):
-    with pytest.raises(InputError, match="--force replaces a run and --resume goes on with it; give one of them"):
+    with pytest.raises(InputError, match="force=True replaces a run and resume=True goes on with it; give one of them"):
         networks.train(small_recipe, run_copy.path, force=True, resume=True)
     assert len(run_copy.epochs) == 6
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 import networks
-from networks.runs.remeasure import remeasure
+from networks.runs.remeasure import Remeasured, remeasure
 from ufm import InputError
 from ufm_cli.main import main
 from validate import Run
@@ -14,7 +14,7 @@ from validate import Run
 
 def test_what_is_left_of_a_run_that_exploded_can_be_validated(small_recipe, tmp_path, capsys):
     recipe = dataclasses.replace(small_recipe, gamma=1e20, patience=2, keep=20)
-    with pytest.raises(InputError, match=r"the loss became .* in epoch 3; lower --lr \(the run keeps 2 epochs\)"):
+    with pytest.raises(InputError, match=r"the loss became .* in epoch 3; lower lr \(the run keeps 2 epochs\)"):
         networks.train(recipe, tmp_path / "run")
     assert [row["epoch"] for row in Run.open(tmp_path / "run").epochs] == [1, 2]
     assert main(["validate", str(tmp_path / "run")]) == 0
@@ -31,9 +31,18 @@ def test_every_checkpoint_measures_what_was_recorded(trained):
 
 def test_a_swapped_checkpoint_is_seen(run_copy):
     run_copy.checkpoint(4).write_bytes(run_copy.checkpoint(2).read_bytes())
-    found = {item.epoch: item.deviation for item in remeasure(run_copy)}
+    measured = remeasure(run_copy)
+    assert [item.agrees for item in measured] == [True, False, True]
+    found = {item.epoch: item.deviation for item in measured}
     assert found[4] > 1e-2
     assert max(found[2], found[6]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("deviation", "agrees"), [(0.0, True), (1e-3, True), (1.1e-3, False), (math.inf, False), (math.nan, False)]
+)
+def test_a_deviation_is_allowed_up_to_rounding(deviation, agrees):
+    assert Remeasured(1, {}, deviation).agrees is agrees
 
 
 def test_what_somebody_put_beside_the_checkpoints_is_none(run_copy):

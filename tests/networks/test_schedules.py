@@ -31,7 +31,7 @@ def test_rates_are_those_of_torch(name):
     ("changes", "message"),
     [
         ({"schedule": "linear"}, "unknown schedule 'linear'; choose one of: step, milestones"),
-        ({"schedule": "milestones"}, "pass --milestones"),
+        ({"schedule": "milestones"}, r"pass milestones=\(60, 120, 160\), say"),
         ({"milestones": (0,)}, "milestones must be epochs >= 1"),
         ({"patience": 0}, "patience must be >= 1, got 0"),
         ({"gamma": 0.0}, "gamma must be a finite number > 0, got 0.0"),

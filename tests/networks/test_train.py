@@ -65,7 +65,7 @@ def test_no_batch_is_left_with_one_sample(small_recipe, batch_size, tmp_path):
 
 def test_a_loss_that_explodes_is_refused_and_nothing_is_lost(small_recipe, tmp_path):
     recipe = dataclasses.replace(small_recipe, lr=1e30)
-    with pytest.raises(InputError, match=r"the loss became .* in epoch 1; lower --lr \(the run keeps 0 epochs\)"):
+    with pytest.raises(InputError, match=r"the loss became .* in epoch 1; lower lr \(the run keeps 0 epochs\)"):
         networks.train(recipe, tmp_path / "run")
 
 
@@ -119,12 +119,12 @@ def test_no_pickle_is_written(trained):
 def test_feature_decay_is_recorded_as_lambda_h_and_compared_with(small_recipe, tmp_path):
     recipe = dataclasses.replace(small_recipe, feature_decay=0.7, epochs=2)
     run = networks.train(recipe, tmp_path / "run")
-    assert run.config["lambda_h"] == pytest.approx(0.7 / 1400, rel=1e-12)
+    assert run.minimised.lambda_h == pytest.approx(0.7 / 1400, rel=1e-12)
     assert compare_run(run).problem.lambda_h == pytest.approx(0.7 / 1400, rel=1e-12)
     resumed = networks.train(dataclasses.replace(recipe, epochs=3), run.path, resume=True)
-    assert resumed.config["lambda_h"] == run.config["lambda_h"]
+    assert resumed.minimised == run.minimised
     free = networks.train(dataclasses.replace(recipe, feature_decay=0.0), tmp_path / "free")
-    assert "lambda_h" not in free.config
+    assert (free.minimised.lambda_h, free.minimised.implied_by) == (None, "balance")
     assert run.epochs[1]["norm_h"] < free.epochs[1]["norm_h"]
 
 
@@ -175,14 +175,14 @@ def test_without_a_compiler_one_line_says_what_to_leave_out(small_recipe, tmp_pa
         raise OSError("no compiler")
 
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
-    with pytest.raises(InputError, match=r"torch cannot compile mlp here \(.*no compiler.*\); leave --compile out"):
+    with pytest.raises(InputError, match=r"torch cannot compile mlp here \(.*no compiler.*\); leave compile=True out"):
         networks.train(dataclasses.replace(small_recipe, epochs=1, compile=True), tmp_path / "run")
 
 
 def test_weights_that_overflow_after_the_last_batch_are_refused(small_recipe, tmp_path):
     """The loss of the only batch was finite, what the step made of the weights is not."""
     recipe = dataclasses.replace(small_recipe, batch_size=1400, lr=1e38, weight_decay=1e30)
-    with pytest.raises(InputError, match=r"epoch 1 cannot be measured: .* not finite .*lower --lr .*keeps 0 epochs"):
+    with pytest.raises(InputError, match=r"epoch 1 cannot be measured: .* not finite .*lower lr .*keeps 0 epochs"):
         networks.train(recipe, tmp_path / "run")
 
 

@@ -1,5 +1,7 @@
 """Descents from saddles: where they end, their symmetry, and scipy's integration of the same flow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.integrate
@@ -125,3 +127,36 @@ def test_from_the_origin_the_flow_reaches_every_single_class_and_the_rest():
     assert (values < 0).all()
     levels = {round(level, 6) for level in family.values(ends).tolist()}
     assert levels == {0.110915, 0.487327}
+
+
+def broken(name: str, **changes):
+    return replace(atlas(name), **changes)
+
+
+def unsettled(name: str):
+    """The atlas, were its highest point a local minimum that nobody proved global."""
+    *others, last = atlas(name).points
+    return broken(name, points=(*others, replace(last, certificate=replace(last.certificate, verdict="degenerate"))))
+
+
+def with_a_false_sum(name: str):
+    first, *others = atlas(name).sums
+    return broken(name, sums=(replace(first, value=3), *others))
+
+
+COMPLAINTS = {  # an atlas, whether descents were asked for, how many complaints there are, of what
+    "all well": (lambda: atlas("K = 3"), True, 0, ""),
+    "no descents, none asked": (lambda: broken("K = 3", descents=()), False, 0, ""),
+    "no descents": (lambda: broken("K = 3", descents=()), True, 1, "3 points do not lead down"),
+    "a point of no kind": (lambda: unsettled("K = 3"), False, 1, "1 points are neither global minimisers nor"),
+    "a sum": (lambda: with_a_false_sum("K = 3"), False, 1, "Euler sums are not 1: a point is missing"),
+    "d < K - 1": (lambda: atlas("K = 5, d = 1"), True, 0, ""),
+    "a sum at d < K - 1": (lambda: with_a_false_sum("K = 5, d = 1"), True, 1, "Euler sums are not 1"),
+}
+
+
+@pytest.mark.parametrize(("make", "connected", "count", "said"), COMPLAINTS.values(), ids=COMPLAINTS)
+def test_what_contradicts_the_theory_is_complained_about(make, connected, count, said):
+    complaints = make().complaints(connected)
+    assert len(complaints) == count
+    assert said in "".join(complaints)

@@ -231,3 +231,9 @@ def test_proofs_are_made_in_double_precision(name):
     found = OPERATIONS[name](single)
     assert_same(found, OPERATIONS[name]({name: point.double() for name, point in single.items()}), "cpu")
     assert all(part.dtype != torch.float32 for part in parts(found) if torch.is_tensor(part))
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(ufm.InputError, match=rf"^torch cannot compute on '{device}' here \(.+\); use device='cpu'$"):
+        ufm.minimize(ufm.Problem((2, 2), 2, 1e-2, 1e-2, 1e-2), device=device)

@@ -180,7 +180,7 @@ def test_damaged_files_are_named(damage, whole, tmp_path):
     found = json.loads(whole.read_text())
     damage(found)
     file.write_text(json.dumps(found))
-    with pytest.raises(InputError, match=r"map.json is (damaged|no map).*begin anew with --force"):
+    with pytest.raises(InputError, match=r"map.json is (damaged|no map).*begin anew with force=True"):
         explore(GRID, file)
 
 

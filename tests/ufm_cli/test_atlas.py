@@ -77,7 +77,7 @@ def test_a_minimum_where_theory_has_none_gives_status_1(ask, capsys, monkeypatch
     ("flags", "message"),
     [
         (["-K", "13"], "K <= 12, got K = 13"),
-        (["--until-quiet", "0"], "until_quiet must be >= 1, got 0"),
+        (["--until-quiet", "0"], "--until-quiet must be >= 1, got 0"),
         (["--jobs", "0"], "jobs must be >= 1, got 0"),
         (["--name", "../x"], "plain name without slashes"),
     ],

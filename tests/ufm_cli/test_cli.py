@@ -157,10 +157,10 @@ def odd_point(folder, W, b=None):
     [
         ((1, 4), None, [], "K >= 2 classes"),
         ((2, 0), None, [], "d >= 1 dimensions"),
-        ((2, 2), None, ["--lambda-w", "0"], "lambda_w must be a finite number > 0, got 0.0"),
-        ((2, 2), None, ["--lambda-w", "1e-3", "--lambda-h", "0"], "lambda_h must be a finite number > 0, got 0.0"),
-        ((2, 2), None, ["--lambda-w", "nan"], "lambda_w must be a finite number > 0, got nan"),
-        ((2, 2), [1.0, 2.0], ["--lambda-w", "1e-3", "--no-bias"], "leave bias=False (--no-bias) out"),
+        ((2, 2), None, ["--lambda-w", "0"], "--lambda-w must be a finite number > 0, got 0.0"),
+        ((2, 2), None, ["--lambda-w", "1e-3", "--lambda-h", "0"], "--lambda-h must be a finite number > 0, got 0.0"),
+        ((2, 2), None, ["--lambda-w", "nan"], "--lambda-w must be a finite number > 0, got nan"),
+        ((2, 2), [1.0, 2.0], ["--lambda-w", "1e-3", "--no-bias"], "leave --no-bias out"),
     ],
 )
 def test_odd_points_and_decays_are_one_line(shape, bias, flags, message, tmp_path, capsys):
@@ -175,16 +175,16 @@ BAD = {
     "K = 1": (["verify", "-K", "1"], "K >= 2 classes"),
     "K = 1 in solve": (["solve", "-K", "1"], "K >= 2 classes"),
     "one class": (["verify", "--class-counts", "5"], "K >= 2 classes"),
-    "negative lambda": (["verify", "--lambda-w", "-1"], "lambda_w must be a finite number > 0, got -1.0"),
+    "negative lambda": (["verify", "--lambda-w", "-1"], "--lambda-w must be a finite number > 0, got -1.0"),
     "lambda not a number": (["verify", "--lambda-h", "small"], "--lambda-h"),
-    "lambda NaN": (["verify", "--lambda-h", "nan"], "lambda_h must be a finite number > 0, got nan"),
+    "lambda NaN": (["verify", "--lambda-h", "nan"], "--lambda-h must be a finite number > 0, got nan"),
     "d = 0": (["verify", "-d", "0"], "dimension d must be a whole number >= 1, got 0"),
     "n = 0": (["verify", "-n", "0"], "n_k >= 1"),
     "unknown topic": (["derive", "--only", "etf", "scales"], "unknown topic 'scales'; choose from: scale, threshold"),
     "unknown format": (["derive", "--format", "html"], "--format"),
     "no starts": (["verify", "--starts", "0"], "starts must be >= 1, got 0"),
     "huge K": (["verify", "-K", "1000000000"], "K must be at most 10,000,000"),
-    "huge lambda": (["verify", "--lambda-b", "1e300"], "lambda_b must be at most 1e+15"),
+    "huge lambda": (["verify", "--lambda-b", "1e300"], "--lambda-b must be at most 1e+15"),
     "huge seed": (["verify", "--seed", "99999999999999999999"], "seed must lie in"),
     "d beyond memory": (["verify", "-d", "1000000000"], "GiB"),
     "n beyond memory": (["solve", "-n", "100000000000"], "GiB"),
@@ -318,3 +318,33 @@ def test_bad_flags_are_one_plain_line_where_boxes_cannot_be_drawn(capsys):
     assert text.startswith("ufm: Error parsing -K")
     assert text.count("\n") == 1
     assert "---" not in text
+
+
+@pytest.mark.parametrize("command", ["validate", "report", "figures"])
+def test_a_run_named_without_its_folder_is_pointed_at(command, run_copy, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    run_copy.path.rename(tmp_path / "runs" / "mine")
+    assert main([command, "mine"]) == 2
+    assert capsys.readouterr().err.endswith("; did you mean runs/mine?\n")
+
+
+COMMAS = {
+    "counts": (["verify", "--class-counts", "50,50,1"], "50 50 1"),
+    "counts with a sign": (["verify", "--class-counts=50,50,1"], "50 50 1"),
+    "milestones": (["train", "--milestones", "60,120"], "60 120"),
+    "decays": (["map", "--lambdas", "2e-4,2e-3"], "2e-4 2e-3"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "spaced"), COMMAS.values(), ids=COMMAS)
+def test_a_list_with_commas_is_told_to_have_spaces(arguments, spaced, capsys):
+    assert main(arguments) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert f"; separate the numbers by spaces: {spaced} (see ufm {arguments[0]} --help)" in errors
+
+
+def test_other_mistakes_get_no_such_hint(capsys):
+    assert main(["verify", "--class-counts", "5,x"]) == 2
+    assert "spaces" not in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """ufm train: going on with a run by what it says of itself, and settings that have no effect."""
 
 import dataclasses
+import shlex
 
 import pytest
 
@@ -128,3 +129,44 @@ def test_settings_without_effect_are_said(tmp_path, capsys):
     assert main(["train", *flags, "--runs", str(tmp_path)]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not used")]
     assert said == ["not used: max_iter = 4 (it is of optimizer lbfgs)"]
+
+
+def interrupted(monkeypatch, epoch: int) -> None:
+    """Ctrl-C while that epoch is trained."""
+    train_epoch = networks.train.__globals__["_one_epoch"]
+
+    def stop(*given):
+        if given[-1] == epoch:
+            raise KeyboardInterrupt
+        return train_epoch(*given)
+
+    monkeypatch.setitem(networks.train.__globals__, "_one_epoch", stop)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_what_was_interrupted_says_how_to_go_on(epoch, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = ["train", "--width", "16", "--depth", "0", "--epochs", "3", "--device", "cpu", "--name", "my run"]
+    with monkeypatch.context() as patch:
+        interrupted(patch, epoch)
+        assert main(asked) == 130
+    said = capsys.readouterr().err
+    assert said == "ufm: interrupted; go on with ufm train --resume 'runs/my run'\n"
+    assert main(shlex.split(said.partition("go on with ufm ")[2])) == 0
+    assert len(Run.open("runs/my run").epochs) == 3
+
+
+def test_what_was_interrupted_before_it_began_says_no_more(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(networks.train.__globals__, "load", stop)
+    assert main(["train", "--epochs", "3", "--device", "cpu"]) == 130
+    assert capsys.readouterr().err == "ufm: interrupted\n"
+
+
+def test_the_range_of_an_imbalance_is_in_the_help(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "R in (0, 1]" in " ".join(capsys.readouterr().out.replace("│", " ").split())

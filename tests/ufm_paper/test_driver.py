@@ -123,6 +123,17 @@ def test_without_training_what_was_not_run_is_not_covered(tmp_path, grid, capsys
     assert not grid.path("two").exists()
 
 
+def test_where_nothing_was_run_nothing_is_recorded(tmp_path, grid, capsys):
+    """A fresh clone has the record of one scale, and no runs: asked for another, it stays as it is."""
+    with pytest.raises(InputError, match=r"no record of that scale; leave training=False out, or name another scale$"):
+        reproduce(grid, tmp_path / "results", ["learning"], training=False)
+    assert command(tmp_path, "--no-training") == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert errors.endswith("leave --no-training out, or name another --scale\n")
+    assert not list(tmp_path.rglob("*.json")) + list(tmp_path.rglob("*.md"))
+
+
 def test_a_claim_that_does_not_come_out_is_recorded_as_such(tmp_path, monkeypatch):
     asked = dataclasses.replace(CLAIMS["learning"], judge=lambda runs: Finding(False, "they forget"))
     monkeypatch.setitem(CLAIMS, "learning", asked)
@@ -255,7 +266,7 @@ def test_runs_on_image_files_outlive_the_place_of_the_files(tmp_path, monkeypatc
 def test_runs_on_other_images_are_not_called_to_be_removed(tmp_path, grid, monkeypatch):
     grid.train("one")
     monkeypatch.setitem(CELLS, "one", {**DIGITS, "data": "cifar10"})
-    with pytest.raises(InputError, match=r"not cifar10; take the images as then \(--cifar-folder\), or name another"):
+    with pytest.raises(InputError, match=r"not cifar10; take the images as then \(cifar_folder\), or name another"):
         grid.epochs_done("one")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..certificates import Certificate, certify
-from ..errors import require
+from ..errors import Setting, require
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
@@ -21,6 +21,7 @@ from .exploration import Descent, Exploration
 from .symmetry import automorphism_count, equal_classes, group_order
 
 LARGEST = 12  # K up to here: every class more makes about three times as many points
+BENIGN = (PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE)  # all that there is for d >= K - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class Atlas(Result):
 
     @property
     def failing(self) -> list[EulerSum]:
-        """The sums that are not 1: each proves that a point is missing."""
+        """The sums that are not 1: each shows that a point is missing."""
         return [s for s in self.sums if s.failing]
 
     @property
@@ -96,6 +97,24 @@ class Atlas(Result):
         while more := {line.start for line in self.descents if line.end in reached} - reached:
             reached |= more
         return reached
+
+    def complaints(self, connected: bool) -> list[str]:
+        """What the theory claims of the points and they contradict, a line each; connected: descents were asked for.
+
+        An Euler sum other than 1 contradicts at any d. For d >= K - 1 every point is a global minimiser or a
+        strict saddle, and so every descent ends in a global minimiser.
+        """
+        problem, complaints = self.problem, []
+        if self.failing:
+            complaints.append(f"{len(self.failing)} of {len(self.sums)} Euler sums are not 1: a point is missing")
+        if problem.dim >= problem.num_classes - 1:
+            bad = [p for p in self.points if p.certificate.verdict not in BENIGN]
+            if bad:
+                complaints.append(f"{len(bad)} points are neither global minimisers nor strict saddles")
+            stuck = len(self.points) - len(self.leads_down)
+            if connected and stuck:
+                complaints.append(f"{stuck} points do not lead down to the global minimiser")
+        return complaints
 
 
 def critical_points(problem: Problem, seed: int = 0, **settings) -> list[CriticalPoint]:
@@ -131,8 +150,8 @@ def explore(
     problem.require_decidable()
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
     for name, value in (("until_quiet", until_quiet), ("jobs", jobs), ("patience", patience)):
-        require(value >= 1, f"{name} must be >= 1, got {value}")
-    require(seed >= 0, f"seed must be >= 0, got {seed}")
+        require(value >= 1, (Setting(name), f" must be >= 1, got {value}"))
+    require(seed >= 0, (Setting("seed"), f" must be >= 0, got {seed}"))
     if file is not None:
         require_writable(file)
     with nullcontext() if file is None else held(file):
@@ -158,7 +177,7 @@ def partition_points(problem: Problem, seed: int = 0, *, blocks: int = 4, starts
     problem.require_decidable()
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")
     for name, value, least in (("blocks", blocks, 1), ("starts", starts, 1), ("seed", seed, 0)):
-        require(value >= least, f"{name} must be >= {least}, got {value}")
+        require(value >= least, (Setting(name), f" must be >= {least}, got {value}"))
     search = Exploration(problem, seed)
     search.coarse_partitions(blocks, starts)
     return list(_bound(search, [], False).points)

@@ -48,7 +48,7 @@ class EulerSum(Result):
 
     @property
     def failing(self) -> bool:
-        """Whether the sum proves that a point is missing."""
+        """Whether the sum shows that a point is missing."""
         return self.value not in (1, None)
 
     @property

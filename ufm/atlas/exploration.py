@@ -4,7 +4,7 @@ It goes rank by rank, since a rank-r point of the problem with d = r is one for 
   1. `partitions`: the subspaces of points whose classes are equal within the blocks of a partition (theory: the
      principle of symmetric criticality), each searched again deflated at what was found;
   2. `at_random`: random starts, until so many in a row have found nothing new at every rank;
-  3. `by_sums`: an Euler sum that is not 1 proves that a point is missing: its subspace is searched;
+  3. `by_sums`: an Euler sum that is not 1 shows that a point is missing: its subspace is searched;
   4. `by_descents`: the gradient flow from every saddle; where it rests at an unknown point, that is entered too.
 """
 

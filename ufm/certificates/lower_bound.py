@@ -39,7 +39,7 @@ class LowerBound(Result):
 
 
 def lower_bound(problem: Problem, point: Point) -> LowerBound:
-    """The bound that a point proves by weak duality; any point, critical or not (see the module's docstring).
+    """The bound that a point gives by weak duality; any point, critical or not (see the module's docstring).
 
     With lambda_b = 0 the bias is first replaced by the optimal one for W and H, and D = -inf should |L 1| still exceed
     rounding level (1e-12 of its terms). Time O(N K (d + K)); at a point of K rows O(K^2 (d + K)).
@@ -52,7 +52,7 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
 
 
 def bound_of(seen: Analysis) -> LowerBound:
-    """The bound that an analysed point proves, from the jet that the analysis has."""
+    """The bound that an analysed point gives, from the jet that the analysis has."""
     if seen.problem.bias and seen.problem.lambda_b == 0:
         return lower_bound(seen.problem, seen.point)
     return dual(seen.problem, seen.jet, seen.sigma_max)

@@ -82,7 +82,7 @@ def _scale() -> tuple[Result, ...]:
         Result(
             "value",
             "scale",
-            "f at this point: its least value, as the duality gap of `ufm.certify` proves for any one problem.",
+            "f at this point: its least value, as the duality gap of `ufm.certify` certifies for any one problem.",
             ("put the margin and the amplitudes into the restricted objective",),
             formulas=((sp.Symbol("f*"), least),),
             conditions=FRAME,

@@ -6,11 +6,12 @@ import types
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 
 from ..errors import InputError
+from .estimate import Estimate
 
 INFINITE = {"inf": math.inf, "-inf": -math.inf}  # which JSON does not have
 OMITTED = {"omitted": True}  # metadata of a field that plain data leave out: it comes back as None
@@ -19,8 +20,8 @@ OMITTED = {"omitted": True}  # metadata of a field that plain data leave out: it
 class Result:
     """A dataclass that goes to plain data and back; `derived` names properties that are written and not read.
 
-    An infinity becomes "inf" or "-inf", NaN None; a tensor nested lists; a mapping whose keys are no words or whole
-    numbers a list of pairs.
+    A sampled number becomes its value and its error, an infinity "inf" or "-inf", and NaN None; a tensor becomes nested
+    lists, and a mapping whose keys are neither words nor whole numbers a list of pairs.
     """
 
     derived: tuple[str, ...] = ()
@@ -43,6 +44,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, Estimate):
+        return {"value": plain(float(value)), "error": plain(value.error)}
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else repr(float(value))
     if isinstance(value, torch.Tensor):
@@ -81,20 +84,24 @@ def _read(kind: Any, data: Any) -> Any:
         return data
     if origin in (Union, types.UnionType):
         return None if data is None else _read(next(part for part in parts if part is not type(None)), data)
+    if origin in (tuple, list, frozenset):
+        _exactly(list, data)
     if origin is tuple:
         inner = [parts[0]] * len(data) if parts[1:] == (...,) else parts
         return tuple(_read(part, item) for part, item in zip(inner, data, strict=True))
     if origin in (list, frozenset):
         return origin(_read(parts[0], item) for item in data)
-    if origin is dict:
+    if origin in (dict, Mapping):
         pairs = data.items() if isinstance(data, Mapping) else data
         return {_read(parts[0], key): _read(parts[1], item) for key, item in pairs}
     if kind is torch.Tensor:
         return _tensor(data)
     if kind is float:
-        return math.nan if data is None else float(INFINITE[data] if isinstance(data, str) else data)
+        return _number(data)
     if kind is int:
         return _whole(data)
+    if origin is Literal:
+        return parts[parts.index(data)]
     if kind in (bool, str):
         return _exactly(kind, data)
     return _object(kind, data)
@@ -108,6 +115,9 @@ def _object(kind: Any, data: Any) -> Any:
     if not dataclasses.is_dataclass(kind):  # a named tuple
         return kind(**{name: _read(hint, data[name]) for name, hint in _hints(kind).items()})
     hints = _hints(kind)
+    unknown = set(data) - set(_written(kind)) - set(getattr(kind, "derived", ()))
+    if unknown:
+        raise KeyError(f"it has {', '.join(sorted(unknown))}")
     found = {name: _read(hints[name], data[name]) for name in _written(kind)}
     return kind(**dict.fromkeys(_fields(kind)) | found)
 
@@ -135,6 +145,15 @@ def _tensor(data: Any) -> torch.Tensor:
     return whole if not whole.is_floating_point() and whole.numel() else torch.tensor(data, dtype=torch.float64)
 
 
+def _number(data: Any) -> float:
+    """A float; None is NaN, and what has an error an Estimate."""
+    if isinstance(data, Mapping):
+        return Estimate(_number(data["value"]), _number(data["error"]))
+    if data is None or isinstance(data, str):
+        return math.nan if data is None else INFINITE[data]
+    return float(_exactly((int, float), data))
+
+
 def _whole(data: Any) -> int:
     """A whole number, or the text of one: JSON's keys are texts."""
     if isinstance(data, bool) or (isinstance(data, float) and not data.is_integer()):
@@ -142,7 +161,7 @@ def _whole(data: Any) -> int:
     return int(data)
 
 
-def _exactly(kind: type, data: Any) -> Any:
+def _exactly(kind: type | tuple[type, ...], data: Any) -> Any:
     if not isinstance(data, kind):
-        raise TypeError(f"{data!r} is no {kind.__name__}")
+        raise TypeError(f"{data!r} is not of the type {kind}")
     return data

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..errors import require
+from ..errors import InputError, Setting, require
 from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
@@ -40,7 +40,7 @@ class Solution(Result):
 
 def random_point(problem: Problem, seed: int = 0) -> Point:
     """A float64 Point on the CPU, of full size, with independent N(0, 1/d) entries in W, H and b."""
-    require(0 <= seed < 2**63, f"seed must lie in 0 .. 2^63 - 1, got {seed}")
+    require(0 <= seed < 2**63, (Setting("seed"), f" must lie in 0 .. 2^63 - 1, got {seed}"))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     K, N, d = problem.num_classes, problem.num_samples, problem.dim
 
@@ -85,11 +85,13 @@ def minimize(
     Equivalent to scipy.optimize.minimize(method="trust-ncg") on the flat variables, except that it works
     in the coordinates of `Problem.even`, in which the two weight decays are equal, and goes on below the
     rounding of f. Not reaching tol is a status (`converged`), not an error.
-    Raises InputError for a start that does not fit the problem.
+    Raises InputError for a start that does not fit the problem, and for a device that is not there.
     """
-    require(0 < tol < 1, f"tol must lie in (0, 1), got {tol}")
-    require(max_iterations >= 1, f"max_iterations must be >= 1, got {max_iterations}")
+    require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
+    require(max_iterations >= 1, (Setting("max_iterations"), f" must be >= 1, got {max_iterations}"))
     require_memory(problem)
+    if device is not None:
+        _require_device(device)
     start = random_point(problem, seed) if start is None else problem.expand(start)
     start = start if device is None else start.to(device)
     labels = start.labels
@@ -118,3 +120,12 @@ def minimize(
         converged=last.relative_grad_norm <= tol,
         reduced=reduce,
     )
+
+
+def _require_device(device: torch.device | str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was compiled without CUDA
+        reason = " ".join(str(error).split())
+        there = f"torch cannot compute on {str(device)!r} here ({reason[:120]})"
+        raise InputError(there, ("use ", Setting("device", "cpu"))) from error

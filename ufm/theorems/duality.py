@@ -24,7 +24,7 @@ WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", here("3
 
 
 def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
-    """Each free descent ends within rounding of the lower bound that its own end proves."""
+    """Each free descent ends within rounding of the lower bound that its own end gives."""
     gaps = (abs(lower_bound(problem, solution.point).value / solution.value - 1) for solution in evidence.ends)
     return Finding(worst_of(gaps), GAP, f"{converged(evidence)}; gap / f")
 

@@ -10,7 +10,7 @@ from ..analysis import analysis, spectrum
 from ..atlas import Atlas, explore
 from ..certificates import Certificate, certify
 from ..closed_forms.cross_entropy import collapse_ratio, global_minimizer
-from ..errors import require
+from ..errors import Setting, require
 from ..point import Point
 from ..problem import Problem
 from ..proofs import Proof, prove
@@ -36,7 +36,7 @@ class Evidence:
     """
 
     def __init__(self, problem: Problem, seed: int = 0, starts: int = 4, narrow: dict[int, Point | None] | None = None):
-        require(starts >= 1, f"starts must be >= 1, got {starts}")
+        require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
         require_memory(problem)
         problem.require_decidable()
         self.problem, self.seed, self.starts = problem, seed, starts

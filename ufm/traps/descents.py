@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..certificates import Certificate, certify
-from ..errors import require
+from ..errors import Setting, require
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
@@ -144,7 +144,7 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
 
     Starts that end in neither the best level nor a trap are counted apart. Raises InputError for starts < 1.
     """
-    require(starts >= 1, f"starts must be >= 1, got {starts}")
+    require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
     ends = [End.of(problem, start) for start in range(seed, seed + starts)]
     width = LEVEL * math.log(problem.num_classes)
     lowest = min(ends, key=lambda end: end.value)

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from ..errors import InputError, require
+from ..errors import InputError, Setting, require
 from ..problem import Problem
 from ..storage.files import read_json, write_json
 from ..storage.locks import held
 from .descents import Cell, survey
+
+ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is not this map's
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,10 @@ class Grid:
     def __post_init__(self):
         for name in ("classes", "dims", "lambdas"):
             values = getattr(self, name)
-            require(len(values) > 0, f"{name} must list at least one value")
-            require(len(set(values)) == len(values), f"{name} must not repeat a value, got {list(values)}")
-        require(self.starts >= 1, f"starts must be >= 1, got {self.starts}")
-        require(self.seed >= 0, f"seed must be >= 0, got {self.seed}")
+            require(len(values) > 0, (Setting(name), " must list at least one value"))
+            require(len(set(values)) == len(values), (Setting(name), f" must not repeat a value, got {list(values)}"))
+        require(self.starts >= 1, (Setting("starts"), f" must be >= 1, got {self.starts}"))
+        require(self.seed >= 0, (Setting("seed"), f" must be >= 0, got {self.seed}"))
         _ = self.problems
 
     @property
@@ -75,7 +77,7 @@ def explore(
     The result does not depend on jobs or on interruptions. Raises InputError when the file answers another
     question, is damaged, or is written by another process.
     """
-    require(jobs >= 1 or jobs == -1, f"jobs must be >= 1, or -1 for one a core; got {jobs}")
+    require(jobs >= 1 or jobs == -1, (Setting("jobs"), f" must be >= 1, or -1 for one a core; got {jobs}"))
     with held(file):
         problems, cells = grid.problems, {} if force else _recorded(grid, Path(file))
 
@@ -119,19 +121,19 @@ def _recorded(grid: Grid, file: Path) -> dict[Problem, Cell]:
         return {}
     found = read_json(file)
     if not isinstance(found, dict) or not isinstance(found.get("asked"), dict) or "cells" not in found:
-        raise InputError(f"{file} is no map; choose another place, or begin anew with --force")
+        raise InputError(f"{file} is no map", ("choose another place, or ", *ANEW))
     asked = grid.settings()
     changed = [name for name in asked if found["asked"].get(name) != asked[name]]
     if changed:
         name = changed[0]
         raise InputError(
-            f"{file} was made with {name} = {found['asked'].get(name)}, not {asked[name]}; "
-            "ask the same to go on, choose another name, or begin anew with --force"
+            f"{file} was made with {name} = {found['asked'].get(name)}, not {asked[name]}",
+            ("ask the same to go on, choose another name, or ", *ANEW),
         )
     try:
         return _cells(grid, found["cells"])
     except (InputError, AttributeError, TypeError, KeyError) as error:
-        raise InputError(f"{file} is damaged: {error}; begin anew with --force") from error
+        raise InputError(f"{file} is damaged: {error}", ANEW) from error
 
 
 def _cells(grid: Grid, recorded: list[dict[str, Any]]) -> dict[Problem, Cell]:

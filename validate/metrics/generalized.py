@@ -1,4 +1,9 @@
-"""Generalised neural collapse, where d < K - 1 leaves no room for a simplex: how far each class is from the others."""
+"""Generalised neural collapse, where d < K - 1 leaves no room for a simplex: the one-versus-rest distance
+
+    min_k dist(x_k/|x_k|, conv{x_j/|x_j| : j != k})
+
+of the rows of W (K, d), and of the centred class means.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +11,7 @@ import torch
 
 from ufm import Point
 from ufm.errors import require
+from ufm.results import Result
 from ufm.traps.codes import one_vs_rest_distance, reference_distance
 
 from ..statistics.classes import class_statistics
@@ -14,7 +20,7 @@ CLASSES = 200  # the most for which K non-negative least-squares problems of K c
 
 
 @dataclass(frozen=True)
-class GeneralizedCollapse:
+class GeneralizedCollapse(Result):
     """One-versus-rest distances: min over k of dist(x_k, conv{x_j : j != k}) over directions x_k = row k/|row k|.
 
     one_vs_rest_w, one_vs_rest_means   of the rows of W, and of the class means about the global mean

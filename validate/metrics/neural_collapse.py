@@ -1,46 +1,45 @@
-"""Neural collapse of a Point, of batches, or of what a stream left: every metric of the literature, in float64."""
+"""Every metric of a Point, of batches, or of what a stream left, put together: float64, in one pass over deviations.
+
+Each file beside this one has a quantity: its formula, its source, its function.
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
 from ufm import Point
 from ufm.errors import require
+from ufm.results import Result
 
-from ..statistics.between import Between
-from ..statistics.classes import (
-    Batches,
-    ClassStatistics,
-    batch_statistics,
-    class_means_only,
-    class_statistics,
-    point_statistics,
-    resolve_labels,
-)
-from ..statistics.within import Classifier
-from .pairs import Angles, angles, class_distance_normalized_variance
-from .simplex import distance_to_simplex, scaled_distance
-
-__all__ = [
-    "ROWS",
-    "WITHIN",
-    "NeuralCollapse",
-    "batch_neural_collapse",
-    "class_means_only",
-    "class_statistics",
-    "collapse",
-    "neural_collapse",
-    "resolve_labels",
-]
+from ..statistics.classes import Batches, ClassStatistics, batch_statistics, point_statistics
+from .angles import angles
+from .cdnv import cdnv
+from .effective_rank import effective_rank
+from .equinorm import equinorm
+from .nc1 import nc1, nc1_quotient, nc1_worst_class
+from .nc2 import nc2
+from .nc3 import nc3, self_duality
+from .nc4 import nc4
+from .nearest_center import NearestCenter
 
 ROWS = 4096  # classes that are compared with all others; of more classes, so many are drawn
 WITHIN = ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv")  # what needs a class of two samples
+OF_CLASSIFIER = (  # what needs W
+    "nc2",
+    "nc3",
+    "nc4",
+    "self_duality",
+    "equinorm_w",
+    "equiangularity_w",
+    "simplex_angles_w",
+    "coherence_w",
+)
 
 
 @dataclass(frozen=True)
-class NeuralCollapse:
+class NeuralCollapse(Result):
     """How far features and classifier are from neural collapse.
 
     With class means h_k, the mean of all samples h_G, centred means Hbar = [h_k - h_G], Sigma_k the mean over the
@@ -149,22 +148,28 @@ def collapse(
     statistics, classes = statistics.present()
     K = len(classes)
     require(K >= 2, f"collapse is of at least 2 classes, got {K}")
-    classifier = None if W is None else _classifier(W, b, classes, statistics.means)
-    between = statistics.between
-    seen = statistics.within.look(between, classifier, statistics.num_samples, rows)
-    numbers = {
-        "nc1": _ratio(float(seen.pulled.sum()) / statistics.num_samples, between, statistics),
-        "nearest_center_disagreement": seen.disagreement,
-        "rank": between.rank,
-        "condition": between.condition,
-        "effective_rank": between.effective_rank,
-        **_of_means(statistics, rows),
-        **_of_classifier(classifier, statistics, rows),
-    }
-    return NeuralCollapse(**numbers | ({} if statistics.sees_within else dict.fromkeys(WITHIN, math.nan)))
+    W, b = (None, None) if W is None else _classifier(W, b, classes, statistics.means)
+    nearest = NearestCenter(statistics, W, b, rows)
+    whitened = statistics.within.whitened(statistics.between, statistics.num_samples, nearest)
+    return NeuralCollapse(
+        nc1=nc1(statistics, whitened),
+        nc1_quotient=nc1_quotient(statistics),
+        nc1_worst_class=nc1_worst_class(statistics),
+        cdnv=cdnv(statistics, rows),
+        nearest_center_disagreement=nearest.disagreement,
+        rank=statistics.between.rank,
+        condition=statistics.between.condition,
+        effective_rank=effective_rank(statistics.between),
+        nc2_means=nc2(statistics.centred, rows),
+        **_shape("means", statistics.centred, rows),
+        **_of_classifier(W, b, statistics, rows),
+    )
 
 
-def _classifier(W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, means: torch.Tensor) -> Classifier:
+def _classifier(
+    W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, means: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """W and b of the classes that are measured, float64; InputError where they do not fit the class means."""
     b = W.new_zeros(len(W)) if b is None else b
     dim = means.shape[1]
     require(
@@ -173,53 +178,24 @@ def _classifier(W: torch.Tensor, b: torch.Tensor | None, classes: torch.Tensor, 
         f"{tuple(b.shape)}",
     )
     W, b = (part if len(classes) == len(W) else part[classes] for part in (W.detach(), b.detach()))
-    return Classifier(W.to(means), b.to(means))
+    return W.to(means), b.to(means)
 
 
-def _ratio(nc1: float, between: Between, statistics: ClassStatistics) -> float:
-    """nc1; where all means are equal, inf if features spread and NaN if they do not."""
-    if between.rank:
-        return nc1
-    return math.inf if float(statistics.spreads.sum()) > statistics.num_samples * statistics.noise else math.nan
-
-
-def _of_means(statistics: ClassStatistics, rows: int) -> Mapping[str, float]:
-    centred, K = statistics.centred, len(statistics.counts)
-    variances = statistics.spreads / statistics.counts
-    size = centred.square().sum() / K
-    turns = angles(centred, rows)
+def _of_classifier(
+    W: torch.Tensor | None, b: torch.Tensor | None, statistics: ClassStatistics, rows: int
+) -> Mapping[str, float]:
+    if W is None or b is None:
+        return dict.fromkeys(OF_CLASSIFIER, math.nan)
     return {
-        "nc1_quotient": float(statistics.spreads.sum() / statistics.num_samples / size),
-        "nc1_worst_class": float(variances.max() / size),
-        "cdnv": class_distance_normalized_variance(centred, variances, rows),
-        "nc2_means": distance_to_simplex(centred, centred, rows),
-        "equinorm_means": _variation(centred),
-        "equiangularity_means": turns.spread,
-        "simplex_angles_means": turns.departure,
-        "coherence_means": turns.coherence,
+        "nc2": nc2(W, rows),
+        "nc3": nc3(W, statistics.centred, rows),
+        "nc4": nc4(W, b, statistics.global_mean),
+        "self_duality": self_duality(W, statistics.centred),
+        **_shape("w", W, rows),
     }
 
 
-def _of_classifier(classifier: Classifier | None, statistics: ClassStatistics, rows: int) -> Mapping[str, float]:
-    names = ("nc2", "nc3", "nc4", "equinorm_w", "self_duality", "equiangularity_w", "simplex_angles_w", "coherence_w")
-    if classifier is None:
-        return dict.fromkeys(names, math.nan)
-    (W, b), centred = classifier, statistics.centred
-    turns: Angles = angles(W, rows)
-    values = (
-        distance_to_simplex(W, W, rows),
-        distance_to_simplex(W, centred, rows),
-        float((b + W @ statistics.global_mean).norm()),
-        _variation(W),
-        scaled_distance(W, centred),
-        turns.spread,
-        turns.departure,
-        turns.coherence,
-    )
-    return dict(zip(names, values, strict=True))
-
-
-def _variation(X: torch.Tensor) -> float:
-    """Standard deviation over mean of the norms of the rows."""
-    norms = X.norm(dim=1)
-    return float(norms.std(correction=0) / norms.mean())
+def _shape(of: str, X: torch.Tensor, rows: int) -> Mapping[str, float]:
+    """The norms and angles of the rows of X (K, d)."""
+    found = {"equinorm": equinorm(X)} | asdict(angles(X, rows))
+    return {f"{name}_{of}": value for name, value in found.items()}

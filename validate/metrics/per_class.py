@@ -1,4 +1,7 @@
-"""validate.per_class: the collapse of each class, a row a class."""
+"""The collapse of each class, a row a class:
+
+tr(Sigma_k Sigma_B^+)/K,   tr Sigma_k/tr Sigma_B,   |w_k|,   |h_k - h_G|,   cos(w_k, h_k - h_G).
+"""
 
 import torch
 
@@ -6,7 +9,8 @@ from ufm import Point
 from ufm.errors import require
 
 from ..statistics.classes import point_statistics
-from ..statistics.within import Classifier
+from .nc1 import trace_between
+from .nearest_center import NearestCenter
 from .neural_collapse import ROWS
 
 
@@ -27,16 +31,16 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
     K = len(classes)
     require(K >= 2, f"collapse is of at least 2 classes, got {K}")
     M, W, counts = statistics.centred, point.W.double()[classes], statistics.counts
-    judged = Classifier(W, point.b.double()[classes])
-    seen = statistics.within.look(statistics.between, judged, statistics.num_samples, rows)
-    wrong = M.new_full((K,), torch.nan) if seen.disagreements is None else seen.disagreements / counts
-    variances = torch.stack([seen.pulled, statistics.spreads]) / counts
+    nearest = NearestCenter(statistics, W, point.b.double()[classes], rows)
+    whitened = statistics.within.whitened(statistics.between, statistics.num_samples, nearest)
+    wrong = M.new_full((K,), torch.nan) if nearest.by_class is None else nearest.by_class / counts
+    variances = torch.stack([whitened / counts, statistics.variances])
     nc1, quotient = variances.masked_fill(counts < 2, torch.nan)
     columns = {
         "class": classes,
         "samples": counts,
         "nc1": nc1,
-        "nc1_quotient": quotient / (M.square().sum() / K),
+        "nc1_quotient": quotient / trace_between(statistics),
         "nearest_center_disagreement": wrong,
         "norm_w": W.norm(dim=1),
         "norm_mean": M.norm(dim=1),

@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("ufm", "torch", "numpy", "scipy")
+import ufm
+
+PACKAGES = ("torch", "numpy", "scipy")
 
 
 def provenance() -> dict[str, Any]:
@@ -38,7 +40,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"ufm": ufm.__version__}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

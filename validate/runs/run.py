@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ufm import InputError
+from ufm.errors import Call, Setting
 from ufm.storage.files import read_json, write_json, write_text
+
+from . import older
+from .minimised import Minimised
+
+RUNS = Path("runs")  # the folder that the command trains into, unless it is told another
+AGAIN = ("train again with ", Call("networks.train", Setting("force", True)))  # what mends a damaged run
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,9 @@ class Run:
             if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
                 raise InputError(f"{run.path} exists and is not a run; choose another name")
             if not force:
-                mend = "resume it with --resume, replace it with --force, or rename"
-                raise InputError(f"the run {run.path} exists; {mend}")
+                resume, force = Setting("resume", True), Setting("force", True)
+                mend = "resume it with ", resume, ", replace it with ", force, ", or rename"
+                raise InputError(f"the run {run.path} exists", mend)
             _set_aside(path)
         shutil.rmtree(_aside(path), ignore_errors=True)
         run.write_config(config)
@@ -43,7 +51,9 @@ class Run:
         """An existing run; InputError when there is none."""
         path = Path(path)
         if not (path / "config.json").is_file():
-            raise InputError(f"no run at {path} (it has no config.json); make one with ufm train")
+            near, train = RUNS / path, ("make one with ", Call("networks.train"))
+            mend = f"did you mean {near}?" if (near / "config.json").is_file() else train
+            raise InputError(f"no run at {path} (it has no config.json)", mend)
         return cls(path)
 
     @property
@@ -54,18 +64,27 @@ class Run:
     def config(self) -> dict[str, Any]:
         config = read_json(self.path / "config.json")
         if not isinstance(config, dict) or not isinstance(config.get("recipe", {}), dict):
-            raise InputError(f"{self.path}/config.json is damaged; train again with --force")
+            raise InputError(f"{self.path}/config.json is damaged", AGAIN)
         return config
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What config.json asks of the training, setting by setting; empty where it asks nothing.
+        """What config.json asks of the training, setting by setting; empty where it asks nothing."""
+        return older.recipe_of(self.config)
 
-        A fixed head whose frame the file does not name was made when every frame was rotated.
+    @property
+    def minimised(self) -> Minimised | None:
+        """What the training minimised, as config.json states it, or as `older` reads it off an older one.
+
+        None where the file says nothing of it; InputError where it is damaged.
         """
-        recipe = self.config.get("recipe", {})
-        older = recipe.get("head") == "etf" and "frame" not in recipe
-        return recipe | ({"frame": "rotated"} if older else {})
+        config = self.config
+        if "minimised" not in config:
+            return older.minimised_of(config)
+        try:
+            return Minimised.from_plain(config["minimised"])
+        except InputError as error:
+            raise InputError(f"{self.path}/config.json: {error}", AGAIN) from error
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_json(self.path / "config.json", config)
@@ -83,7 +102,7 @@ class Run:
                 raise ValueError("an epoch is no whole number")
             return [{"epoch": row.pop("epoch")} | row for row in found]
         except (ValueError, TypeError, KeyError, csv.Error) as error:
-            raise InputError(f"{file} is damaged ({error}); train again with --force") from error
+            raise InputError(f"{file} is damaged ({error})", AGAIN) from error
 
     def write_epochs(self, rows: list[dict[str, float]]) -> None:
         """Replace epochs.csv; every row has the keys of the first."""

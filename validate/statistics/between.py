@@ -55,16 +55,6 @@ class Between:
         kept = self.sizes[self.sizes > 0]
         return float(kept[-1] / kept[0]) if len(kept) else torch.nan
 
-    @property
-    def effective_rank(self) -> float:
-        """exp of the entropy of the singular values of M, scaled to sum 1; NaN when all means are equal.
-
-        Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
-        """
-        weights = self.sizes[self.sizes > 0].sqrt()
-        weights = weights / weights.sum()
-        return float(torch.exp(-(weights * weights.log()).sum())) if len(weights) else torch.nan
-
 
 def _kept(sizes: torch.Tensor, longest: int, noise: float) -> torch.Tensor:
     """The eigenvalues above the rounding of the product and above that of the means, the others 0."""

@@ -52,6 +52,11 @@ class ClassStatistics:
         """How the class means spread about the global mean."""
         return Between.of(self.centred, self.counts, self.noise)
 
+    @cached_property
+    def variances(self) -> torch.Tensor:
+        """(K,) tr Sigma_k, the mean of |h - h_k|^2 over the class."""
+        return self.spreads / self.counts
+
     @property
     def sees_within(self) -> bool:
         """Whether some class has two samples or more; else nothing is known of how features vary within a class."""

@@ -1,6 +1,11 @@
-"""Deviations of features from their class means, as a d x d scatter or as batches to pass over once more."""
+"""How features spread about their class means, h - h_k: a d x d scatter, or batches to pass over once more.
 
-from collections.abc import Iterable, Iterator
+S_k is the sum over the samples of class k of (h - h_k)(h - h_k)^T and S that over all samples. Whitened by the
+between-class scatter M^T M (M the centred class means, `Between`) they have the traces tr(S_k (M^T M)^+), of which nc1
+is the sum over N.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,43 +14,36 @@ import torch
 from ufm.errors import require
 
 from .between import Between
-from .blocks import LEAST, blocks
-from .estimate import Estimate
-from .largest import Largest
+from .blocks import blocks
 
 
-class Classifier(NamedTuple):
-    """W (K, d) and b (K,), float64."""
+class Batch(NamedTuple):
+    """features (m, d), deviations (m, d) = h - h_k, and classes (m,) int64 among those that are measured."""
 
-    W: torch.Tensor
-    b: torch.Tensor
+    features: torch.Tensor
+    deviations: torch.Tensor
+    classes: torch.Tensor
 
 
-class Seen(NamedTuple):
-    """pulled   sum of |((M^T M)^+)^(1/2) (h - h_k)|^2: over each class (K,), or over all samples (1,)
-    disagreement  the fraction of samples whose largest logit is not the class of the nearest mean; NaN if not seen,
-              and if all means are equal
-    disagreements (K,) their number in each class; None if not all were seen
-    """
-
-    pulled: torch.Tensor
-    disagreement: float
-    disagreements: torch.Tensor | None
+# Called with the features (m, d), the coordinates (m, r) of their deviations in `Between.basis`, and the classes (m,).
+Listener = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Scatter:
-    """The sum over all samples of (h - h_k)(h - h_k)^T, (d, d)."""
+    """S, (d, d)."""
 
     matrix: torch.Tensor
+
+    weights = None  # see Deviations
 
     def restricted(self, classes: torch.Tensor) -> "Scatter":
         return self
 
-    def look(self, between: Between, classifier: Classifier | None, num_samples: int, rows: int) -> Seen:
-        """The trace with the pseudo-inverse, 0 where rounding makes it negative; single samples are not seen."""
+    def whitened(self, between: Between, num_samples: int, listener: Listener | None = None) -> torch.Tensor:
+        """(1,) tr(S (M^T M)^+), 0 where rounding makes it negative; there are no samples for a listener."""
         P = between.basis * between.scale
-        return Seen((P * (self.matrix @ P)).sum().clamp_min(0)[None], torch.nan, None)
+        return (P * (self.matrix @ P)).sum().clamp_min(0)[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,78 +69,29 @@ class Deviations:
             return Deviations.none(self.means[classes], self.weights[classes])
         return Deviations(self.batches, self.means, classes=classes)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """(features (m, d), deviations (m, d), labels (m,)) in float64, in small batches."""
+    def __iter__(self) -> Iterator[Batch]:
+        """In float64, in small batches."""
         for features, labels in self.batches:
             for part in blocks(len(labels), max(self.means.shape)):
                 H, y = features[part].to(self.means), labels[part].to(self.means.device).long()
-                yield H, H - self.means[y], y
+                yield Batch(H, H - self.means[y], y if self.classes is None else torch.searchsorted(self.classes, y))
 
-    def look(self, between: Between, classifier: Classifier | None, num_samples: int, rows: int) -> Seen:
-        """One pass: exact where K <= rows; above, about `rows` random samples are compared with all centres."""
-        K = len(between.coordinates)
-        chance = 1.0 if rows >= K else rows / (num_samples if self.weights is None else K)
-        judge = (
-            None if classifier is None or not between.rank else _Judge(between, classifier, self.means.mean(0), chance)
-        )
-        pulled, came = self.means.new_zeros(K), 0
+    def whitened(self, between: Between, num_samples: int, listener: Listener | None = None) -> torch.Tensor:
+        """(K,) tr(S_k (M^T M)^+), in one pass that a listener can follow.
+
+        num_samples  how many samples the first pass gave; InputError where this one gives another number
+        """
+        K, came = len(between.coordinates), 0
+        traces = self.means.new_zeros(K)
         for H, deviations, y in self:
             came += len(y)
-            y = y if self.classes is None else torch.searchsorted(self.classes, y)
             image = deviations @ between.basis
-            pulled.index_add_(0, y, (image * between.scale).square().sum(1))
-            if judge is not None:
-                judge.hear(H, image, y)
+            traces.index_add_(0, y, (image * between.scale).square().sum(1))
+            if listener is not None:
+                listener(H, image, y)
         require(
             came == (num_samples if self.weights is None else K),
             f"the second pass over the batches gave {came} samples and the first {num_samples}: they must be iterable "
             "more than once and give the same samples each time",
         )
-        return Seen(pulled, torch.nan, None) if judge is None else Seen(pulled, *judge.verdict(self.weights))
-
-
-class _Judge:
-    """On which samples the network and the nearest class centre decide differently; each is heard with a chance.
-
-    |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2, about the global mean for accuracy, and <h, h_k> in the coordinates
-    of the means' span, which are fewer than d. Decisions are float64's, by way of float32 where all are heard.
-    """
-
-    def __init__(self, between: Between, classifier: Classifier, centre: torch.Tensor, chance: float):
-        self.chance = chance
-        self.generator = torch.Generator(device="cpu").manual_seed(0)
-        self.coordinates = between.coordinates
-        parts = blocks(*self.coordinates.shape)
-        halves = torch.cat([self.coordinates[part].square().sum(1) / -2 for part in parts])
-        everyone = chance >= 1
-        self.chosen = Largest(classifier.W, classifier.b, centre, screen=everyone)
-        self.nearest = Largest(self.coordinates, halves, screen=everyone)
-        self.wrong, self.heard, self.waiting = torch.zeros_like(halves), torch.zeros_like(halves), []
-
-    def hear(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
-        """Features (m, d), inner products of their deviations with the basis (m, r), and labels (m,)."""
-        if self.chance < 1:
-            drawn = (torch.rand(len(y), generator=self.generator, device="cpu") < self.chance).to(y.device)
-            H, image, y = H[drawn], image[drawn], y[drawn]
-        self.waiting.append((H, image, y))
-        if sum(len(y) for _, _, y in self.waiting) >= LEAST:
-            self._decide()
-
-    def _decide(self) -> None:
-        H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
-        self.waiting = []
-        differ = self.chosen(H) != self.nearest(image + self.coordinates[y])
-        self.wrong.index_add_(0, y, differ.to(self.wrong))
-        self.heard.index_add_(0, y, torch.ones_like(y).to(self.wrong))
-
-    def verdict(self, weights: torch.Tensor | None) -> tuple[float, torch.Tensor | None]:
-        """(the fraction of disagreements, their number in each class unless only some samples were heard)."""
-        if self.waiting:
-            self._decide()
-        if self.chance < 1:
-            heard = max(1.0, float(self.heard.sum()))
-            wrong = float(self.wrong.sum())
-            likely = (wrong + 1) / (heard + 2)  # Laplace's: none of a sample does not make none of all certain
-            return Estimate(wrong / heard, (likely * (1 - likely) / heard) ** 0.5), None
-        weights = self.wrong.new_ones(()) if weights is None else weights
-        return float((self.wrong * weights).sum() / (self.heard * weights).sum()), self.wrong * weights
+        return traces

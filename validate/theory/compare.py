@@ -6,10 +6,10 @@ import torch
 
 import ufm
 from ufm import InputError, Point, Problem
+from ufm.errors import Setting
 from ufm.results import Result
 from ufm.results.plain import OMITTED
 
-from ..runs.run import Run
 from ..statistics.classes import resolve_labels
 from .prediction import NOT_CERTIFIED, measured, minimizer, without_rounding
 
@@ -114,10 +114,12 @@ def compare(
     lambda_b = lambda_w if lambda_b is None else lambda_b
     Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
     if not bias and bool(point.b.any()):
-        raise InputError("the point has a bias b that is not zero; leave bias=False (--no-bias) out")
+        raise InputError("the point has a bias b that is not zero", ("leave ", Setting("bias", False), " out"))
     point, implied = _full(point.double(), labels), lambda_h is None
     if implied and not (point.W.any() and (point.H - point.H[0]).any()):
-        raise NotComparable("W is zero or all features are equal: balance implies no feature decay; pass lambda_h")
+        raise NotComparable(
+            "W is zero or all features are equal: balance implies no feature decay", ("pass ", Setting("lambda_h"))
+        )
     point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
     problem = Problem(
         class_counts=tuple(counts.tolist()),
@@ -146,37 +148,6 @@ def compare(
         certificate=certificate,
         balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
     )
-
-
-def not_covered(run: Run) -> str | None:
-    """Why a run minimised another objective than the one that `compare_run` compares with; None if it did not."""
-    recipe = run.recipe
-    if recipe.get("loss", "cross-entropy") != "cross-entropy":
-        return f"the run was trained with the loss {recipe['loss']}, and the comparison is with cross-entropy's model"
-    if recipe.get("optimizer") == "adamw":
-        return "adamw's weight decay is decoupled: it is the gradient of no penalty, as the comparison needs"
-    if recipe.get("head", "linear") != "linear":
-        return f"the {recipe['head']} head does not choose W freely, and the comparison is with a W that is free"
-    return None
-
-
-def compare_run(run: Run) -> Comparison:
-    """The comparison of a run's last recorded point, with the decays that it was trained with.
-
-    The feature decay lambda_h is the run's where it has one (config.json's lambda_h) and implied by balance elsewhere.
-    Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
-    theory to be compared with, for what `not_covered` says or another reason.
-    """
-    recipe = run.recipe
-    if "weight_decay" not in recipe:
-        raise InputError(f"{run.path}/config.json names no weight_decay; train again with --force")
-    if not run.last_point.is_file():
-        raise InputError(f"the run {run.path} has recorded no point yet; go on with ufm train --resume")
-    reason = not_covered(run)
-    if reason:
-        raise NotComparable(reason)
-    decays = {"lambda_w": recipe["weight_decay"], "lambda_h": run.config.get("lambda_h")}
-    return compare(Point.load(run.last_point), **decays, bias=recipe.get("bias", True))
 
 
 def _full(point: Point, labels: torch.Tensor) -> Point:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import torch
 
 import ufm
-from ufm import NoClosedForm, Point, Problem
+from ufm import NoClosedForm, Point, PointVerdict, Problem
 
 from ..metrics.last_layer import last_layer
 from ..metrics.neural_collapse import neural_collapse
@@ -20,7 +20,7 @@ ROUNDING = 1e-9
 def minimizer(problem: Problem) -> tuple[Point, str]:
     """(the minimiser, collapsed; how it is known).
 
-    How: "closed form", "minimised, certified" (proved global by its duality gap) or NOT_CERTIFIED: the end of one
+    How: "closed form", "minimised, certified" (global by its duality gap) or NOT_CERTIFIED: the end of one
     descent. Where W is rounding, W = H = 0.
     """
     try:
@@ -29,7 +29,7 @@ def minimizer(problem: Problem) -> tuple[Point, str]:
         point = problem.class_means(ufm.minimize(problem).point)
     if float(point.W.norm()) <= ROUNDING * _units(problem)["norm_w"]:
         point = replace(point, W=torch.zeros_like(point.W), H=torch.zeros_like(point.H))
-    certified = ufm.certify(problem, point).verdict == "global minimizer"
+    certified = ufm.certify(problem, point).verdict == PointVerdict.GLOBAL_MINIMIZER
     return point, "minimised, certified" if certified else NOT_CERTIFIED
 
 

@@ -6,17 +6,18 @@ import torch
 
 import ufm
 from ufm import Point, Problem
+from ufm.results import Result
 
 from ..runs.run import Run
 from .compare import shifted_to_least_penalty
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Result):
     """One epoch's class means and last layer in a problem.
 
     objective    f there; averaging the features within classes never raises f, so the network's own is no lower
-    lower_bound  the dual value that this point proves: f is nowhere below it
+    lower_bound  the dual value that this point gives: f is nowhere below it
     gap          objective - lower_bound
     """
 

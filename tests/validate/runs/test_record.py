@@ -20,7 +20,7 @@ def test_round_trip(tmp_path):
 
 def test_an_existing_run_is_replaced_only_with_force(tmp_path):
     run = Run.create(tmp_path / "run", {"x": 1})
-    with pytest.raises(InputError, match=r"exists; resume it with --resume, replace it with --force"):
+    with pytest.raises(InputError, match=r"exists; resume it with resume=True, replace it with force=True"):
         Run.create(run.path, {"x": 2})
     assert run.config == {"x": 1}
     assert Run.create(run.path, {"x": 2}, force=True).config == {"x": 2}
@@ -92,3 +92,12 @@ def test_epochs_without_their_number_are_damaged(tmp_path):
     (run.path / "epochs.csv").write_text("loss\n1.0\n")
     with pytest.raises(InputError, match="damaged"):
         _ = run.epochs
+
+
+def test_a_run_that_lies_in_runs_is_pointed_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Run.create("runs/mine", {"recipe": {}})
+    with pytest.raises(InputError, match=r"^no run at mine \(it has no config.json\); did you mean runs/mine\?$"):
+        Run.open("mine")
+    with pytest.raises(InputError, match=r"^no run at yours \(.*\); make one with networks.train$"):
+        Run.open("yours")

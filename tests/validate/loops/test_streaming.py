@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.cases import PROBLEMS, random_point
-from tests.validate.ranks import leave
+from tests.validate.loops.ranks import leave
 from ufm import InputError, Point
 from validate import NeuralCollapseMetric, batch_neural_collapse, neural_collapse
 

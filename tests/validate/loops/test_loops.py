@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import validate
-from tests.validate.ranks import leave
+from tests.validate.loops.ranks import leave
 from ufm import InputError
 
 LOOPS = 'needs pip install -e ".[loops]"'

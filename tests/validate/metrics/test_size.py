@@ -12,7 +12,7 @@ import ufm
 from tests.cases import PROBLEMS
 from ufm import Point
 from validate import Estimate, NeuralCollapseMetric, last_layer, neural_collapse, per_class
-from validate.metrics.simplex import distance_to_simplex
+from validate.metrics.nc2 import distance_to_simplex
 from validate.statistics.blocks import LEAST, blocks
 from validate.statistics.estimate import mean_of_rows
 

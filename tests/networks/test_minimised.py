@@ -1,0 +1,84 @@
+"""A training states what it minimises: each loss, optimiser and head its own part, a planted one too."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import networks
+from networks.models.heads import HEADS
+from networks.optim import optimizers
+from networks.optim.losses import LOSSES
+from networks.optim.optimizers import OPTIMIZERS, Method, sgd
+from networks.optim.steps import first_order_step
+from networks.runs.minimised import minimised
+from validate import compare_run, not_covered
+from validate.runs.minimised import HeadFacts
+
+
+def test_the_facts_are_in_the_record(trained):
+    found = trained.config["minimised"]
+    assert found["loss"] == {"name": "cross-entropy", "parameters": {}}
+    assert (found["lambda_w"], found["lambda_h"], found["lambda_b"]) == (5e-3, None, 5e-3)
+    assert found["implied_by"] == "balance"
+    assert found["reasons"] == []
+
+
+@pytest.mark.parametrize("reason", ["", "it throws dice"])
+def test_a_planted_optimiser_is_compared_or_refused_by_what_it_states(reason, small_recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(optimizers.OPTIMIZERS, "planted", Method(sgd, first_order_step, no_penalty=reason))
+    run = networks.train(dataclasses.replace(small_recipe, optimizer="planted", epochs=2), tmp_path / "run")
+    assert not_covered(run) == (reason or None)
+    if not reason:
+        assert compare_run(run).problem.lambda_w == small_recipe.weight_decay
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_states_the_settings_that_it_depends_on(name):
+    """Another value of such a setting changes the loss, and one of any other setting does not."""
+    logits, labels = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
+    settings = {"smoothing": 0.3, "focusing": 1.0}
+    recipe, loss = networks.Recipe(loss=name), LOSSES[name]
+    before = float(loss(logits, labels, recipe))
+    changed = {
+        setting
+        for setting, value in settings.items()
+        if float(loss(logits, labels, dataclasses.replace(recipe, **{setting: value}))) != before
+    }
+    assert changed == set(loss.parameters)
+    assert minimised(recipe, 10).loss.parameters == {setting: getattr(recipe, setting) for setting in changed}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_states_what_its_layer_may_be(name, bias):
+    """Its facts against the layer after a step: whether W moved, the norms of its rows and of the features."""
+    recipe = networks.ModelRecipe(width=16, depth=1, feature_dim=8, head=name, bias=bias)
+    facts = HEADS[name].facts(recipe)
+    torch.manual_seed(0)
+    settings = {"width": 16, "depth": 1, "feature_dim": 8, "head": name, "bias": bias}
+    model = networks.build_model(name="mlp", num_classes=4, **settings)
+    before, images = model.head.weight.detach().clone(), torch.rand(12, 1, 8, 8)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, weight_decay=1e-2)
+    torch.nn.functional.cross_entropy(model(images), torch.arange(12) % 4).backward()
+    optimizer.step()
+    W, H = model.head.weight.detach(), model.backbone(images).detach()
+    ones = torch.ones(4)
+    assert torch.equal(W, before) is (facts.W == "fixed")
+    assert torch.allclose(W.norm(dim=1), ones) is (facts.W != "free")
+    assert (facts.feature_norm is not None) is (float(H.norm(dim=1).std()) < 1e-4)
+    if facts.feature_norm:
+        torch.testing.assert_close(H.norm(dim=1), torch.full((12,), facts.feature_norm))
+    assert facts.bias is bias is (model.head.bias is not None)
+
+
+def test_a_frame_that_is_asked_for_is_stated():
+    recipe = networks.Recipe(head="etf", frame="rotated", feature_dim=10)
+    assert minimised(recipe, 1400).head == HeadFacts("fixed", frame="rotated")
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_without_a_penalty_has_no_lambda(name):
+    facts = minimised(networks.Recipe(optimizer=name), 1400)
+    assert (facts.lambda_w is None) == bool(facts.reasons) == (name == "adamw")
+    assert (facts.implied_by is None) == bool(facts.reasons)

@@ -1,0 +1,3 @@
+"""The version of this project; setup.cfg and CITATION.cff say the same."""
+
+__version__ = "0.1.0"

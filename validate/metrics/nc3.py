@@ -1,0 +1,31 @@
+"""NC3, how far the classifier W (K, d) is from the centred class means M (K, d):
+
+nc3           | W M^T/|W M^T|_F - Pi/sqrt(K-1) |_F              Pi = I - 11^T/K
+self_duality  | W/|W|_F - M/|M|_F |_F
+"""
+
+import math
+
+import torch
+
+from ..statistics.blocks import blocks
+from .nc2 import distance_to_simplex
+
+
+def nc3(W: torch.Tensor, centred: torch.Tensor, rows: int) -> float:
+    """The distance of W M^T to the simplex ETF's Gram matrix, for W and M = centred (K, d), float64; NaN where it is 0.
+
+    0 where W is a multiple of M and M is a simplex ETF. rows as for `nc2.distance_to_simplex`.
+    Source: Zhu et al. 2021 (arXiv 2105.02375), section on experiments.
+    """
+    return distance_to_simplex(W, centred, rows)
+
+
+def self_duality(W: torch.Tensor, centred: torch.Tensor) -> float:
+    """|W/|W|_F - M/|M|_F|_F for W and M = centred (K, d), float64; NaN where one of them is 0.
+
+    0 where W is a positive multiple of M, whatever their angles. Source: Papyan, Han and Donoho, PNAS 2020 (arXiv
+    2008.08186), figure 5.
+    """
+    w, m = W.norm(), centred.norm()
+    return math.sqrt(sum(float((W[part] / w - centred[part] / m).square().sum()) for part in blocks(*W.shape)))

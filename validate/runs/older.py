@@ -1,0 +1,56 @@
+"""Records that were written before config.json said what was minimised: read off the recipe's names of that time.
+
+The tables are closed. A new loss, optimiser or head states its own facts where it is trained, and its runs say them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .minimised import BALANCE, HeadFacts, LossFacts, Minimised
+
+LOSSES: dict[str, tuple[str, ...]] = {  # the settings that are parameters of each
+    "cross-entropy": (),
+    "mse": (),
+    "label-smoothing": ("smoothing",),
+    "focal": ("focusing",),
+}
+NO_PENALTY = {
+    "adamw": "adamw's weight decay is decoupled: it is the gradient of no penalty, as the comparison needs",
+}
+
+
+def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with what the version that wrote it meant and did not write.
+
+    A fixed head whose frame the file does not name was made when every frame was rotated.
+    """
+    recipe = dict(config.get("recipe", {}))
+    return recipe | ({"frame": "rotated"} if recipe.get("head") == "etf" and "frame" not in recipe else {})
+
+
+def minimised_of(config: Mapping[str, Any]) -> Minimised | None:
+    """What a recipe of that time minimised; None where it names no weight_decay."""
+    recipe = recipe_of(config)
+    if "weight_decay" not in recipe:
+        return None
+    loss, optimizer = recipe.get("loss", "cross-entropy"), recipe.get("optimizer", "sgd")
+    head, reason = _head(recipe), NO_PENALTY.get(optimizer)
+    decay = None if reason else recipe["weight_decay"]
+    return Minimised(
+        loss=LossFacts(loss, {name: recipe[name] for name in LOSSES.get(loss, ()) if name in recipe}),
+        head=head,
+        lambda_w=decay if head.W == "free" else None,
+        lambda_h=config.get("lambda_h"),
+        lambda_b=decay if head.bias else None,
+        implied_by=BALANCE if head.W == "free" and decay and config.get("lambda_h") is None else None,
+        reasons=(reason,) if reason else (),
+    )
+
+
+def _head(recipe: Mapping[str, Any]) -> HeadFacts:
+    name, bias = recipe.get("head", "linear"), recipe.get("bias", True)
+    if name == "etf":
+        return HeadFacts("fixed", bias, frame=recipe["frame"])
+    if name == "normalized":
+        return HeadFacts("of unit rows", bias, feature_norm=1 / recipe.get("temperature", 0.1))
+    return HeadFacts("free", bias)

@@ -1,0 +1,58 @@
+"""A run's last layer beside theory: whether what it minimised is what theory has a model of, and the comparison."""
+
+from collections.abc import Iterator
+
+from ufm import InputError, Point
+from ufm.errors import Call, Setting
+from ufm.losses import CrossEntropy
+
+from ..runs.minimised import BALANCE, Minimised
+from ..runs.run import AGAIN, Run
+from .compare import Comparison, NotComparable, compare
+
+
+def not_covered(run: Run) -> str | None:
+    """Why a run minimised another objective than the one that `compare_run` compares with; None if it did not."""
+    facts = run.minimised
+    return None if facts is None else next(_reasons(facts), None)
+
+
+def _reasons(facts: Minimised) -> Iterator[str]:
+    """What the training says against any comparison, and then what this one lacks."""
+    yield from facts.reasons
+    if facts.loss.name != CrossEntropy.name:
+        model = f"the comparison is with {CrossEntropy.name}'s model"
+        yield f"the run was trained with the loss {facts.loss.name}, and {model}"
+    if facts.head.W != "free":
+        yield f"W is {facts.head.W}, and the comparison is with a W that is free"
+    if facts.head.feature_norm is not None:
+        yield "the features have one norm, and the comparison is with features that are free"
+    if facts.lambda_w is None:
+        yield "no weight decay acts on W, and the comparison needs its lambda_w"
+    if facts.lambda_h is None and facts.implied_by != BALANCE:
+        yield "nothing says which decay the features have, and the comparison needs their lambda_h"
+
+
+def compare_run(run: Run) -> Comparison:
+    """The comparison of a run's last recorded point, with the decays that it was trained with (`Run.minimised`).
+
+    The feature decay lambda_h is the run's where it has one and implied by balance elsewhere.
+    Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
+    theory to be compared with, for what `not_covered` says or another reason.
+    """
+    facts = run.minimised
+    if facts is None:
+        missing = "names no weight_decay and does not say what was minimised"
+        raise InputError(f"{run.path}/config.json {missing}", AGAIN)
+    if not run.last_point.is_file():
+        raise InputError(
+            f"the run {run.path} has recorded no point yet",
+            ("go on with ", Call("networks.train", Setting("resume", True))),
+        )
+    reason = not_covered(run)
+    if reason:
+        raise NotComparable(reason)
+    bias = facts.head.bias
+    lambda_b = (facts.lambda_b or 0.0) if bias else None
+    decays = {"lambda_w": facts.lambda_w, "lambda_h": facts.lambda_h, "lambda_b": lambda_b}
+    return compare(Point.load(run.last_point), **decays, bias=bias)
