@@ -142,3 +142,23 @@ def test_paths_in_the_documents_exist(page):
     rooms = "|".join([*FOLDERS, "docs", "tests", "benchmarks"])
     for path in re.findall(rf"`((?:{rooms})/[\w./]+\.(?:py|md))`", text):
         assert Path(HOUSE / path).exists() or path == "benchmarks/results.md", path
+
+
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md"]
+
+
+def eaten(text):
+    """Emphasis and struck text of a page that has parts of formulas in it: pairs of _, * or ~ that Markdown took."""
+    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    parts = re.findall(r"<(?:em|s)>(.*?)</(?:em|s)>", markdown.render(text), re.S)
+    return [part for part in parts if re.search(r"[|{}=^_]|&[lg]t;", part)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_formula_is_read_as_markup(page):
+    assert not eaten((HOUSE / page).read_text())
+
+
+def test_a_formula_that_markdown_takes_is_caught():
+    assert eaten("<L, Z> >= -|L|_2 |Z|_*, as above")
+    assert not eaten("`|L|_2 |Z|_*` and an *emphasis*")
