@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from ufm_cli.main import _parse, main
 
@@ -39,8 +40,10 @@ def test_the_blocks_of_a_section_run_one_after_the_other(section, tmp_path, monk
     printed = capsys.readouterr().out.splitlines()
     for said in re.findall(r"^print.*# (.+?) ?\.\.\.$", "".join(SECTIONS[section]), re.M):
         assert any(line.startswith(said) for line in printed), said
-    for said in re.findall(r"# ([\d,]+) parameters$", "".join(SECTIONS[section]), re.M):
-        assert f"{sum(parameter.numel() for parameter in namespace['model'].parameters()):,}" == said
+    for said in re.findall(r"# ([\d,]+) parameters, ([\d,]+) of them learned", "".join(SECTIONS[section])):
+        parameters = list(namespace["model"].parameters())
+        counted = (parameters, [parameter for parameter in parameters if parameter.requires_grad])
+        assert tuple(f"{sum(map(torch.Tensor.numel, some)):,}" for some in counted) == said
 
 
 def commands():

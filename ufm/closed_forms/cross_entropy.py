@@ -32,8 +32,7 @@ class Scale:
 def collapse_ratio(problem: Problem) -> float:
     """K s with s = sqrt(n lW lH): at 1 or above, the global minimiser is the origin (balanced classes).
 
-    Source: the certificate of `ufm.certify` at the origin, where the largest singular value of the
-    scaled residuals is 1/(K sqrt n).
+    Source: docs/theory.md, sections 4.3 and 5.3: the largest singular value of G~ at the origin is 1/(K sqrt n).
     """
     return problem.num_classes * math.sqrt(problem.per_class) * problem.ridge
 
@@ -43,8 +42,8 @@ def minimizer_scale(problem: Problem) -> Scale:
 
     Stationarity along the ray W W^T = alpha^2 Pi gives, with s = sqrt(n lW lH),
         c = log((1 - (K-1) s)/s),  lW alpha^2 = n lH beta^2,  f* = log(1 + (K-1) e^-c) + s (K-1) c.
-    Source: Zhu et al. 2021, Theorem 3.1 for the geometry; the scale in closed form is this project's,
-    checked against free minimisation and the duality gap by `ufm.verify`.
+    Sources: Zhu et al. 2021, Theorem 3.1, for the geometry; docs/theory.md, section 5.1, for the scale. `ufm.verify`
+    checks it against free minimisation and the duality gap.
     """
     K, n, d = problem.num_classes, problem.class_counts[0], problem.dim
     if not isinstance(problem.loss, CrossEntropy):

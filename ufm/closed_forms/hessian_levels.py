@@ -1,9 +1,9 @@
 """The spectrum at the points that every permutation of the classes keeps: the ETF minimiser and the origin.
 
-Balanced classes, cross-entropy. With r = K - 1, Q (K, r) orthonormal and Q Q^T = Pi = I - 11^T/K, the
-minimiser is W = alpha Q, H~ = sqrt(n) beta Q, with G~ = -rho Pi, rho = sqrt(lW lH), p_wrong = s,
-p_correct = s + delta. Directions dW = A Q, dH~ = B Q change the logits of class k by column k of
-M = beta A + (alpha/sqrt n) B^T + db 1^T, and the second form is
+Balanced classes, cross-entropy (docs/theory.md, section 6.2). With r = K - 1, Q (K, r) orthonormal and
+Q Q^T = Pi = I - 11^T/K, the minimiser is W = alpha Q, H~ = sqrt(n) beta Q, with G~ = -rho Pi,
+rho = sqrt(lW lH), p_wrong = s, p_correct = s + delta. Directions dW = A Q, dH~ = B Q
+change the logits of class k by column k of M = beta A + (alpha/sqrt n) B^T + db 1^T, and the second form is
 
     (1/K) [s |M|^2 + delta |diag M|^2 - |s 1^T M + delta diag M|^2]
         - 2 rho <Pi A, B> + lW |A|^2 + lH |B|^2 + lb |db|^2

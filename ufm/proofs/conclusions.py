@@ -9,9 +9,9 @@ their feature, share their gradient. What can be said of it needs the exact iden
 
 Global minimisers. By the last identity lW |X|^2 = sqrt(lW lH) |X Y^T|_*, and <G~^T, X Y^T> = -lW |X|^2; so if
 |G~|_2 <= sqrt(lW lH), then -G~^T is a subgradient of sqrt(lW lH) |Z|_* at Z = X Y^T, and (Z, b) minimises the convex
-function g(Z + b) + sqrt(lW lH) |Z|_* + lb/2 |b|^2, which is below f everywhere (theory section 3). The inequality is
-an equality on the range of X and no enclosure could decide it there. But G~^T G~ is symmetric and equal to lW lH on
-that range, so it leaves the complement alone, and |G~|_2 <= sqrt(lW lH) follows when
+function g(Z + b) + sqrt(lW lH) |Z|_* + lb/2 |b|^2, which is below f everywhere (docs/theory.md, section 3). The
+inequality is an equality on the range of X and no enclosure could decide it there. But G~^T G~ is symmetric and equal
+to lW lH on that range, so it leaves the complement alone, and |G~|_2 <= sqrt(lW lH) follows when
 
     lW lH (I + P) - G~^T G~,      P = X (X^T X)^-1 X^T the projection to the range of X,
 
@@ -23,9 +23,11 @@ logits: its second form is lW a^2 |u|^2 + lH c^2 |t|^2 - 2 a c t^T G~ u, for any
 Hessian is the full one on collapsed directions, and any direction in it will do.
 
 Local minimisers. Where r = d the full Hessian is the reduced one and, for features that move within class k, the
-blocks X^T S_k X/N + lH I, which are positive definite (theory section 6). T(x*) spans the orbit's tangent, which is
-in the null space; if Hessian + T T^T is positive definite, that is the whole null space, the Hessian is positive on
-its complement, and f is strictly larger near the orbit.
+blocks X^T S_k X/N + lH I, which are positive definite (docs/theory.md, section 6.1). T(x*) spans the orbit's tangent,
+which is in the null space; if Hessian + T T^T is positive definite, that is the whole null space, the Hessian is
+positive on its complement, and f is strictly larger near the orbit.
+
+The whole argument is in docs/theory.md, section 9.
 """
 
 import math

@@ -8,7 +8,7 @@ from .evidence import Evidence, converged
 from .hypotheses import (
     WIDE,
 )
-from .theorem import HERE, ZHU_SADDLE, Finding, Theorem, worst_of
+from .theorem import ZHU_SADDLE, Finding, Theorem, here, worst_of
 
 
 def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
@@ -20,7 +20,7 @@ def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(bound / best - 1 for bound in finite), 1e-12, note)
 
 
-WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", HERE, (), weak_duality)
+WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", here("3.2"), (), weak_duality)
 
 
 def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
@@ -32,7 +32,7 @@ def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
 GLOBAL_OPTIMALITY = Theorem(
     "global optimality",
     "every descent ends at a global minimiser",
-    f"{ZHU_SADDLE} (d > K); {HERE} (d >= K - 1, any class counts)",
+    f"{ZHU_SADDLE} (d > K); {here('4.2')} (d >= K - 1, any class counts)",
     (WIDE,),
     global_optimality,
 )

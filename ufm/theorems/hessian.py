@@ -18,7 +18,7 @@ from .hypotheses import (
     SMALL,
     WIDE,
 )
-from .theorem import HERE, Finding, Theorem, worst_of
+from .theorem import Finding, Theorem, here, worst_of
 
 
 def exact_spectrum(problem: Problem, evidence: Evidence) -> Finding:
@@ -38,7 +38,9 @@ def exact_spectrum(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(deviations), tolerance, note)
 
 
-EXACT_SPECTRUM = Theorem("exact spectrum", "block eigenvalues = dense eigenvalues", HERE, (SMALL,), exact_spectrum)
+EXACT_SPECTRUM = Theorem(
+    "exact spectrum", "block eigenvalues = dense eigenvalues", here("6.1"), (SMALL,), exact_spectrum
+)
 
 
 def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
@@ -53,7 +55,7 @@ def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
 
 
 NONDEGENERATE = Theorem(
-    "nondegeneracy", "nullity of the Hessian = orbit dimension", HERE, (*ETF, REDUCED), nondegenerate
+    "nondegeneracy", "nullity of the Hessian = orbit dimension", here("6.3"), (*ETF, REDUCED), nondegenerate
 )
 
 
@@ -74,7 +76,7 @@ def descent_rate(problem: Problem, evidence: Evidence) -> Finding:
 DESCENT_RATE = Theorem(
     "descent rate",
     "gradient descent converges at 1 - 1/condition",
-    f"Polyak 1964; {HERE}",
+    f"Polyak 1964; {here('6.4')}",
     (CROSS_ENTROPY, BALANCED, WIDE, SMALL, MODERATE),
     descent_rate,
 )

@@ -12,7 +12,7 @@ from .hypotheses import (
     CROSS_ENTROPY,
     WEAK_DECAY,
 )
-from .theorem import HERE, ZHU_SADDLE, Finding, Theorem, worst_of
+from .theorem import ZHU_SADDLE, Finding, Theorem, here, worst_of
 
 
 def landscape_beyond_k(problem: Problem, evidence: Evidence) -> Finding:
@@ -53,7 +53,7 @@ def landscape_from_k_minus_1(problem: Problem, evidence: Evidence) -> Finding:
 LANDSCAPE_FROM_K_MINUS_1 = Theorem(
     "landscape, d >= K - 1",
     "every critical point is global or a strict saddle",
-    HERE,
+    here("4.2"),
     (CROSS_ENTROPY, WEAK_DECAY),
     landscape_from_k_minus_1,
 )
@@ -75,7 +75,7 @@ def sharpness(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(-rise if trapped else math.inf, -1e-6, note if trapped else f"found a {certificate.verdict}")
 
 
-SHARPNESS = Theorem("sharpness", "with d < K - 1 some local minimisers are not global", HERE, (), sharpness)
+SHARPNESS = Theorem("sharpness", "with d < K - 1 some local minimisers are not global", here("4.5"), (), sharpness)
 
 
 def _benign(evidence: Evidence) -> Finding:

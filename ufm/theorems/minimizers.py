@@ -14,7 +14,7 @@ from .hypotheses import (
     ETF,
     WIDE,
 )
-from .theorem import EXACT, HERE, ZHU_GLOBAL, Finding, Theorem, worst_of
+from .theorem import EXACT, ZHU_GLOBAL, Finding, Theorem, here, worst_of
 
 
 def etf_geometry(problem: Problem, evidence: Evidence) -> Finding:
@@ -63,7 +63,7 @@ def closed_form_scale(problem: Problem, evidence: Evidence) -> Finding:
 
 
 CLOSED_FORM_SCALE = Theorem(
-    "closed-form scale", "alpha, beta, margin and f* in closed form", HERE, ETF, closed_form_scale
+    "closed-form scale", "alpha, beta, margin and f* in closed form", here("5.1"), ETF, closed_form_scale
 )
 
 
@@ -103,7 +103,7 @@ def collapse_threshold(problem: Problem, evidence: Evidence) -> Finding:
 COLLAPSE_THRESHOLD = Theorem(
     "collapse threshold",
     "minimiser is not 0 iff K sqrt(n lW lH) < 1",
-    HERE,
+    here("5.3"),
     (CROSS_ENTROPY, BALANCED, WIDE),
     collapse_threshold,
 )

@@ -12,7 +12,7 @@ from ..proofs import PRECISION, Proof, is_available
 from ..results import PointVerdict
 from .evidence import Evidence, Undecided
 from .hypotheses import CROSS_ENTROPY, ETF, WIDE
-from .theorem import HERE, Finding, Hypothesis, Theorem, worst_of
+from .theorem import Finding, Hypothesis, Theorem, here, worst_of
 
 MOST_CLASSES = 10
 
@@ -29,7 +29,7 @@ def proved_minimizer(problem: Problem, evidence: Evidence) -> Finding:
 PROVED_MINIMIZER = Theorem(
     "proved minimiser",
     "a global minimiser is at the best descent: proved, value enclosed",
-    HERE,
+    here("9.1", "9.2"),
     (CROSS_ENTROPY, WIDE, FEW, FLINT),
     proved_minimizer,
 )
@@ -50,7 +50,7 @@ def proved_closed_form(problem: Problem, evidence: Evidence) -> Finding:
 PROVED_CLOSED_FORM = Theorem(
     "proved closed form",
     "a global minimiser of value f* is at the closed form: proved",
-    HERE,
+    here("9.2", "9.5"),
     (*ETF, FEW, FLINT),
     proved_closed_form,
 )
@@ -73,7 +73,7 @@ def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
 PROVED_SADDLES = Theorem(
     "proved saddles",
     "0 and a point of every rank 1 .. K - 2 are strict saddles: proved",
-    HERE,
+    here("9.1", "9.3"),
     (*ETF, FEW, FLINT),
     proved_saddles,
 )
@@ -88,7 +88,7 @@ def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
 PROVED_DICHOTOMY = Theorem(
     "proved dichotomy",
     "every critical point at hand is a global minimiser or a strict saddle: proved",
-    HERE,
+    here("9.2", "9.3"),
     (CROSS_ENTROPY, WIDE, FEW, FLINT),
     proved_dichotomy,
 )

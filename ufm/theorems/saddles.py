@@ -14,7 +14,7 @@ from .hypotheses import (
     WEAK_DECAY,
     WIDE,
 )
-from .theorem import HERE, OPEN, ZHU_SADDLE, Finding, Theorem, worst_of
+from .theorem import OPEN, ZHU_SADDLE, Finding, Theorem, here, worst_of
 
 
 def zero_saddle(problem: Problem, evidence: Evidence) -> Finding:
@@ -25,7 +25,7 @@ def zero_saddle(problem: Problem, evidence: Evidence) -> Finding:
 ZERO_SADDLE = Theorem(
     "zero saddle",
     "the origin is a strict saddle",
-    f"{ZHU_SADDLE}; {HERE} (direction)",
+    f"{ZHU_SADDLE}; {here('4.1', '4.3')}",
     (WEAK_DECAY,),
     zero_saddle,
 )
@@ -42,7 +42,7 @@ def saddles_of_every_rank(problem: Problem, evidence: Evidence) -> Finding:
 SADDLES_OF_EVERY_RANK = Theorem(
     "saddles of every rank",
     "strict saddles of each rank 1 .. K - 2",
-    f"{ZHU_SADDLE}; {HERE} (direction)",
+    f"{ZHU_SADDLE}; {here('4.1', '4.4')}",
     (CROSS_ENTROPY, BALANCED, WIDE, WEAK_DECAY, MANY_CLASSES),
     saddles_of_every_rank,
 )

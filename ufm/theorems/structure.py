@@ -6,7 +6,7 @@ from ..analysis import analysis
 from ..problem import Problem
 from .evidence import Evidence, converged
 from .hypotheses import SEVERAL, WEAK_DECAY
-from .theorem import EXACT, HERE, ZHU_GLOBAL, Finding, Theorem, worst_of
+from .theorem import EXACT, ZHU_GLOBAL, Finding, Theorem, here, worst_of
 
 
 def within_class_collapse(problem: Problem, evidence: Evidence) -> Finding:
@@ -22,7 +22,7 @@ def within_class_collapse(problem: Problem, evidence: Evidence) -> Finding:
 WITHIN_CLASS_COLLAPSE = Theorem(
     "within-class collapse",
     "h_{k,i} = h_k at every critical point",
-    f"{ZHU_GLOBAL} (minimisers); {HERE} (all critical points)",
+    f"{ZHU_GLOBAL} (minimisers); {here('2.1')} (all critical points)",
     (SEVERAL, WEAK_DECAY),
     within_class_collapse,
 )
@@ -34,7 +34,7 @@ def zero_row_sum(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(deviations), EXACT, f"{len(deviations)} critical points")
 
 
-ZERO_ROW_SUM = Theorem("zero row sum", "1^T W = 0, so rank W <= K - 1", HERE, (WEAK_DECAY,), zero_row_sum)
+ZERO_ROW_SUM = Theorem("zero row sum", "1^T W = 0, so rank W <= K - 1", here("2.2"), (WEAK_DECAY,), zero_row_sum)
 
 
 def balance(problem: Problem, evidence: Evidence) -> Finding:
@@ -73,7 +73,7 @@ def isotropic_residual(problem: Problem, evidence: Evidence) -> Finding:
 
 
 ISOTROPIC_RESIDUAL = Theorem(
-    "isotropic residual", "G~ G~^T = lW lH on range W", HERE, (WEAK_DECAY,), isotropic_residual
+    "isotropic residual", "G~ G~^T = lW lH on range W", here("2.5"), (WEAK_DECAY,), isotropic_residual
 )
 
 
@@ -86,4 +86,6 @@ def averaging_descends(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(rises), 1e-12, f"{len(rises)} random points; largest relative change of f")
 
 
-AVERAGING_DESCENDS = Theorem("averaging descends", "class means never raise f", HERE, (SEVERAL,), averaging_descends)
+AVERAGING_DESCENDS = Theorem(
+    "averaging descends", "class means never raise f", here("2.4"), (SEVERAL,), averaging_descends
+)

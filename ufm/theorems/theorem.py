@@ -17,8 +17,12 @@ EXACT = 1e-8  # relative tolerance of identities checked at numerically critical
 
 ZHU_GLOBAL = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1"
 ZHU_SADDLE = "Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.2"
-HERE = "this project; argument in ufm/theorems"
 OPEN = (PointVerdict.NOT_CRITICAL, PointVerdict.DEGENERATE)  # verdicts of certificates that decide nothing
+
+
+def here(*sections: str) -> str:
+    """The source of a claim whose argument is this project's: the sections that give it."""
+    return f"this project, docs/theory.md, section{'s' if len(sections) > 1 else ''} {' and '.join(sections)}"
 
 
 @dataclass(frozen=True)

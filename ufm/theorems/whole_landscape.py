@@ -9,7 +9,7 @@ from ..problem import Problem
 from ..results import PointVerdict
 from .evidence import Evidence, Undecided
 from .hypotheses import CROSS_ENTROPY, WEAK_DECAY, WIDE
-from .theorem import HERE, OPEN, ZHU_SADDLE, Finding, Hypothesis, Theorem, worst_of
+from .theorem import OPEN, ZHU_SADDLE, Finding, Hypothesis, Theorem, here, worst_of
 
 MOST_CLASSES = 6
 
@@ -38,7 +38,7 @@ def whole_landscape(problem: Problem, evidence: Evidence) -> Finding:
 WHOLE_LANDSCAPE = Theorem(
     "whole landscape",
     "every critical point of the atlas is global or a strict saddle",
-    f"{ZHU_SADDLE} (d > K); {HERE} (direction)",
+    f"{ZHU_SADDLE} (d > K); {here('4.1', '4.2')} (d >= K - 1)",
     (CROSS_ENTROPY, WIDE, WEAK_DECAY, FEW),
     whole_landscape,
 )
@@ -72,7 +72,7 @@ def euler_characteristic(problem: Problem, evidence: Evidence) -> Finding:
 EULER_CHARACTERISTIC = Theorem(
     "Euler characteristic",
     "the atlas misses no point that an Euler sum can see",
-    f"Bott 1954; {HERE}",
+    f"Bott 1954; {here('7.2', '7.3')}",
     (CROSS_ENTROPY, FEW),
     euler_characteristic,
 )
