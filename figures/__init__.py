@@ -1,5 +1,36 @@
-"""Draws run records and spectra; the report page."""
+"""Figures of run records and of the theory, and the report page.
+
+draw_run, compare_runs, write_report   of runs on disk, into a folder
+spectrum_figure, spectra_figure, landscape_figure, traps_figure, convergence_figure, filmstrip_figure
+    a `Drawing` each: the matplotlib figure and its numbers; `Drawing.save(folder, name)` writes SVG, PDF, PNG and CSV
+write_animation                        the gradient flow in the plane as a GIF
+"""
+
+from importlib import import_module
+from typing import Any
 
 from ufm_names import require_own
 
 require_own("ufm", "validate")
+
+# Each is imported when it is asked for: one figure does not wait for what the others need.
+PUBLIC = {
+    "Drawing": "drawing.drawing",
+    "compare_runs": "runs.comparison",
+    "convergence_figure": "theory.convergence",
+    "draw_run": "runs.figures",
+    "filmstrip_figure": "theory.film",
+    "landscape_figure": "theory.landscape",
+    "spectra_figure": "theory.spectra",
+    "spectrum_figure": "theory.spectra",
+    "traps_figure": "theory.traps",
+    "write_animation": "theory.film",
+    "write_report": "runs.report",
+}
+__all__ = [*PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name in PUBLIC:
+        return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

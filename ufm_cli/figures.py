@@ -28,8 +28,8 @@ class Command:
     json: JsonFile = None
 
     def run(self) -> int:
-        from figures.runs import comparison as compare
-        from figures.runs import figures as runs
+        from figures import compare_runs, draw_run
+        from figures.runs.comparison import COMPARISONS
         from ufm.errors import require
         from validate import Run
 
@@ -37,15 +37,15 @@ class Command:
         opened = [Run.open(path) for path in dict.fromkeys(self.targets)]
         alone = len(opened) == 1 and not self.only
         if alone:
-            paths = runs.draw(opened[0], self.out, track("figures"))
+            paths = draw_run(opened[0], self.out, track("figures"))
         else:
             beside = opened[0].path / "figures" if len(opened) == 1 else opened[0].path.parent / "compared"
-            paths = compare.draw(opened, self.out or beside, self.only, track("figures"))
+            paths = compare_runs(opened, self.out or beside, self.only, track("figures"))
         drawn = {path.stem for path in paths}
         for path in paths:
             say(str(path))
-        wanted = [] if alone else self.only or compare.COMPARISONS
-        left_out = {name: compare.COMPARISONS[name].needs for name in wanted if name not in drawn}
+        wanted = [] if alone else self.only or COMPARISONS
+        left_out = {name: COMPARISONS[name].needs for name in wanted if name not in drawn}
         for name, needs in left_out.items():
             say(f"not drawn: {name} (it takes {needs})")
         listed = {"runs": [str(run.path) for run in opened], "files": [str(path) for path in paths]}

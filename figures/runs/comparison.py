@@ -180,7 +180,7 @@ def figures_of(runs: Sequence[Material], only: Sequence[str] = (), track: Track 
     return drawn
 
 
-def draw(runs: Sequence[Run], folder: Path | str, only: Sequence[str] = (), track: Track = iter) -> list[Path]:
+def compare_runs(runs: Sequence[Run], folder: Path | str, only: Sequence[str] = (), track: Track = iter) -> list[Path]:
     """Write every figure that compares these runs to `folder` as SVG, PDF, PNG and CSV; returns the paths."""
     figures = comparison_figures(runs, only, track)
     return [path for name, drawing in figures.items() for path in drawing.save(folder, name)]

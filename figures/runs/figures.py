@@ -22,7 +22,7 @@ def drawings_of(material: Material, track: Track = iter) -> dict[str, Drawing]:
     return figures_of([material], (), track) | _spectrum(material)
 
 
-def draw(run: Run, folder: Path | str | None = None, track: Track = iter) -> list[Path]:
+def draw_run(run: Run, folder: Path | str | None = None, track: Track = iter) -> list[Path]:
     """Write every figure of the run to `folder` (RUN/figures) as SVG, PDF, PNG and CSV; returns the paths."""
     folder = run.path / "figures" if folder is None else folder
     return [path for name, drawing in drawings(run, track).items() for path in drawing.save(folder, name)]

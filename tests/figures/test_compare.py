@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from figures.drawing.drawing import FORMATS, TWO_COLUMNS
-from figures.runs.comparison import COMPARISONS, comparison_figures, draw
+from figures.runs.comparison import COMPARISONS, compare_runs, comparison_figures
 from figures.runs.settings import names_of
 from tests.figures.looks import require_readable
 from tests.runs import cast
@@ -285,7 +285,7 @@ def test_every_figure_is_readable(drawn, trained):
 
 def test_files_and_tables(tmp_path, like):
     runs = [like("a", lr=0.1), like("b", lr=0.2)]
-    paths = draw(runs, tmp_path / "out")
+    paths = compare_runs(runs, tmp_path / "out")
     assert {path.name for path in paths} == {
         f"{name}.{extension}" for name in ("collapse", "accuracy", "predictions") for extension in (*FORMATS, "csv")
     }

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.image import imread
 
 import ufm
+from figures import draw_run
 from figures.drawing.drawing import FORMATS
 from figures.runs.comparison import comparison_figures
-from figures.runs.figures import draw
 from figures.theory.spectra import spectrum_figure
 from tests.cases import PROBLEMS
 from tests.figures.looks import require_apart, require_readable
@@ -30,7 +30,7 @@ FIGURES = {"collapse", "accuracy", "predictions", "bounds", "spectrum"}
 
 
 def test_every_figure_of_a_run_is_written_four_ways(run_copy):
-    paths = draw(run_copy)
+    paths = draw_run(run_copy)
     assert sorted(path.name for path in paths) == sorted(f"{n}.{e}" for n in FIGURES for e in (*FORMATS, "csv"))
     for path in paths:
         if path.suffix == ".png":
@@ -91,15 +91,15 @@ def test_negative_eigenvalues_stand_apart():
 def test_run_without_epochs_or_points(tmp_path, trained):
     run = Run.create(tmp_path / "run", trained.config)
     with pytest.raises(InputError, match="has no epochs yet"):
-        draw(run)
+        draw_run(run)
     run.write_epochs(trained.epochs[:1])
-    assert {path.stem for path in draw(run)} == FIGURES - {"bounds", "spectrum"}
+    assert {path.stem for path in draw_run(run)} == FIGURES - {"bounds", "spectrum"}
 
 
 def test_metrics_without_a_value_are_left_out(tmp_path, trained):
     run = Run.create(tmp_path / "run", trained.config)
     run.write_epochs([row | {"nc1": math.nan} for row in trained.epochs])
-    assert len(draw(run)) == 4 * 3
+    assert len(draw_run(run)) == 4 * 3
 
 
 def test_multiplicities_stand_apart_beside_their_stems():

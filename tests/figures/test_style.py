@@ -24,7 +24,7 @@ SAVE_EVERYTHING = """
 import hashlib, sys
 from pathlib import Path
 import ufm
-from figures.runs.comparison import draw
+from figures.runs.comparison import compare_runs
 from figures.theory.convergence import convergence_figure
 from figures.theory.film import filmstrip_figure, write_animation
 from ufm.solvers.flow import gradient_flow
@@ -32,7 +32,7 @@ from ufm.solvers.minimize import random_point
 from validate import Run
 
 folder, *runs = map(Path, sys.argv[1:])
-paths = draw([Run.open(run) for run in runs], folder, only=["collapse", "bounds"])
+paths = compare_runs([Run.open(run) for run in runs], folder, only=["collapse", "bounds"])
 problem = ufm.Problem.balanced(3, 2, 2, lambda_w=5e-3, lambda_h=5e-3, lambda_b=1e-2)
 solution = ufm.minimize(problem)
 certificate = ufm.certify(problem, solution.point)
@@ -130,3 +130,9 @@ def test_text_stays_text(tmp_path):
 
 def test_colours_are_okabe_and_itos_without_yellow():
     assert set(re.findall(r'"([0-9A-F]{6})"', STYLE.read_text())) == OKABE_ITO - {"F0E442"}
+
+
+@pytest.mark.parametrize("name", figures.__all__)
+def test_the_public_names_are_there(name):
+    assert callable(getattr(figures, name))
+    assert name in figures.__doc__ or name == "Drawing"
