@@ -26,6 +26,7 @@ test: .venv/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -n 2
 
 # tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
@@ -72,4 +73,4 @@ bench: .venv/ready-bench
 	  { rm -rf .venv; echo "no venv: install your system's python3-venv package, or name another PYTHON"; exit 2; }
 
 clean:
-	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info

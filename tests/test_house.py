@@ -1,6 +1,8 @@
 """The front door as a newcomer meets it: what README and Makefile promise is there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,34 @@ def test_nothing_is_pickled(folder):
 
 def test_contributing_fits_a_screen():
     assert len((HOUSE / "CONTRIBUTING.md").read_text().splitlines()) <= 40
+
+
+MISTYPED = """
+import ufm
+import validate
+
+problem = ufm.Problem.balanced(3, 2, 2, lambda_w=5e-3, lambda_h=5e-3)
+ufm.minimize(problem)
+ufm.minimize("no problem")
+ufm.spectrum(problem).index + 1
+validate.compare(ufm.global_minimizer(problem))
+ufm.spectrum(problem).inertia.index + 1
+"""
+
+
+def test_the_type_checker_reads_the_rooms_as_their_users_do(tmp_path):
+    """Three wrong uses are reported, in their lines, and no right one: the packages' own types are seen."""
+    file = tmp_path / "mistyped.py"
+    file.write_text(MISTYPED)
+    settings = ["--config-file", str(HOUSE / "pyproject.toml"), "--cache-dir", str(tmp_path / "cache")]
+    mypy = subprocess.run(
+        [sys.executable, "-m", "mypy", *settings, str(file)], cwd=HOUSE, capture_output=True, text=True
+    )
+    found = [re.search(r"mistyped.py:(\d+): error: .*\[(.*)\]$", line) for line in mypy.stdout.splitlines()]
+    errors = [(MISTYPED.splitlines()[int(line[1]) - 1].split("(")[0], line[2]) for line in found if line]
+    assert mypy.returncode == 1, mypy.stdout + mypy.stderr
+    assert errors == [("ufm.minimize", "arg-type"), ("ufm.spectrum", "operator"), ("validate.compare", "call-arg")]
+
+
+def test_make_test_runs_the_type_checker():
+    assert "\t$(BIN)/python -m mypy\n" in (HOUSE / "Makefile").read_text()

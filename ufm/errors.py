@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Call:
 
 Word = str | Setting | Call
 Words = Word | tuple[Word, ...]
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -46,7 +47,7 @@ class InputError(ValueError):
         self.message, self.mend = message, mend
         super().__init__(self.said(str))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["InputError"], tuple[Words, Words]]:
         return type(self), (self.message, self.mend)
 
     @property
@@ -73,6 +74,13 @@ def require(condition: bool, message: Words, mend: Words = ()) -> None:
     """Raise InputError(message, mend) unless the condition holds."""
     if not condition:
         raise InputError(message, mend)
+
+
+def given(value: T | None, message: Words, mend: Words = ()) -> T:
+    """The value; InputError(message, mend) where there is none."""
+    if value is None:
+        raise InputError(message, mend)
+    return value
 
 
 def _each(words: Words) -> Iterator[Word]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,7 +31,7 @@ class Point:
     b: torch.Tensor
     labels: torch.Tensor | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, tensor in (("W", self.W), ("H", self.H), ("b", self.b)):
             require(isinstance(tensor, torch.Tensor), f"{name} must be a torch tensor, got {type(tensor).__name__}")
             require(tensor.is_floating_point(), f"{name} must be floating point, got {tensor.dtype}; use .double()")
@@ -79,7 +80,7 @@ class Point:
         """(rows of H, K): H W^T + b."""
         return torch.addmm(self.b, self.H, self.W.T)
 
-    def to(self, *args, **kwargs) -> "Point":
+    def to(self, *args: Any, **kwargs: Any) -> "Point":
         """The same point in another dtype or on another device, as torch.Tensor.to."""
         labels = None if self.labels is None else self.labels.to(self.W.to(*args, **kwargs).device)
         return Point(self.W.to(*args, **kwargs), self.H.to(*args, **kwargs), self.b.to(*args, **kwargs), labels)

@@ -42,7 +42,7 @@ class Problem:
     bias: bool = True
     loss: Loss = field(default_factory=CrossEntropy)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             counts = tuple(self.class_counts)
         except TypeError:
@@ -70,7 +70,7 @@ class Problem:
         object.__setattr__(self, "dim", int(self.dim))
 
     @classmethod
-    def balanced(cls, num_classes: int, per_class: int, dim: int, **settings) -> "Problem":
+    def balanced(cls, num_classes: int, per_class: int, dim: int, **settings: Any) -> "Problem":
         """K classes of n samples each; the other settings as for Problem."""
         require(
             _whole(num_classes) and num_classes >= 2,
@@ -165,7 +165,14 @@ class Problem:
         names = ("dim", "lambda_w", "lambda_h", "lambda_b", "bias")
         return cls(counts, **{name: settings[name] for name in names}, loss=named(settings["loss"]))
 
-    def landscape(self, *, collapsed: bool = False, labels=None, dtype=torch.float64, device="cpu") -> Landscape:
+    def landscape(
+        self,
+        *,
+        collapsed: bool = False,
+        labels: torch.Tensor | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+    ) -> Landscape:
         """The objective on flat vectors, over all N features or (collapsed) over one a class."""
         if collapsed:
             labels = torch.arange(self.num_classes, device=device)
@@ -260,9 +267,9 @@ class Problem:
         return Point(*f.unpack(x), like.labels)
 
 
-def _whole(value) -> bool:
+def _whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _number(value) -> bool:
+def _number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

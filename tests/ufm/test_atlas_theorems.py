@@ -40,6 +40,12 @@ def a_saddle_called_a_minimum(evidence):
     )
 
 
+def a_saddle_that_is_not_critical(evidence):
+    *others, last = evidence.atlas.points
+    certificate = replace(last.certificate, verdict="not critical", index=None)
+    return with_points(evidence, [*others, replace(last, index=None, certificate=certificate)])
+
+
 def a_sum_of_two(evidence):
     first, *others = evidence.atlas.sums
     return spoiled(evidence, atlas=replace(evidence.atlas, sums=(replace(first, value=2), *others)))
@@ -51,6 +57,7 @@ PLANTED = [
     ("Euler characteristic", a_sum_of_two),
 ]
 NOTHING_TO_SAY = [
+    ("whole landscape", a_saddle_that_is_not_critical),
     ("whole landscape", lambda e: with_points(e, e.atlas.points[1:])),
     ("whole landscape", lambda e: with_points(e, e.atlas.points[:1])),
     ("whole landscape", lambda e: with_points(e, [])),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ufm
-from ufm.errors import Call, Setting, require
+from ufm.errors import Call, Setting, given, require
 
 DEVICE = Setting("device", "cpu")
 RESUME = Call("networks.train", Setting("resume", True))
@@ -52,6 +52,13 @@ def test_require_raises_what_it_is_told():
     require(True, "nothing")
     with pytest.raises(ufm.InputError, match=r"^no; pass bias=False$") as caught:
         require(False, "no", ("pass ", Setting("bias", False)))
+    assert caught.value.settings == (Setting("bias", False),)
+
+
+def test_given_is_the_value_or_raises():
+    assert given(0, "nothing") == 0
+    with pytest.raises(ufm.InputError, match=r"^no; pass bias=False$") as caught:
+        given(None, "no", ("pass ", Setting("bias", False)))
     assert caught.value.settings == (Setting("bias", False),)
 
 

@@ -28,6 +28,13 @@ def comparison():
     return compare(point, PLANE.labels, lambda_w=5e-3, lambda_h=5e-3, lambda_b=1e-2)
 
 
+def with_a_point_off():
+    atlas = explore(PLANE, until_quiet=20)
+    off = ufm.certify(PLANE, random_point(PLANE))
+    first = dataclasses.replace(atlas.points[0], index=None, nullity=None, lambda_min=None, certificate=off)
+    return dataclasses.replace(atlas, points=(first, *atlas.points[1:]))
+
+
 RESULTS = {
     "certificate of a saddle": lambda: ufm.certify(PROBLEM, origin(PROBLEM)),
     "certificate of another point": lambda: ufm.certify(PROBLEM, random_point(PROBLEM)),
@@ -39,6 +46,7 @@ RESULTS = {
     "proof": lambda: ufm.prove(PROBLEM, ufm.global_minimizer(PROBLEM)),
     "refusal": lambda: ufm.prove(PROBLEM, random_point(PROBLEM)),
     "atlas": lambda: explore(PLANE, until_quiet=20, connect=True),
+    "atlas with a point that is not critical": with_a_point_off,
     "cell": lambda: survey(PLANE, starts=3),
     "comparison": comparison,
     "neighbourhood": lambda: locate(comparison()),

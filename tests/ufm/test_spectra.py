@@ -12,6 +12,7 @@ from ufm.solvers.critical import narrow_solution, origin
 from ufm.solvers.sharpen import row_space
 from ufm.spectra import orbit_dimension
 from ufm.spectra.ends import Operator, ends
+from ufm.spectra.spectrum import Inertia
 
 
 def critical_points(problem: Problem):
@@ -188,6 +189,15 @@ def test_facts_of_a_known_spectrum():
     assert levels.condition == pytest.approx(float(positive.max() / positive.min()))
     assert levels.max == float(positive.max())
     assert abs(levels.min) <= levels.tolerance
+    assert levels.inertia == Inertia(levels.index, levels.nullity, levels.condition)
+
+
+def test_two_ends_have_no_inertia():
+    problem = PROBLEMS["balanced"]
+    levels = ufm.spectrum(problem, random_point(problem))
+    assert (levels.index, levels.nullity, levels.condition) == (None, None, None)
+    with pytest.raises(ufm.InputError, match="the inertia needs the complete spectrum"):
+        _ = levels.inertia
 
 
 def test_merged_spectrum_has_the_same_eigenvalues():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ class CriticalPoint(Result):
     level            f there                            rank       of W (and of W H^T)
     partition        the classes in blocks of equal ones (same rows of W, H and b)
     copies           how many of its class-permuted versions differ modulo O(d)
-    index, nullity   negative and zero eigenvalues of the Hessian over all variables; lambda_min the least one
+    index, nullity   negative and zero eigenvalues of the Hessian over all variables; lambda_min the least one. All
+                     three are None where the certificate's verdict is "not critical"
     grad_norm        relative: problem.relative_gradient(point)
     logits (K, K)    row k: those of class k's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_k) h_k
     certificate      what it is certified to be          found_by   which part of the search found it first
@@ -42,9 +44,9 @@ class CriticalPoint(Result):
     rank: int
     partition: tuple[tuple[int, ...], ...]
     copies: int
-    index: int
-    nullity: int
-    lambda_min: float
+    index: int | None
+    nullity: int | None
+    lambda_min: float | None
     grad_norm: float
     logits: torch.Tensor
     singular_values: torch.Tensor
@@ -117,7 +119,7 @@ class Atlas(Result):
         return complaints
 
 
-def critical_points(problem: Problem, seed: int = 0, **settings) -> list[CriticalPoint]:
+def critical_points(problem: Problem, seed: int = 0, **settings: Any) -> list[CriticalPoint]:
     """The critical points of a problem up to symmetry, by level: `explore(problem, seed, ...).points`."""
     return list(explore(problem, seed, **settings).points)
 
@@ -187,7 +189,7 @@ def _bound(search: Exploration, sums: list[EulerSum], connect: bool) -> Atlas:
     """The atlas of a finished exploration, its points sorted by level."""
     entries = search.catalogue.entries
     order = sorted(range(len(entries)), key=lambda i: (entries[i].level, entries[i].family.rank))
-    place = {old: new for new, old in enumerate(order)} | {None: None}
+    place = {old: new for new, old in enumerate(order)}
     lines = [line for i in order for line in search.descents.get(i, [])] if connect else []
     return Atlas(
         problem=search.problem,
@@ -195,7 +197,9 @@ def _bound(search: Exploration, sums: list[EulerSum], connect: bool) -> Atlas:
         sums=tuple(sums),
         starts=dict(search.starts),
         quiet=dict(search.quiet),
-        descents=tuple(Descent(place[line.start], line.eigenvalue, place[line.end]) for line in lines),
+        descents=tuple(
+            Descent(place[line.start], line.eigenvalue, None if line.end is None else place[line.end]) for line in lines
+        ),
     )
 
 

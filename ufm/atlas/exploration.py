@@ -27,7 +27,7 @@ from .connections import FlowLines
 from .euler import EulerSum, Ledger, fixed_basis
 from .family import Family
 from .involutions import isotypic
-from .search import CONVERGED, Round, partition_basis
+from .search import CONVERGED, Blocks, Round, partition_basis
 from .symmetry import partitions
 
 BATCH = 200  # random starts a round
@@ -77,7 +77,7 @@ class Exploration:
     barren: dict[int, int] = field(default_factory=dict)
     descents: dict[int, list[Descent]] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.problem)
         nothing, zero = Family(self.problem, 0), origin(self.problem)
         self.catalogue.add(nothing, nothing.landscape.pack(zero.W[:, :0], zero.H[:, :0], zero.b), "origin")
@@ -94,7 +94,7 @@ class Exploration:
         """Once: every kind of partition with fewer blocks than classes, coarse ones first, at every rank."""
         if "partitions" in self.rounds:
             return
-        tasks = []
+        tasks: list[Round] = []
         for blocks in self._partitions():
             for rank in self.ranks:
                 if rank < len(blocks) < self.problem.num_classes:
@@ -109,10 +109,10 @@ class Exploration:
         tasks = [self._round_among(*pair, starts, i) for i, pair in enumerate(zip(wanted, ranks, strict=True))]
         self._work(tasks, "partitions of the classes", self._take)
 
-    def _partitions(self) -> list[tuple[tuple[int, ...], ...]]:
+    def _partitions(self) -> list[Blocks]:
         return sorted(partitions(self.problem.class_counts), key=len)
 
-    def _round_among(self, blocks, rank: int, starts: int, number: int, passes: int = 1) -> Round:
+    def _round_among(self, blocks: Blocks, rank: int, starts: int, number: int, passes: int = 1) -> Round:
         """A round among the points of that rank whose classes are equal within the blocks."""
         name = "partition " + "+".join(map(str, sorted(map(len, blocks), reverse=True)))
         basis = partition_basis(Family(self.problem, rank), blocks)

@@ -84,7 +84,7 @@ def action_of(generators: tuple[Permutation, ...], counts: tuple[int, ...]) -> A
     return Action(m, tuple(sorted(orbits, key=_key)), counts)
 
 
-def _key(orbit: Orbit):
+def _key(orbit: Orbit) -> tuple[list[Element], int]:
     return sorted(orbit[0]), orbit[1]
 
 
@@ -102,8 +102,7 @@ def _actions(counts: tuple[int, ...], m: int) -> Iterator[Action]:
         orbits = tuple(sorted((orbit for part in choice for orbit in part), key=_key))
         if frozenset.intersection(group, *(S for S, _ in orbits)) != {(0,) * m}:
             continue
-        kind = min(tuple(map(_key, sorted(_renamed(orbits, change), key=_key))) for change in _automorphisms(m))
-        kind = str(kind)
+        kind = str(min(tuple(map(_key, sorted(_renamed(orbits, change), key=_key))) for change in _automorphisms(m)))
         if kind not in seen:
             seen.add(kind)
             yield Action(m, orbits, counts)

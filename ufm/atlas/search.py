@@ -6,6 +6,7 @@ descents of |gradient|^2 end at a critical point of full rank.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ..problem import Problem
 from .family import Family
 from .levenberg import find_zeros, gradient_system
 
+Blocks = tuple[tuple[int, ...], ...]  # a partition of the classes
 CONVERGED = 1e-13  # |gradient| where a start counts as converged
 
 
@@ -51,9 +53,9 @@ class Round:
         generator = torch.Generator("cpu").manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         K, r, f = self.problem.num_classes, self.rank, family.landscape
         scale = math.sqrt(2 * math.log(K) / (self.problem.lambda_w * K * max(r, 1)))
-        numbers = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
-        scale = scale * (0.1 + 1.4 * torch.rand(self.starts, 1, **numbers))
-        x = scale * torch.randn(self.starts, f.size, **numbers)
+        numbers: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
+        scales = scale * (0.1 + 1.4 * torch.rand(self.starts, 1, **numbers))
+        x = scales * torch.randn(self.starts, f.size, **numbers)
         x[:, K * r :] *= torch.rand(self.starts, 1, **numbers)
         x = x if self.basis is None else (x @ self.basis) @ self.basis.T
         return _with_fitting_features(family, x)
@@ -87,7 +89,7 @@ def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
     return torch.stack(kept) if kept else logits
 
 
-def partition_basis(family: Family, blocks: tuple[tuple[int, ...], ...]) -> torch.Tensor:
+def partition_basis(family: Family, blocks: Blocks) -> torch.Tensor:
     """(size, m) orthonormal: the points whose classes are equal within each block."""
     same = family.landscape.roots.new_zeros(family.problem.num_classes, len(blocks))
     for j, block in enumerate(blocks):

@@ -69,6 +69,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
     optimal = seen.critical and _is_optimal(value, bound)
     # The index is the same in all coordinates; where the two decays are equal it is read off most sharply.
     even = seen.even_levels if seen.critical else None
+    levels = seen.levels if even else None
     direction = _descent(seen, even) if seen.critical and not optimal else None
     return Certificate(
         verdict=_verdict(seen, optimal, direction, even, orbit),
@@ -79,7 +80,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
         sigma_max=bound.sigma_max,
         ridge=bound.ridge,
         rank=seen.rank,
-        lambda_min=seen.levels.min if even else None,
+        lambda_min=levels.min if levels else None,
         index=even.index if even else None,
         nullity=even.nullity if even else None,
         orbit_dimension=orbit,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from ..errors import require
+from ..errors import given, require
 from ..losses import CrossEntropy
 from ..problem import Problem
 from .equivariant import K, alpha, beta, d, lb, lH, lW, n
@@ -69,6 +69,11 @@ class Result:
     conditions: tuple[sp.Rel, ...] = ()
 
     @property
+    def copies(self) -> sp.Expr:
+        """The multiplicity; InputError for a result that is not about eigenvalues."""
+        return given(self.multiplicity, f"{self.name!r} is not about eigenvalues: it has no multiplicity")
+
+    @property
     def eigenvalues(self) -> tuple[sp.Expr, ...]:
         """Those of the blocks of one or two rows, in radicals."""
         return tuple(value for block in self.blocks if block.rows <= 2 for value in radicals(block))
@@ -93,8 +98,7 @@ class Result:
 
     def count(self, problem: Problem) -> int:
         """How often each eigenvalue occurs for a problem (-1 for the part S at K = 2, see above)."""
-        require(self.multiplicity is not None, f"{self.name!r} is not about eigenvalues: it has no multiplicity")
-        return int(self.multiplicity.subs(self._numbers(problem)))
+        return int(self.copies.subs(self._numbers(problem)))
 
     def _numbers(self, problem: Problem) -> dict[sp.Symbol, sp.Expr]:
         require(

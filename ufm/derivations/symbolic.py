@@ -131,7 +131,7 @@ def _origin() -> tuple[Result, ...]:
 @cache
 def _etf() -> tuple[Result, ...]:
     levels = [result for part in AT_FRAME for result in _spectral("etf", part)]
-    zeros = sum(result.multiplicity * result.eigenvalues.count(0) for result in levels if result.bias is not False)
+    zeros = sum(result.copies * result.eigenvalues.count(0) for result in levels if result.bias is not False)
     nullity = Result(
         "etf nullity",
         "etf",
@@ -144,7 +144,7 @@ def _etf() -> tuple[Result, ...]:
 
 
 def _size(topic: str, levels: list[Result]) -> Result:
-    size = sum(r.multiplicity * block.rows for r in levels if r.bias is not False for block in r.blocks)
+    size = sum(r.copies * block.rows for r in levels if r.bias is not False for block in r.blocks)
     return Result(
         f"{topic} size",
         topic,

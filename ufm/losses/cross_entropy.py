@@ -6,6 +6,8 @@ from functools import cache
 import torch
 from torch.nn import functional
 
+from .loss import Expansion
+
 LARGE = 40.0  # log(1 + e^x) is x from here on, in float64
 
 
@@ -19,13 +21,13 @@ class CrossEntropy:
 
     name: str = "cross-entropy"
 
-    def values(self, logits, labels):
+    def values(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         # log(1 + sum over others of e^(z_j - z_y)): where the fit is nearly perfect, the small loss to full precision.
         own = labels[:, None]
         behind = (logits - logits.gather(1, own)).scatter(1, own, -torch.inf)
         return functional.softplus(behind.logsumexp(1), threshold=LARGE)
 
-    def expand(self, logits, labels):
+    def expand(self, logits: torch.Tensor, labels: torch.Tensor) -> Expansion:
         own = labels[:, None]
         top, likeliest = logits.max(1, keepdim=True)
         chosen = logits.gather(1, own).sub_(top)
@@ -49,7 +51,7 @@ class CrossEntropy:
         values = torch.where(chosen == 0, others.log1p(), total.log() - chosen)
         return values.squeeze(1), slopes, curvature
 
-    def negative_conjugate(self, slopes, labels):
+    def negative_conjugate(self, slopes: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         own = labels[:, None]
         short = slopes.gather(1, own)
         q = slopes.scatter(1, own, 1 + short)

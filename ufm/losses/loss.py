@@ -5,6 +5,8 @@ from typing import Protocol
 
 import torch
 
+Expansion = tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]  # see Loss.expand
+
 
 class Loss(Protocol):
     """A convex function of the logits z (K,) of one sample with label y; methods take R rows of them.
@@ -13,14 +15,14 @@ class Loss(Protocol):
     duality certificate needs its convex conjugate.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What records call it."""
 
     def values(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """(R,) loss of each row, differentiable by autograd."""
 
-    def expand(
-        self, logits: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+    def expand(self, logits: torch.Tensor, labels: torch.Tensor) -> Expansion:
         """(values (R,), slopes (R, K), M (R, K) -> S M (R, K)): the expansion to second order.
 
         The logits may be overwritten; the slopes must not be while the last item is in use.

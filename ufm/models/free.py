@@ -95,8 +95,8 @@ class Landscape:
         return bool((self.counts == 1).all())
 
     def _penalty(self, x: torch.Tensor) -> torch.Tensor:
-        parts = zip((self.lambda_w, self.lambda_h, self.lambda_b), self.split(x), strict=True)
-        return sum(decay / 2 * part.square().sum() for decay, part in parts)
+        W, H, b = (part.square().sum() for part in self.split(x))
+        return self.lambda_w / 2 * W + self.lambda_h / 2 * H + self.lambda_b / 2 * b
 
 
 class Jet:

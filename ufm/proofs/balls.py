@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from flint import arb, arb_mat, ctx
 
 
@@ -23,7 +24,7 @@ def working_precision(bits: int) -> Iterator[None]:
         ctx.prec = before
 
 
-def exact(array) -> arb_mat:
+def exact(array: torch.Tensor | np.ndarray) -> arb_mat:
     """A matrix of floats (torch or numpy, two axes) as balls of radius 0: a double is exact at any precision."""
     rows, columns = array.shape
     return arb_mat(rows, columns, [arb(value) for value in array.reshape(-1).tolist()])
@@ -79,7 +80,7 @@ def identity(size: int) -> arb_mat:
     return arb_mat(size, size, [arb(int(i == j)) for i in range(size) for j in range(size)])
 
 
-def orthonormal(basis) -> arb_mat:
+def orthonormal(basis: torch.Tensor | np.ndarray) -> arb_mat:
     """The exact Gram-Schmidt basis of the columns of a float matrix (d, r), enclosed."""
     found: list[arb_mat] = []
     for vector in basis.T:

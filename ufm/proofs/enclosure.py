@@ -18,6 +18,7 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
+import torch
 from flint import arb, arb_mat
 
 from ..problem import Problem
@@ -40,8 +41,8 @@ class Reduced:
     def of(cls, problem: Problem, rank: int) -> "Reduced":
         """With the power that brings the decays within a factor of 2 of their geometric mean."""
         power = round(math.log2(problem.stretch))
-        decays = {"lambda_w": problem.lambda_w * 4.0**-power, "lambda_h": problem.lambda_h * 4.0**power}
-        return cls(replace(problem, **decays), rank, power)
+        lW, lH = problem.lambda_w * 4.0**-power, problem.lambda_h * 4.0**power
+        return cls(replace(problem, lambda_w=lW, lambda_h=lH), rank, power)
 
     @property
     def num_classes(self) -> int:
@@ -69,9 +70,8 @@ class Reduced:
     @cached_property
     def decays(self) -> tuple[arb, arb, arb]:
         """lW, lH, lb: as doubles, exact."""
-        return tuple(
-            arb(float(value)) for value in (self.problem.lambda_w, self.problem.lambda_h, self.problem.lambda_b)
-        )
+        problem = self.problem
+        return arb(float(problem.lambda_w)), arb(float(problem.lambda_h)), arb(float(problem.lambda_b))
 
     @cached_property
     def decay(self) -> list[arb]:
@@ -228,7 +228,7 @@ class BallJet:
         return arb_mat([[p[i] * rest[i] if i == j else -p[i] * p[j] for j in range(K)] for i in range(K)])
 
 
-def pack(reduced: Reduced, W, H, b) -> arb_mat:
+def pack(reduced: Reduced, W: torch.Tensor, H: torch.Tensor, b: torch.Tensor) -> arb_mat:
     """The float tensors W V_r (K, r), H~ V_r (K, r), b (K,) as an exact column."""
     parts = [W.reshape(-1), H.reshape(-1), b] if reduced.problem.bias else [W.reshape(-1), H.reshape(-1)]
     return exact(np.concatenate([part.numpy() for part in parts])[:, None])

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,6 +14,11 @@ from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
+
+if TYPE_CHECKING:
+    from flint import arb
+
+    from .enclosure import BallJet
 
 PRECISION = 128  # bits of the midpoints
 NEAR = 1e-7  # how far the critical point may be from the given one, in units of `length_unit`
@@ -138,7 +144,9 @@ def _prove(problem: Problem, point: Point, means: Point, basis: torch.Tensor, pr
     )
 
 
-def _enclose(problem: Problem, point: Point, means: Point, basis: torch.Tensor, within: float):
+def _enclose(
+    problem: Problem, point: Point, means: Point, basis: torch.Tensor, within: float
+) -> tuple["BallJet", "arb", "arb"]:
     """(f on a box that holds an exact critical point, its distance to the point, a radius in which it is alone)."""
     from .balls import upper
     from .distance import Distance

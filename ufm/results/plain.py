@@ -51,8 +51,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return plain(value.tolist())
     if dataclasses.is_dataclass(value):
-        own = getattr(type(value), "to_plain", None)
-        return own(value) if own else {name: _of(getattr(value, name)) for name in _written(type(value))}
+        kind: Any = type(value)
+        own = getattr(kind, "to_plain", None)
+        return own(value) if own else {name: _of(getattr(value, name)) for name in _written(kind)}
     if hasattr(value, "_asdict"):
         return {name: _of(item) for name, item in value._asdict().items()}
     if isinstance(value, Mapping):
@@ -112,9 +113,9 @@ def _object(kind: Any, data: Any) -> Any:
         return kind(data)
     if hasattr(kind, "of_plain"):
         return kind.of_plain(data)
-    if not dataclasses.is_dataclass(kind):  # a named tuple
-        return kind(**{name: _read(hint, data[name]) for name, hint in _hints(kind).items()})
     hints = _hints(kind)
+    if issubclass(kind, tuple):  # a named one
+        return kind(**{name: _read(hint, data[name]) for name, hint in hints.items()})
     unknown = set(data) - set(_written(kind)) - set(getattr(kind, "derived", ()))
     if unknown:
         raise KeyError(f"it has {', '.join(sorted(unknown))}")

@@ -19,7 +19,9 @@ class Word(str, Enum):
         return word
 
     __str__ = str.__str__
-    __format__ = str.__format__
+
+    def __format__(self, format_spec: str) -> str:
+        return str.__format__(self, format_spec)
 
 
 class PointVerdict(Word):

@@ -36,8 +36,9 @@ def narrow_solution(problem: Problem, rank: int, seed: int = 0, tol: float = 1e-
     )
     narrow, start = replace(problem, dim=rank), None
     for power in range(_powers(problem), -1, -1):
-        decays = {"lambda_w": narrow.lambda_w * 10.0**power, "lambda_h": narrow.lambda_h * 10.0**power}
-        solution = minimize(replace(narrow, **decays) if power else narrow, seed=seed, tol=tol, start=start)
+        lW, lH = narrow.lambda_w * 10.0**power, narrow.lambda_h * 10.0**power
+        eased = replace(narrow, lambda_w=lW, lambda_h=lH) if power else narrow
+        solution = minimize(eased, seed=seed, tol=tol, start=start)
         start = solution.point
     return replace(solution, point=solution.point.padded(problem.dim))
 

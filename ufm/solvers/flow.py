@@ -1,12 +1,14 @@
 """The gradient flow from a point, as a film: dx/dt = -gradient f(x), and where x is at times of one's choice."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 
 from ..errors import require
+from ..models.free import Landscape
 from ..point import Point
 from ..problem import Problem
 
@@ -38,13 +40,13 @@ def gradient_flow(problem: Problem, start: Point, frames: int) -> list[Frame]:
     f, x = problem.landscape_at(start)
     require(f.size <= LARGEST, f"the flow is integrated for up to {LARGEST:,} variables, got {f.size:,}")
 
-    def slope(_, x: np.ndarray) -> np.ndarray:
+    def slope(_: float, x: np.ndarray) -> np.ndarray:
         return -f.jet(torch.from_numpy(x)).gradient.numpy()
 
     def restless(t: float, x: np.ndarray) -> float:
         return problem.relative_gradient(_point(f, start, x)) - REST
 
-    restless.terminal = True
+    restless.terminal = True  # type: ignore[attr-defined]  # solve_ivp reads it off the function
     horizon = 1e4 / min(problem.lambda_w, problem.lambda_h)
     found = solve_ivp(
         slope, (0.0, horizon), x.numpy(), method="LSODA", rtol=1e-8, atol=1e-10, dense_output=True, events=restless
@@ -53,12 +55,12 @@ def gradient_flow(problem: Problem, start: Point, frames: int) -> list[Frame]:
     return [Frame(t, _point(f, start, y), float(f.value(torch.from_numpy(y)))) for t, y in _evenly(found, frames)]
 
 
-def _point(f, start: Point, x: np.ndarray) -> Point:
+def _point(f: Landscape, start: Point, x: np.ndarray) -> Point:
     return Point(*f.unpack(torch.from_numpy(x)), start.labels)
 
 
-def _evenly(found, frames: int) -> list[tuple[float, np.ndarray]]:
-    """(time, x) where the path from its start has the lengths 0, 1/(frames - 1), ..., 1 of the whole."""
+def _evenly(found: Any, frames: int) -> list[tuple[float, np.ndarray]]:
+    """(time, x) of solve_ivp's result, where its path has the lengths 0, 1/(frames - 1), ..., 1 of the whole."""
     times = np.concatenate([[0.0], np.geomspace(found.t[1], found.t[-1], SAMPLES)])
     path = found.sol(times)
     lengths = np.concatenate([[0.0], np.linalg.norm(np.diff(path), axis=0).cumsum()])

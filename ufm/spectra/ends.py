@@ -50,8 +50,8 @@ def ends(operator: Operator, k: int, tol: float = 1e-10) -> tuple[torch.Tensor, 
     if operator.size <= 4 * k + 20:
         columns = np.stack([apply(e) for e in np.eye(operator.size)], 1)
         values = torch.linalg.eigvalsh(torch.from_numpy((columns + columns.T) / 2))
-        low = min(k, operator.size // 2)
-        return values[:low], values[low:][-k:], 0.0
+        below = min(k, operator.size // 2)
+        return values[:below], values[below:][-k:], 0.0
     high, high_residual = _top(apply, operator.size, k, tol)
     sigma = 1.1 * float(np.abs(high).max())
     low, low_residual = _top(lambda v: sigma * v.reshape(-1) - apply(v), operator.size, k, tol)

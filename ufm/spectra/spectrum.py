@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..errors import require
 from ..problem import Problem
 from ..results import Result
 
@@ -12,6 +13,15 @@ ZERO = 1e-12  # at a sharpened point an eigenvalue below this fraction of the la
 UNSHARP = 1e-9  # anywhere else
 
 SYMMETRIC, BLOCKS, ENDS = "symmetric blocks", "blocks", "matrix-free ends"
+
+
+@dataclass(frozen=True)
+class Inertia:
+    """How many eigenvalues are negative and zero, and the largest over the smallest positive one."""
+
+    index: int
+    nullity: int
+    condition: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +64,28 @@ class Spectrum(Result):
     @property
     def index(self) -> int | None:
         """The number of negative eigenvalues."""
-        return int(self.multiplicities[self.values < -self.tolerance].sum()) if self.complete else None
+        return self.inertia.index if self.complete else None
 
     @property
     def nullity(self) -> int | None:
         """The number of zero eigenvalues."""
-        return int(self.multiplicities[self.values.abs() <= self.tolerance].sum()) if self.complete else None
+        return self.inertia.nullity if self.complete else None
 
     @property
     def condition(self) -> float | None:
         """The largest over the smallest positive eigenvalue; inf when none is positive."""
-        if not self.complete:
-            return None
+        return self.inertia.condition if self.complete else None
+
+    @property
+    def inertia(self) -> Inertia:
+        """Index, nullity and condition of a complete spectrum; InputError where only its ends are known."""
+        require(self.complete, "the inertia needs the complete spectrum; give a critical point")
         positive = self.values[self.values > self.tolerance]
-        return float(positive[-1] / positive[0]) if len(positive) else math.inf
+        return Inertia(
+            index=int(self.multiplicities[self.values < -self.tolerance].sum()),
+            nullity=int(self.multiplicities[self.values.abs() <= self.tolerance].sum()),
+            condition=float(positive[-1] / positive[0]) if len(positive) else math.inf,
+        )
 
     def expanded(self) -> torch.Tensor:
         """(size,) every eigenvalue as often as it occurs."""

@@ -23,5 +23,5 @@ def symmetric_spectrum(problem: Problem, means: Point) -> Spectrum | None:
 
 def _of(problem: Problem, levels: Iterable[Level]) -> Spectrum:
     values, counts = zip(*levels, strict=True)
-    values = torch.tensor(values, dtype=torch.float64, device="cpu")
-    return listed(problem, values, torch.tensor(counts, device="cpu"), 1e-15, SYMMETRIC)
+    eigenvalues = torch.tensor(values, dtype=torch.float64, device="cpu")
+    return listed(problem, eigenvalues, torch.tensor(counts, device="cpu"), 1e-15, SYMMETRIC)

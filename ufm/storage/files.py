@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ SIZE = 8  # bytes of a safetensors file that say how long its header is; also th
 
 
 @contextmanager
-def replacing(path: Path | str):
+def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside the file that `path` names, renamed to it only when the block ends well.
 
     Links are followed: what they lead to is written, and they stay. A file that is there keeps its permissions. Folders
@@ -61,7 +61,7 @@ def _target(path: Path | str) -> tuple[Path, int]:
 
 
 @contextmanager
-def _named(path: Path | str):
+def _named(path: Path | str) -> Iterator[None]:
     """Turn an error of the system into the line that names the place."""
     try:
         yield
@@ -153,7 +153,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(path: Path | str):
+def _opened(path: Path | str) -> Iterator[Any]:
     """Yield a safetensors file; InputError names it when it is missing or broken."""
     path = Path(path)
     require(path.is_file(), f"no file {path}; check the path")

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ..errors import InputError
 
 
 @contextmanager
-def held(path: Path | str, patience: float = 0.0):
+def held(path: Path | str, patience: float = 0.0) -> Iterator[None]:
     """Hold a file, or a folder with all that is in it, against other writers while the block runs.
 
     The lock is the operating system's, on the file .NAME.lock beside what is held (links followed): it stays where a

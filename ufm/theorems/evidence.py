@@ -182,8 +182,9 @@ class Evidence:
         levels, minimizer = self.spectra["minimiser"][1], self.problem.expand(self.minimizer)
         f, x = self.problem.landscape_at(minimizer)
         vectors = torch.linalg.eigh(f.jet(x).hessian())[1]
-        slowest = vectors[:, levels.index + levels.nullity]
-        steps = math.ceil(min(max(STEPS[0], 0.1 * levels.condition), STEPS[1]))
+        inertia = levels.inertia
+        slowest = vectors[:, inertia.index + inertia.nullity]
+        steps = math.ceil(min(max(STEPS[0], 0.1 * inertia.condition), STEPS[1]))
         noise = random_point(self.problem, self.seed)
         natural = (self.classifier_unit, self.feature_unit * math.sqrt(self.problem.num_samples))
         sizes = [float(part.norm()) or unit for part, unit in zip((minimizer.W, minimizer.H), natural, strict=True)]

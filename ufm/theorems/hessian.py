@@ -50,8 +50,9 @@ def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
     """
     point, levels = evidence.spectra["minimiser, blocks"]
     expected = orbit_dimension(problem, analysis(problem, point).rank)
-    note = f"nullity {levels.nullity}, orbit dimension {expected}, condition number {levels.condition:.4g}"
-    return Finding(float(abs(levels.nullity - expected) + levels.index), 0.0, note)
+    found = levels.inertia
+    note = f"nullity {found.nullity}, orbit dimension {expected}, condition number {found.condition:.4g}"
+    return Finding(float(abs(found.nullity - expected) + found.index), 0.0, note)
 
 
 NONDEGENERATE = Theorem(

@@ -21,7 +21,7 @@ def _origin_is_saddle(problem: Problem) -> bool:
 def _is_moderate(problem: Problem) -> bool:
     """Of a problem with a closed form; one without lacks another hypothesis."""
     try:
-        return spectrum(problem).condition <= CONDITION
+        return spectrum(problem).inertia.condition <= CONDITION
     except NoClosedForm:
         return True
 

@@ -67,7 +67,8 @@ def sharpness(problem: Problem, evidence: Evidence) -> Finding:
     flat, local, better = evidence.trap
     certificate = certify(flat, local)
     rise = float(flat.objective(local) - flat.objective(better))
-    trapped = certificate.verdict == PointVerdict.LOCAL_MINIMIZER and certificate.lambda_min >= -1e-12
+    least = math.nan if certificate.lambda_min is None else certificate.lambda_min
+    trapped = certificate.verdict == PointVerdict.LOCAL_MINIMIZER and least >= -1e-12
     note = (
         f"K = {flat.num_classes}, d = {flat.dim}: f = {certificate.value:.6g}, index {certificate.index}, nullity "
         f"{certificate.nullity} = orbit dimension, but {rise:.3g} above another point"

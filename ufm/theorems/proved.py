@@ -66,7 +66,8 @@ def proved_saddles(problem: Problem, evidence: Evidence) -> Finding:
     if missing and not others:
         raise Undecided(f"no point was found of {', '.join(missing)}")
     curvatures = [evidence.proofs[name].curvature for name in names if name not in (*missing, *others)]
-    steepest = f"; curvature at most {max(curvatures):.3g}" if curvatures else ""
+    known = [curvature for curvature in curvatures if curvature is not None]
+    steepest = f"; curvature at most {max(known):.3g}" if known else ""
     return Finding(float(len(others)), 0.0, f"{', '.join(names)}{steepest}")
 
 
@@ -112,7 +113,7 @@ def _proved_else(proofs: Mapping[str, Proof], verdicts: Collection[PointVerdict]
 
 def _width(proof: Proof, verdict: PointVerdict) -> float:
     """(b - a)/b of a proof of that verdict; infinite for another one."""
-    if proof.verdict != verdict:
+    if proof.verdict != verdict or proof.value is None:
         return math.inf
     low, high = proof.value
     return worst_of([(high - low) / high])

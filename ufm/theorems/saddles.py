@@ -56,7 +56,7 @@ def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> F
     deviations, curvatures = [], []
     for rank in ranks:
         certificate, point = evidence.certificates.get(rank), ({0: evidence.origin} | evidence.saddles).get(rank)
-        if certificate is None or certificate.verdict in OPEN:
+        if certificate is None or point is None or certificate.verdict in OPEN:
             raise Undecided(f"no critical point of rank {rank} was found that could be judged")
         strict = certificate.verdict == PointVerdict.STRICT_SADDLE and certificate.rank == rank
         explicit = descent_direction(problem, point) if strict else None

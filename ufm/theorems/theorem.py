@@ -8,6 +8,7 @@ want of a proof.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 from ..problem import Problem
 from ..results import PointVerdict
@@ -57,8 +58,8 @@ class Theorem:
         return [h.needs for h in self.hypotheses if not h.holds(problem)]
 
 
-def worst_of(deviations: Iterable[float]) -> float:
-    """The largest deviation; infinite when one is NaN. Undecided when there is none at all."""
+def worst_of(deviations: Iterable[SupportsFloat]) -> float:
+    """The largest of these numbers or 0-d tensors; infinite when one is NaN. Undecided when there is none at all."""
     found = [float(deviation) for deviation in deviations]
     if not found:
         raise Undecided("there was nothing to look at")

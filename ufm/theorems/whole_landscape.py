@@ -25,7 +25,7 @@ def whole_landscape(problem: Problem, evidence: Evidence) -> Finding:
     points = evidence.atlas.points
     verdicts = Counter(point.certificate.verdict for point in points)
     others = [point for point in points if point.certificate.verdict != PointVerdict.GLOBAL_MINIMIZER]
-    indices = Counter(point.index for point in points)
+    indices = Counter(point.index for point in points if point.index is not None)
     found = ", ".join(f"{indices[index]} of index {index}" for index in sorted(indices))
     if not verdicts[PointVerdict.GLOBAL_MINIMIZER] or (
         set(verdicts) & set(OPEN) and not verdicts[PointVerdict.LOCAL_MINIMIZER]

@@ -141,4 +141,5 @@ def _slopes(W: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 
 def _pairs(K: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.nonzero(~np.eye(K, dtype=bool))
+    k, j = np.nonzero(~np.eye(K, dtype=bool))
+    return k, j

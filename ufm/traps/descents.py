@@ -111,7 +111,7 @@ class Cell(Result):
     @property
     def gap(self) -> float | None:
         """How far the worst trap is above the best; None without one."""
-        return self.worst and self.worst.value - self.best.value
+        return None if self.worst is None else self.worst.value - self.best.value
 
     @property
     def certified(self) -> bool:

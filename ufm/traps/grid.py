@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from ..errors import InputError, Setting, require
+from ..errors import InputError, Setting, given, require
 from ..problem import Problem
 from ..storage.files import read_json, write_json
 from ..storage.locks import held
@@ -33,7 +33,7 @@ class Grid:
     starts: int = 64
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("classes", "dims", "lambdas"):
             values = getattr(self, name)
             require(len(values) > 0, (Setting(name), " must list at least one value"))
@@ -140,8 +140,8 @@ def _cells(grid: Grid, recorded: list[dict[str, Any]]) -> dict[Problem, Cell]:
     by_settings = {tuple(problem.settings().values()): problem for problem in grid.problems}
     cells = {}
     for data in recorded:
-        problem = by_settings.get(tuple(data["problem"].values()))
-        require(problem is not None, f"it has a cell that was not asked for, {data['problem']}")
+        found = by_settings.get(tuple(data["problem"].values()))
+        problem = given(found, f"it has a cell that was not asked for, {data['problem']}")
         cells[problem] = Cell.from_plain(data)
         asked = cells[problem].starts, cells[problem].seed
         require(asked == (grid.starts, grid.seed), f"a cell has starts, seed = {asked}")

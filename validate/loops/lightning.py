@@ -8,11 +8,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch.utils.hooks import RemovableHandle
 
-from ufm.errors import require
+from ufm.errors import InputError, require
 
 from ..models.collect import averaged, samples
-from ..models.heads import Head
+from ..models.heads import can_be_head
 from ..models.tracing import watch
 from .padding import unrepeated
 from .streaming import NeuralCollapseMetric
@@ -51,16 +52,27 @@ class CollapseCallback(pl.Callback):
     ):
         self.head, self.labels, self.prefix, self.absent, self.average = head, labels, prefix, absent, average
         self.rows: list[dict[str, float]] = []
-        self.seen, self.hook = [], None
+        self.seen: list[torch.Tensor] = []
+        self.hook: RemovableHandle | None = None
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        layer: Head = module.get_submodule(self.head)
+        layer = module.get_submodule(self.head)
+        if not can_be_head(layer):
+            raise InputError(f"head must name a Linear layer or a convolution of kernel 1; {self.head!r} is {layer}")
         metric = NeuralCollapseMetric(len(layer.weight), head=layer, absent=self.absent)
         self.metric = metric.to(module.device)
         self.seen.clear()
         self.hook = watch(layer, lambda _, features: self.seen.append(features))
 
-    def on_validation_batch_end(self, trainer, module, outputs, batch: Any, batch_idx: int, dataloader_idx: int = 0):
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         require(bool(self.seen), f"validation_step did not run through {self.head!r}; name another head")
         labels = self.labels(batch)
         most = unrepeated(_loader(trainer, dataloader_idx), batch_idx, len(labels))
@@ -69,7 +81,7 @@ class CollapseCallback(pl.Callback):
         self.seen.clear()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.hook.remove()
+        self._unhook()
         if trainer.sanity_checking:
             return
         found = {self.prefix + name: float(value) for name, value in self.metric.compute().items()}
@@ -77,6 +89,9 @@ class CollapseCallback(pl.Callback):
         module.log_dict(found, rank_zero_only=False, sync_dist=True)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        self._unhook()
+
+    def _unhook(self) -> None:
         if self.hook is not None:
             self.hook.remove()
 

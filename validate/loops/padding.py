@@ -18,5 +18,6 @@ def unrepeated(loader: Any, batch_index: int, rows: int) -> int:
         return rows
     start = batch_index * batch
     size = min(batch, len(sampler) - start)
-    own = len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas)) - start
+    samples = len(sampler.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no __len__, which it needs here
+    own = len(range(sampler.rank, samples, sampler.num_replicas)) - start
     return rows * min(max(own, 0), size) // size

@@ -1,6 +1,6 @@
 """validate.NeuralCollapseMetric: neural collapse in one pass over batches, on any device, over any number of ranks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,6 +40,10 @@ class NeuralCollapseMetric(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = True
+    counts: torch.Tensor
+    means: torch.Tensor
+    spreads: torch.Tensor
+    scatter: torch.Tensor
 
     def __init__(
         self,
@@ -95,9 +99,9 @@ class NeuralCollapseMetric(Metric):
         """torchmetrics' gathering of the states, where a rank without samples need not know d."""
         super().sync(_gathering(dist_sync_fn or gather_all_tensors), *args, **kwargs)
 
-    def merge_state(self, incoming_state: "Mapping[str, Any] | NeuralCollapseMetric") -> None:
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Add what another metric of the same K and d has seen."""
-        other = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
+        other: dict[str, Any] = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
         self._settle(other["means"].shape[-1])
         Moments(*self._states()).merge(Moments(*(other[name].to(self.means.device) for name in STATES)))
         self._update_count += 1
@@ -106,8 +110,8 @@ class NeuralCollapseMetric(Metric):
     def _settle(self, dim: int) -> None:
         """Make room for features of `dim` dimensions, if there is none for any yet."""
         if not self.means.shape[1]:
-            zero = Moments.zero(self.num_classes, dim, device=self.means.device)
-            self.means, self.scatter = zero.means, zero.scatter
+            self.means = Moments.zero(self.num_classes, dim, scatter=False, device=self.means.device).means
+            self.scatter = self.means.new_zeros(dim, dim)
 
     def _states(self) -> list[torch.Tensor]:
         return [getattr(self, name) for name in STATES]

@@ -33,8 +33,8 @@ def distance_to_simplex(X: torch.Tensor, Y: torch.Tensor, rows: int) -> float:
 def _by_entries(X: torch.Tensor, Y: torch.Tensor) -> float:
     K = len(X)
     parts = list(blocks(K, K))
-    size = sum((X[part] @ Y.T).square().sum() for part in parts).sqrt()
     total = X.new_zeros(())
+    size = sum(((X[part] @ Y.T).square().sum() for part in parts), total).sqrt()
     for part in parts:
         gaps = (X[part] @ Y.T).div_(size).add_(1 / (K * math.sqrt(K - 1)))
         gaps.diagonal(part.start).sub_(1 / math.sqrt(K - 1))

@@ -29,16 +29,18 @@ class NearestCenter:
         between, K = statistics.between, len(statistics.counts)
         self.coordinates, self.weights = between.coordinates, statistics.within.weights
         self.chance = 1.0 if rows >= K else rows / (statistics.num_samples if self.weights is None else K)
-        self.defined, self.came = W is not None and between.rank > 0, 0
-        if not self.defined:
+        self.defined, self.came = False, 0
+        if W is None or b is None or not between.rank:
             return
+        self.defined = True
         self.generator = torch.Generator(device="cpu").manual_seed(0)
         parts = blocks(*self.coordinates.shape)
         halves = torch.cat([self.coordinates[part].square().sum(1) / -2 for part in parts])
         everyone = self.chance >= 1
         self.chosen = Largest(W, b, statistics.means.mean(0), screen=everyone)
         self.nearest = Largest(self.coordinates, halves, screen=everyone)
-        self.wrong, self.judged, self.waiting = torch.zeros_like(halves), torch.zeros_like(halves), []
+        self.wrong, self.judged = torch.zeros_like(halves), torch.zeros_like(halves)
+        self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
         """Features (m, d), coordinates of their deviations in `Between.basis` (m, r), and classes (m,)."""

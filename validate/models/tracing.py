@@ -59,7 +59,7 @@ def tensors(output: Any) -> Iterator[torch.Tensor]:
 
 
 @contextmanager
-def evaluating(model: nn.Module):
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode, no gradients, and nothing compiled, which would not see hooks; every module's own mode is restored."""
     modes = [(module, module.training) for module in model.modules()]
     compiler = "torch._dynamo" in sys.modules  # else nothing is compiled, and importing it takes long
@@ -73,7 +73,7 @@ def evaluating(model: nn.Module):
 
 
 @contextmanager
-def capturing(layers: Iterable[Head]):
+def capturing(layers: Iterable[Head]) -> Iterator[deque[tuple[Head, torch.Tensor]]]:
     """Yield a deque that holds (layer, what it saw) of the last of the layers that ran."""
     seen: deque[tuple[Head, torch.Tensor]] = deque(maxlen=1)
     hooks = [watch(layer, lambda module, features: seen.append((module, features))) for layer in layers]

@@ -40,7 +40,7 @@ class HeadFacts:
     frame: str | None = None
     feature_norm: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         known = get_args(Classifier)
         require(self.W in known, f"W must be one of {', '.join(known)}; got {self.W!r}")
 
@@ -63,7 +63,7 @@ class Minimised(Result):
     implied_by: str | None = None
     reasons: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("lambda_w", "lambda_h", "lambda_b"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and 0 <= value < math.inf

@@ -38,8 +38,13 @@ class Run:
             if not (path / "config.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
                 raise InputError(f"{run.path} exists and is not a run; choose another name")
             if not force:
-                resume, force = Setting("resume", True), Setting("force", True)
-                mend = "resume it with ", resume, ", replace it with ", force, ", or rename"
+                mend = (
+                    "resume it with ",
+                    Setting("resume", True),
+                    ", replace it with ",
+                    Setting("force", True),
+                    ", or rename",
+                )
                 raise InputError(f"the run {run.path} exists", mend)
             _set_aside(path)
         shutil.rmtree(_aside(path), ignore_errors=True)

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 
 from ufm import InputError, Point
-from ufm.errors import require
+from ufm.errors import given, require
 
 from .between import Between
 from .blocks import blocks
@@ -70,8 +70,9 @@ class ClassStatistics:
 
     @classmethod
     def of_moments(cls, moments: Moments) -> "ClassStatistics":
-        """Of one pass that kept the scatter."""
-        return cls(moments.counts, moments.means, moments.spreads, Scatter(moments.scatter))
+        """Of one pass that kept the scatter; InputError where it kept none."""
+        scatter = given(moments.scatter, "the moments have no scatter; keep it in the pass")
+        return cls(moments.counts, moments.means, moments.spreads, Scatter(scatter))
 
     def present(self) -> tuple["ClassStatistics", torch.Tensor]:
         """(the statistics of the classes that have samples, their numbers (K',)); K' = 0 raises InputError."""

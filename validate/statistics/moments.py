@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ufm.errors import require
+from ufm.errors import given, require
 
 
 @dataclass(eq=False)
@@ -34,12 +34,12 @@ class Moments:
     @classmethod
     def zero(cls, num_classes: int, dim: int, *, scatter: bool = True, device: torch.device | str = "cpu") -> "Moments":
         """Of no samples, in float64: 8 (K (d + 2) + d^2) bytes, without the scatter 8 K (d + 2)."""
-        real = {"dtype": torch.float64, "device": device}
+        none = torch.zeros(0, dtype=torch.float64, device=device)
         return cls(
             torch.zeros(num_classes, dtype=torch.int64, device=device),
-            torch.zeros(num_classes, dim, **real),
-            torch.zeros(num_classes, **real),
-            torch.zeros(dim, dim, **real) if scatter else None,
+            none.new_zeros(num_classes, dim),
+            none.new_zeros(num_classes),
+            none.new_zeros(dim, dim) if scatter else None,
         )
 
     def update(self, features: torch.Tensor, labels: torch.Tensor) -> None:
@@ -59,15 +59,22 @@ class Moments:
         self._add(classes, counts, means, spreads, deviations)
 
     def merge(self, other: "Moments") -> None:
-        """Add what another part of the stream left; its scatter is there if this one's is."""
+        """Add what another part of the stream left. Raises InputError where it lacks a scatter that this one has."""
         classes = other.counts.nonzero().flatten()
         if not len(classes):
             return
-        self._add(classes, other.counts[classes], other.means[classes], other.spreads[classes], None)
         if self.scatter is not None:
-            self.scatter += other.scatter
+            self.scatter += given(other.scatter, "the other moments have no scatter; keep it there too")
+        self._add(classes, other.counts[classes], other.means[classes], other.spreads[classes], None)
 
-    def _add(self, classes, counts, means, spreads, deviations: torch.Tensor | None) -> None:
+    def _add(
+        self,
+        classes: torch.Tensor,
+        counts: torch.Tensor,
+        means: torch.Tensor,
+        spreads: torch.Tensor,
+        deviations: torch.Tensor | None,
+    ) -> None:
         """Merge the listed classes; `deviations` are the rows that the scatter still lacks."""
         seen = self.counts[classes]
         share = counts / (seen + counts).to(means)

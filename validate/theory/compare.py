@@ -133,7 +133,7 @@ def compare(
     certificate = ufm.certify(problem, point)
     known = float(problem.objective(best)), ufm.lower_bound(problem, best).value
     theory = without_rounding(problem, measured(best, problem.labels, *known))
-    network = measured(point, point.labels, certificate.value, certificate.lower_bound)
+    network = measured(point, labels, certificate.value, certificate.lower_bound)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,

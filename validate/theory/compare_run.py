@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from ufm import InputError, Point
-from ufm.errors import Call, Setting
+from ufm.errors import Call, Setting, given
 from ufm.losses import CrossEntropy
 
 from ..runs.minimised import BALANCE, Minimised
 from ..runs.run import AGAIN, Run
 from .compare import Comparison, NotComparable, compare
+
+NO_DECAY = "no weight decay acts on W, and the comparison needs its lambda_w"
 
 
 def not_covered(run: Run) -> str | None:
@@ -28,7 +30,7 @@ def _reasons(facts: Minimised) -> Iterator[str]:
     if facts.head.feature_norm is not None:
         yield "the features have one norm, and the comparison is with features that are free"
     if facts.lambda_w is None:
-        yield "no weight decay acts on W, and the comparison needs its lambda_w"
+        yield NO_DECAY
     if facts.lambda_h is None and facts.implied_by != BALANCE:
         yield "nothing says which decay the features have, and the comparison needs their lambda_h"
 
@@ -54,5 +56,5 @@ def compare_run(run: Run) -> Comparison:
         raise NotComparable(reason)
     bias = facts.head.bias
     lambda_b = (facts.lambda_b or 0.0) if bias else None
-    decays = {"lambda_w": facts.lambda_w, "lambda_h": facts.lambda_h, "lambda_b": lambda_b}
-    return compare(Point.load(run.last_point), **decays, bias=bias)
+    lambda_w = given(facts.lambda_w, NO_DECAY)
+    return compare(Point.load(run.last_point), lambda_w=lambda_w, lambda_h=facts.lambda_h, lambda_b=lambda_b, bias=bias)

@@ -34,7 +34,7 @@ def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = ite
     room = VARIABLES // problem.dim - problem.num_classes
     if problem.num_samples > room:
         problem = equivalent(problem, max(room, 2 * problem.num_classes))
-    asked = {"seed": 0, "starts": STARTS, "rigorous": True, "atlas": False}
+    asked: dict[str, Any] = {"seed": 0, "starts": STARTS, "rigorous": True, "atlas": False}
     return Checked(problem, asked, ufm.verify(problem, **asked, track=track))
 
 

@@ -171,6 +171,15 @@ def test_a_head_that_validation_does_not_use_is_named(lightning, tmp_path):
     assert not module.other._forward_pre_hooks
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_layer_that_is_no_head_is_refused(lightning, tmp_path):
+    from validate.loops.lightning import CollapseCallback
+
+    module = module_of(lightning, model())
+    with pytest.raises(InputError, match=r"head must name a Linear layer .*; 'net.1' is ReLU\(\)"):
+        trainer_of(lightning, tmp_path, CollapseCallback("net.1")).validate(module, loader())
+
+
 def uneven(samples: int) -> TensorDataset:
     generator = torch.Generator().manual_seed(2)
     labels = torch.arange(samples) % 3
