@@ -52,12 +52,10 @@ class Analysis:
         """The singular value decomposition (U, sizes, V^T) of G~ (K, K) at a critical point, a row a class."""
         return torch.linalg.svd(self.jet.G)
 
-    @cached_property
+    @property
     def sigma_max(self) -> float:
-        """The largest singular value of G~, from its K x K Gram matrix where G~ has a row a sample."""
-        if self.critical:
-            return float(self.residual[1][0])
-        return float(torch.linalg.eigvalsh(self.jet.G.T @ self.jet.G)[-1].clamp_min(0).sqrt())
+        """The largest singular value of G~."""
+        return float(self.residual[1][0]) if self.critical else self.jet.sigma_max
 
     @cached_property
     def blocks(self) -> Split:
@@ -88,17 +86,17 @@ class Analysis:
 
 
 def analysis(problem: Problem, point: Point) -> Analysis:
-    """The analysis of a point in a problem; a critical point keeps it until its tensors change."""
-    tensors = (point.W, point.H, point.b)
-    if any(tensor.is_inference() for tensor in tensors):  # these do not tell when they are changed
-        return Analysis(problem, point)
-    state = problem, *(tensor._version for tensor in tensors)
-    kept = vars(point).get("_analysis")
-    if kept is not None and kept[0] == state:
-        return kept[1]
+    """The analysis of a point in a problem. A critical point keeps it, and copies of the tensors that it is about.
+
+    The copies are compared: what changes a tensor in place (numpy behind its back, say) need not tell torch.
+    """
+    parts = [part for part in (point.W, point.H, point.b, point.labels) if part is not None]
+    kept_problem, copies, kept = vars(point).get("_analysis", (None, (), None))
+    if kept_problem == problem and len(copies) == len(parts) and all(map(torch.equal, copies, parts)):
+        return kept
     found = Analysis(problem, point)
     if found.critical:
-        vars(point)["_analysis"] = state, found
+        vars(point)["_analysis"] = problem, [part.detach().clone() for part in parts], found
     return found
 
 

@@ -48,7 +48,7 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     if problem.bias and problem.lambda_b == 0:
         point = with_optimal_bias(problem, point)
     jet = problem.jet(point)
-    return dual(problem, jet, math.sqrt(max(0.0, float(torch.linalg.eigvalsh(jet.G.T @ jet.G)[-1]))))
+    return dual(problem, jet, jet.sigma_max)
 
 
 def bound_of(seen: Analysis) -> LowerBound:

@@ -120,6 +120,11 @@ class Jet:
         return self.landscape.weighted(self.slopes) / self.landscape.num_samples
 
     @property
+    def sigma_max(self) -> float:
+        """|G~|_2, the largest singular value of G~: the root of the top eigenvalue of the K x K matrix G~^T G~."""
+        return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(self.G.T @ self.G)[-1])))
+
+    @property
     def relative_gradient(self) -> float:
         """|gradient| / sqrt(4 sqrt(lW lH) f) in coordinates where both decays are sqrt(lW lH) (`Problem.even`).
 
