@@ -18,6 +18,14 @@ hypothesis.settings.load_profile("steady")
 SMALL = networks.Recipe(width=32, depth=1, feature_dim=16, epochs=6, keep=2, device="cpu")
 
 
+@pytest.fixture(autouse=True)
+def threads():
+    """Every test leaves torch the threads that it found: their number changes the last bits of a training."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def small_recipe():
     """A recipe of a second: enough to be a run, not to collapse."""

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 import networks
 from networks.recipe import recipe_of
@@ -61,7 +62,11 @@ def test_in_a_fresh_folder_they_make_the_run_and_its_report(tmp_path):
     shown = html.unescape(re.search(r"<pre>(.*?)</pre>", (run.path / "report.html").read_text(), re.S).group(1))
     fresh = tmp_path / "fresh"
     fresh.mkdir()
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(HOUSE), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(HOUSE),
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }
     script = ["bash", "-c", STUBS + shown]
     answer = subprocess.run(script, cwd=fresh, env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
