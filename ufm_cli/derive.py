@@ -31,66 +31,51 @@ class Command:
         from ufm.derivations import SYMBOLS, derive
 
         results = derive(*self.only, track=track("derive"))
-        lines = {"text": _text, "latex": _document}[self.format](SYMBOLS, track("write")(results))
-        say("\n".join(lines))
-        write_result(self.json, "derive", {"symbols": SYMBOLS, "results": [result.plain() for result in results]})
+        found = {"symbols": SYMBOLS, "results": [result.plain() for result in track("write")(results)]}
+        if self.format == "text":
+            show_result(found)
+        else:
+            say("\n".join(_document(SYMBOLS, results)))
+        write_result(self.json, "derive", found)
         return 0
 
 
 def show_result(data: dict[str, Any]) -> None:
-    """Print a result much as `ufm derive` does: its expressions as the texts that the file has."""
-    say("\n".join(_recorded(data)))
+    """Print a result as `ufm derive` does."""
+    say("\n".join(_text(data["symbols"], data["results"])))
 
 
-def _recorded(data: dict[str, Any]) -> Iterator[str]:
-    yield HEADING
-    yield from _aligned(data["symbols"].items(), ": ", "  ")
-    for one in data["results"]:
-        often = one["multiplicity"] and f", multiplicity {one['multiplicity']['text']}"
-        yield from ("", f"{one['name']}{often or ''}")
-        yield from textwrap.wrap(one["statement"], WIDTH, initial_indent="  ", subsequent_indent="  ")
-        lines = [(formula["symbol"], formula["text"]) for formula in one["formulas"]]
-        yield from _aligned([*lines, *(("x", value["text"]) for value in one["eigenvalues"])], " = ", "    ")
-        yield from _wrapped("  by: ", f"{'; '.join(one['derivation'])} [{one['source']}]")
-
-
-def _text(symbols: dict[str, str], results: "Iterable[Result]") -> Iterator[str]:
+def _text(symbols: dict[str, str], results: "Iterable[dict[str, Any]]") -> Iterator[str]:
+    """Lines for reading, of results as plain data."""
     yield HEADING
     yield from _aligned(symbols.items(), ": ", "  ")
     for result in results:
         yield ""
-        yield ", ".join([result.name, *_qualifiers(result)])
-        yield from textwrap.wrap(result.statement, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield ", ".join([result["name"], *_qualifiers(result)])
+        yield from textwrap.wrap(result["statement"], WIDTH, initial_indent="  ", subsequent_indent="  ")
         yield from _aligned(_equations(result), " = ", "    ")
-        yield from _wrapped("  by: ", f"{'; '.join(result.derivation)} [{result.source}]")
+        yield from _wrapped("  by: ", f"{'; '.join(result['derivation'])} [{result['source']}]")
 
 
-def _qualifiers(result: "Result") -> Iterator[str]:
+def _qualifiers(result: dict[str, Any]) -> Iterator[str]:
     """What goes beside a result's name: how often, for which models, under which conditions."""
-    if result.multiplicity is not None:
-        yield f"multiplicity {result.multiplicity}"
-    if result.bias is not None:
-        yield "for models with a bias" if result.bias else "for models without a bias"
-    if result.conditions:
-        yield f"where {' and '.join(map(str, result.conditions))}"
+    if result["multiplicity"] is not None:
+        yield f"multiplicity {result['multiplicity']['text']}"
+    if result["bias"] is not None:
+        yield "for models with a bias" if result["bias"] else "for models without a bias"
+    if result["conditions"]:
+        yield f"where {' and '.join(condition['text'] for condition in result['conditions'])}"
 
 
-def _equations(result: "Result") -> Iterator[tuple[str, str]]:
+def _equations(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(left, right) of every line: formulas, eigenvalues, and each large block with its polynomial."""
-    from ufm.derivations import characteristic
-
-    yield from ((str(left), str(right)) for left, right in result.formulas)
-    yield from (("x", str(value)) for value in result.eigenvalues)
-    for block in result.large_blocks:
-        yield "0", f"det(x - B) = sum of a_i x^i, B symmetric with {block.rows} rows: no short roots"
-        for i, j in _upper(block.rows):
-            yield f"B{i + 1}{j + 1}", str(block[i, j])
-        coefficients = [str(coefficient) for coefficient in characteristic(block)]
-        yield from ((f"a_{block.rows - i}", text) for i, text in enumerate(coefficients))
-
-
-def _upper(rows: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(rows) for j in range(i, rows)]
+    yield from ((formula["symbol"], formula["text"]) for formula in result["formulas"])
+    yield from (("x", value["text"]) for value in result["eigenvalues"])
+    for block, polynomial in zip(result["large_blocks"], result["polynomials"], strict=True):
+        rows = len(block)
+        yield "0", f"det(x - B) = sum of a_i x^i, B symmetric with {rows} rows: no short roots"
+        yield from ((f"B{i + 1}{j + 1}", block[i][j]) for i in range(rows) for j in range(i, rows))
+        yield from ((f"a_{rows - i}", coefficient["text"]) for i, coefficient in enumerate(polynomial))
 
 
 def _aligned(pairs: Iterable[tuple[str, str]], sign: str, indent: str) -> Iterator[str]:

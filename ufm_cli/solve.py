@@ -68,6 +68,8 @@ class Command:
         result = {
             "problem": problem.settings(),
             "seed": self.seed + best,
+            "converged": solution.converged,
+            "iterations": solution.iterations,
             "starts": [_ended(self.seed + i, *descent) for i, descent in enumerate(descents)],
             "certificate": certificate.plain(),
             "proof": proof and proof.plain(),

@@ -1,9 +1,8 @@
 """ufm validate: measure a run or a saved Point again, and put it beside the theory."""
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
 
@@ -77,8 +76,9 @@ class Command:
         point = Point.load(self.target)
         metrics = _show_metrics(str(self.target), point)
         if self.lambda_w is None:
-            say("theory: not covered (pass --lambda-w, the weight decay that W was trained with)")
-            return metrics
+            reason = "pass --lambda-w, the weight decay that W was trained with"
+            _say_not_covered(reason)
+            return metrics | {"not_covered": reason}
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
         return metrics | self._beside(compare(point, **decays, bias=self.bias))
 
@@ -98,21 +98,22 @@ class Command:
             reason = not_covered(run) or "the run ended before it recorded a point"
         except NotComparable as error:
             reason = as_flags(error, Command)
-        say(f"theory: not covered ({reason})")
-        return dict.fromkeys(("comparison", "neighbourhood", "theorems"))
+        _say_not_covered(reason)
+        return dict.fromkeys(("comparison", "neighbourhood", "theorems")) | {"not_covered": reason}
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
         from networks.runs.remeasure import ALLOWED
         from ufm import Point
+        from ufm.results import plain
         from ufm.storage.files import write_json
         from validate import Run
 
         run = Run.open(self.target)
         found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
         agrees, worst = all(item.agrees for item in found), max(item.deviation for item in found)
-        result: dict[str, Any] = {"run": str(run.path), "agrees": agrees, "worst_deviation": worst}
-        result |= {"allowed_deviation": ALLOWED, "checkpoints": [item.plain() for item in found]}
+        deviations = {"agrees": agrees, "worst_deviation": worst, "allowed_deviation": ALLOWED}
+        result = plain({"run": str(run.path)} | deviations | {"checkpoints": found})
         _show_checkpoints(result)
         if run.last_point.is_file():
             result |= _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point))
@@ -134,6 +135,8 @@ def show_result(data: dict[str, Any]) -> None:
         _show_checkpoints(data)
     if "metrics" in data:
         _show_numbers(data)
+    if data.get("not_covered"):
+        _say_not_covered(data["not_covered"])
     if data.get("comparison"):
         _show_comparison(Comparison.from_plain(data["comparison"]))
     if data.get("neighbourhood"):
@@ -145,9 +148,17 @@ def show_result(data: dict[str, Any]) -> None:
         _say_agreement(data)
 
 
+def _say_not_covered(reason: str) -> None:
+    say(f"theory: not covered ({reason})")
+
+
 def _show_checkpoints(data: dict[str, Any]) -> None:
+    from networks.runs.remeasure import Remeasured
+    from ufm.results import from_plain
+
+    found = from_plain(list[Remeasured], data["checkpoints"])
     columns = ("epoch", *SHOWN, "deviation")
-    rows = [[one["epoch"], *(one["metrics"][name] for name in SHOWN), one["deviation"]] for one in data["checkpoints"]]
+    rows = [[one.epoch, *(one.metrics[name] for name in SHOWN), one.deviation] for one in found]
     show(f"checkpoints of {data['run']}, measured again", columns, rows)
 
 
@@ -160,6 +171,7 @@ def _say_agreement(data: dict[str, Any]) -> None:
 
 def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
     """Print every metric of a point; they and the errors of those that were sampled, as plain data."""
+    from ufm.results import plain
     from validate import Estimate, generalized_collapse, neural_collapse
     from validate.metrics.generalized import CLASSES
     from validate.statistics.classes import class_means_only
@@ -168,21 +180,23 @@ def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
     if point.dim < point.num_classes - 1 and point.num_classes <= CLASSES:
         metrics |= asdict(generalized_collapse(point))
     sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
-    found = {"of": title, "metrics": metrics, "sampled": sampled, "class_means_only": class_means_only(point)}
+    values = metrics | {name: float(metrics[name]) for name in sampled}
+    found = plain({"of": title, "metrics": values, "sampled": sampled, "class_means_only": class_means_only(point)})
     _show_numbers(found)
     return found
 
 
 def _show_numbers(found: dict[str, Any]) -> None:
-    from validate import Estimate
+    from ufm.results import from_plain
+    from validate import Estimate, GeneralizedCollapse, NeuralCollapse
     from validate.metrics.neural_collapse import WITHIN
 
-    metrics = found["metrics"]
-    errors = {name: math.inf if error is None else error for name, error in found["sampled"].items()}
+    kinds = get_type_hints(NeuralCollapse) | get_type_hints(GeneralizedCollapse)
+    metrics = {name: from_plain(kinds[name], value) for name, value in found["metrics"].items()}
+    errors = from_plain(dict[str, float], found["sampled"])
     said = metrics | {name: str(Estimate(metrics[name], error)) for name, error in errors.items()}
     unseen = dict.fromkeys(WITHIN, UNSEEN) if found["class_means_only"] else {}
-    shown = {name: math.nan if value is None else value for name, value in (said | unseen).items()}
-    show(found["of"], ("metric", "value"), shown.items())
+    show(found["of"], ("metric", "value"), (said | unseen).items())
     if unseen:
         say("every class has one row: the metrics above are those of the class means, each of the same weight")
 

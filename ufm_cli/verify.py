@@ -34,15 +34,13 @@ class Command:
         self.problem.check(given)
 
     def run(self) -> int:
-        import ufm
         from ufm import Status
+        from validate.theory.theorems import check
 
-        problem = self.problem.problem()
-        asked = {"seed": self.seed, "starts": self.starts, "rigorous": self.rigorous, "atlas": self.atlas}
-        verdicts = ufm.verify(problem, **asked, track=track("theorems"))
-        counts = show_verdicts(problem, verdicts)
-        result = {"problem": problem.settings(), "asked": asked}
-        write_result(self.json, "verify", result | {"verdicts": [verdict.plain() for verdict in verdicts]})
+        asked = {"rigorous": self.rigorous, "atlas": self.atlas, "track": track("theorems")}
+        found = check(self.problem.problem(), self.seed, self.starts, **asked)
+        counts = show_verdicts(found.problem, found.verdicts)
+        write_result(self.json, "verify", found.plain())
         return 1 if counts[Status.FAILS] else 0
 
 

@@ -43,7 +43,7 @@ def test_verify_rigorous(capsys, tmp_path):
     assert f"{len(ufm.THEOREMS) + 4} holds, 0 fails, 0 inconclusive, 0 not covered" in text
     assert "proved saddles" in text
     found = load(tmp_path / "v.json")
-    assert found["asked"]["rigorous"] is True
+    assert found["rigorous"] is True
     assert len(found["verdicts"]) == len(ufm.THEOREMS) + 4
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import ufm
 from tests.cases import PROBLEMS
@@ -15,6 +16,7 @@ ASKED = {
     "verify": ["verify", *SMALL, "--starts", "1", "--rigorous"],
     "solve": ["solve", *SMALL, "--starts", "2", "--rigorous"],
     "atlas": ["atlas", *SMALL, "--until-quiet", "20", "--jobs", "1"],
+    "derive": ["derive", "--only", "scale", "etf"],
     "map": ["map", "--classes", "3", "--dims", "1", "2", "--lambdas", "2e-3", "--starts", "2", "--jobs", "1"],
     "validate": ["validate", "point.safetensors", *POINT, "--theorems"],
 }
@@ -56,6 +58,28 @@ def test_files_of_a_command_need_no_name(folder, capsys):
     printed = lines(capsys.readouterr().out)
     assert main(["show", "runs/map/map.json"]) == 0
     assert set(lines(capsys.readouterr().out)) <= set(printed)
+
+
+def test_a_run_is_shown_as_it_was_printed(run_copy, capsys, tmp_path):
+    assert main(["validate", str(run_copy.path), "--json", str(tmp_path / "r.json")]) == 0
+    printed = lines(capsys.readouterr().out)
+    for file in (tmp_path / "r.json", run_copy.analysis):
+        assert main(["show", str(file)]) == 0
+        assert lines(capsys.readouterr().out) == printed
+
+
+@pytest.mark.parametrize("flags", [[], POINT], ids=["not covered", "compared"])
+def test_numbers_that_json_does_not_have_are_shown(flags, folder, capsys):
+    """Class means of which two coincide: metrics that are infinite, and some that are not defined."""
+    W = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+    H = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-2.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    ufm.Point(W, H, W.new_zeros(3), torch.tensor([0, 1, 2, 0])).save("odd.safetensors")
+    main(["validate", "odd.safetensors", *flags, "--json", "r.json"])
+    printed = lines(capsys.readouterr().out)
+    assert main(["show", "r.json"]) == 0
+    shown = lines(capsys.readouterr().out)
+    assert [line for line in shown if line not in printed] == []
+    assert len(shown) > 20
 
 
 def damaged(data, change):

@@ -127,6 +127,7 @@ class Result:
             "formulas": [{"symbol": left.name} | forms(right) for left, right in self.formulas],
             "eigenvalues": [forms(value) for value in self.eigenvalues],
             "blocks": [forms(block) for block in self.blocks],
+            "large_blocks": [[[str(entry) for entry in row] for row in block.tolist()] for block in self.large_blocks],
             "polynomials": [[forms(each) for each in characteristic(block)] for block in self.large_blocks],
             "multiplicity": None if self.multiplicity is None else forms(self.multiplicity),
             "bias": self.bias,

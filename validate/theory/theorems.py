@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import ufm
 from ufm import Problem, Status, Verdict
@@ -17,10 +16,13 @@ VARIABLES = 500_000  # of the largest model that is descended over with all its 
 
 @dataclass(frozen=True)
 class Checked(Result):
-    """The verdicts on one problem, and how it was checked: the seed and number of starts, whether proofs were asked."""
+    """The verdicts on one problem, and how it was checked: as `ufm.verify` was asked."""
 
     problem: Problem
-    asked: dict[str, Any]
+    seed: int
+    starts: int
+    rigorous: bool
+    atlas: bool
     verdicts: list[Verdict]
 
 
@@ -34,8 +36,21 @@ def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = ite
     room = VARIABLES // problem.dim - problem.num_classes
     if problem.num_samples > room:
         problem = equivalent(problem, max(room, 2 * problem.num_classes))
-    asked: dict[str, Any] = {"seed": 0, "starts": STARTS, "rigorous": True, "atlas": False}
-    return Checked(problem, asked, ufm.verify(problem, **asked, track=track))
+    return check(problem, starts=STARTS, rigorous=True, track=track)
+
+
+def check(
+    problem: Problem,
+    seed: int = 0,
+    starts: int = 4,
+    *,
+    rigorous: bool = False,
+    atlas: bool = False,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> Checked:
+    """`ufm.verify`, with what was asked beside the verdicts."""
+    verdicts = ufm.verify(problem, seed, starts, track, rigorous, atlas)
+    return Checked(problem, seed, starts, rigorous, atlas, verdicts)
 
 
 def equivalent(problem: Problem, num_samples: int) -> Problem:
