@@ -10,7 +10,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from ufm.errors import require
 
 from ..metrics.neural_collapse import ROWS, NeuralCollapse, collapse
-from ..models.heads import Head, classifier
+from ..models.heads import Head, can_be_head, classifier
 from ..statistics.classes import ClassStatistics
 from ..statistics.moments import Moments
 
@@ -59,6 +59,7 @@ class NeuralCollapseMetric(Metric):
         require(num_classes >= 2, f"num_classes must be >= 2, got {num_classes}")
         require(absent in ("error", "drop"), f'absent must be "error" or "drop", got {absent!r}')
         if head is not None:
+            require(can_be_head(head), f"head must be a Linear layer or a convolution of kernel 1, got {head}")
             W, _ = classifier(head)
             require(len(W) == num_classes, f"the head has {len(W)} outputs for {num_classes} classes")
             dim = W.shape[1] if dim is None else dim

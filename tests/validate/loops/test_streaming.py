@@ -274,3 +274,9 @@ def test_the_example_runs():
     from validate.loops import streaming
 
     assert doctest.testmod(streaming) == (0, 4)
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Conv2d(5, 3, 3), torch.nn.ReLU(), torch.nn.Embedding(3, 5)], ids=repr)
+def test_a_layer_that_is_no_head_is_refused(layer):
+    with pytest.raises(InputError, match="head must be a Linear layer or a convolution of kernel 1"):
+        NeuralCollapseMetric(num_classes=3, head=layer)
