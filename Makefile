@@ -31,8 +31,8 @@ test: .venv/ready-test
 
 # tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
 ROUNDING ?= 1
-SWAYED ?= tests/test_elsewhere.py $(patsubst %,tests/ufm/test_%.py,bias certificates closed_form enclosure krawczyk losses \
-  rates rigorous rigorous_theorems sharpen solver spectra symmetry traps)
+SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,certificates closed_forms losses proofs solvers \
+  spectra traps) $(patsubst %,tests/ufm/%.py,atlas/test_symmetry theorems/test_rigorous_theorems))
 test-rounding: .venv/ready-test
 	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
 

@@ -40,7 +40,7 @@ def _ufm(*commands: list[str]) -> list[str]:
 
 
 def _checkout(git: str | None, what: str) -> list[str]:
-    """To the revision that made something, with a comment where it does not tell all."""
+    """A `git checkout` of the revision that made something, with a comment where it does not tell all."""
     if not git:
         return [f"# the revision that made {what} is not known"]
     revision, _, changes = git.partition("+")

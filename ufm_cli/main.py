@@ -18,20 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .commands import COMMANDS
+
 PATIENCE = 10.0  # seconds that a process waits for the first of several to say why it ends
-COMMANDS = {
-    "verify": "check every theorem on one problem",
-    "solve": "minimise once from a random start, with certificate and spectrum",
-    "derive": "derive the closed forms from the objective: scale, threshold, spectra (text, LaTeX, JSON)",
-    "atlas": "enumerate critical points, test that none is missing, draw the descents between them",
-    "map": "map where local minimisers that are not global exist, over K, d and lambda; resumable",
-    "train": "train a network, with every metric every epoch; resumable",
-    "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
-    "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",
-    "show": "print a result again, out of the file that a command wrote",
-    "figures": "draw every figure of a run, or of several compared",
-    "report": "one self-contained HTML page about a run",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,7 +105,7 @@ def _carried_out(name: str, arguments: list[str]) -> int:
 
 def _kind(name: str) -> type:
     """The class of a command."""
-    return importlib.import_module(f"{__package__}.{name}").Command
+    return importlib.import_module(f"{__package__}.commands.{name}").Command
 
 
 def _parse(name: str, arguments: list[str]):

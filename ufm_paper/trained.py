@@ -52,7 +52,7 @@ class Trained:
 
     @property
     def risen(self) -> list[str]:
-        """Of NC1 to NC4, those that are not below their value after the first epoch."""
+        """Those of NC1 to NC4 that are not below their value after the first epoch."""
         return [name for name in METRICS if not self.last[name] < self.first[name]]
 
     @property

@@ -29,7 +29,7 @@ UPWARDS = (90, 45, 135, 0, 180, 315, 225, 270)
 
 
 def text_width(text: str) -> float:
-    """Of a label's text, in points."""
+    """The width of a label's text, in points."""
     return text_to_path.get_text_width_height_descent(text, FontProperties(size=SIZE), False)[0]
 
 

@@ -181,7 +181,7 @@ def _theory(axes: Axes, panel: Panel, curves: Sequence[Curve], shown: list[float
 
 
 def _arranged(panel: Panel, curves: Sequence[Curve]) -> list[Note]:
-    """That theory agrees by construction, and below it with which curves it does not."""
+    """Words for the foot of a panel: theory agrees by construction, and the curves with which it does not."""
     own = [i for i, curve in enumerate(curves) if panel.column in curve.theory and panel.column not in curve.implied]
     if not any(panel.column in curve.implied for curve in curves):
         return []

@@ -16,7 +16,7 @@ from networks.objective import FeaturesAndLogits, Objective
 from networks.optim.optimizers import build_optimizer
 from networks.runs.remeasure import remeasure
 from networks.train import train_epoch
-from tests.networks.records import rows_of
+from tests.networks.runs.records import rows_of
 from ufm import InputError, Point
 from ufm_cli.main import main
 from validate import compare_run, neural_collapse, not_covered

@@ -28,7 +28,7 @@ SUBCOMMAND = re.compile(rf"\bufm (?:{'|'.join(COMMANDS)})\b")
 
 
 def kind(name: str) -> type:
-    return importlib.import_module(f"ufm_cli.{name}").Command
+    return importlib.import_module(f"ufm_cli.commands.{name}").Command
 
 
 def spoken(source: str) -> list[str]:

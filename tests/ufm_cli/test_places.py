@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ufm
-from tests.ufm.test_files import device
+from tests.ufm.storage.test_files import device
 from ufm import Point
 from ufm_cli.main import COMMANDS, main
 

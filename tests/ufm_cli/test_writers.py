@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import ufm
-from tests.networks.records import files_of
-from tests.ufm.test_locks import HOLD, HOUSE, process
+from tests.networks.runs.records import files_of
+from tests.ufm.storage.test_locks import HOLD, HOUSE, process
 from ufm import InputError
 from ufm.storage.locks import held
 from ufm.traps.grid import Grid, explore

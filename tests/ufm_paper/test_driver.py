@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 import networks
-from tests.ufm.test_locks import HOLD, process
+from tests.ufm.storage.test_locks import HOLD, process
 from tests.ufm_paper.runs import made_run
 from ufm import InputError
 from ufm_cli.main import main

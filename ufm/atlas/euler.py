@@ -102,7 +102,7 @@ def terms(family: Family, x: torch.Tensor, action: Action) -> list[Term]:
 
 
 def _orbits(chain: list[list[Permutation]]) -> tuple[int, ...]:
-    """By class: the least class of its orbit under the group of a chain of transversals."""
+    """For each class the least class of its orbit under the group of a chain of transversals."""
     least = list(range(len(chain)))
     for moves in chain:
         for p in moves:
@@ -261,7 +261,7 @@ class Ledger:
         self.read = 0
 
     def sums(self, largest_rank: int) -> Iterator[EulerSum]:
-        """Every sum over the entries there are by now whose coordinates a point of rank <= largest_rank can fill."""
+        """Every sum over today's entries, as far as points of rank <= largest_rank can fill its coordinates."""
         fresh, self.read = self.catalogue.entries[self.read :], len(self.catalogue.entries)
         for action in self.actions:
             for entry in fresh:

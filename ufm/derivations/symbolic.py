@@ -20,7 +20,7 @@ FRAME = (sp.Ge(d, K - 1), sp.Lt(K * s, 1))  # the minimiser is a simplex frame
 
 
 def _probability(j: int) -> sp.Expr:
-    """Of class j, at a feature of class 0 of the minimiser: the slope of log sum_i exp(z_i) in z_j."""
+    """The probability of class j at a feature of class 0 of the minimiser: the slope of log sum_i exp(z_i) in z_j."""
     tilt, model = sp.Symbol("tilt", real=True), Model((0, 1))
     point = (lambda i, m: alpha * frame(i, m), lambda k, m: beta * frame(k, m), lambda i: tilt * int(i == j))
     slope = model.loss(*point, 0).diff(tilt).subs(tilt, 0)  # of log sum_i exp(z_i) - z_0

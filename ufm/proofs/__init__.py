@@ -1,6 +1,6 @@
 """Proofs in ball arithmetic of what a numerical point is near to (python-flint is loaded to prove, not before).
 
-rigorous      what is proved of a point, `prove`, and what it refuses
+proof         what is proved of a point, `prove`, and what it refuses
 balls         matrices of balls; enclosure: f and its derivatives in them, in coordinates off the orbit
 krawczyk      one critical point in a box; distance: how far it is from the given one
 conclusions   what it is: a global minimiser, a strict saddle or a local minimiser

@@ -39,7 +39,7 @@ class Reduced:
 
     @classmethod
     def of(cls, problem: Problem, rank: int) -> "Reduced":
-        """With the power that brings the decays within a factor of 2 of their geometric mean."""
+        """The reduced problem whose power brings the decays within a factor of 2 of their geometric mean."""
         power = round(math.log2(problem.stretch))
         lW, lH = problem.lambda_w * 4.0**-power, problem.lambda_h * 4.0**power
         return cls(replace(problem, lambda_w=lW, lambda_h=lH), rank, power)

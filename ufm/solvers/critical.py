@@ -44,6 +44,6 @@ def narrow_solution(problem: Problem, rank: int, seed: int = 0, tol: float = 1e-
 
 
 def _powers(problem: Problem) -> int:
-    """By how many factors of ten the decays may rise and leave K sqrt(N/K) sqrt(lW lH) below 0.01."""
+    """Count the factors of ten by which the decays may rise while K sqrt(N/K) sqrt(lW lH) stays below 0.01."""
     ratio = math.sqrt(problem.num_classes * problem.num_samples) * problem.ridge
     return max(0, math.floor(math.log10(0.01 / ratio)))

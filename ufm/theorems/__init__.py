@@ -1,8 +1,7 @@
 """What is claimed of the unconstrained feature model, by whom, and whether it holds on a given problem.
 
 theorem, hypotheses  what a claim is, and when it is about a problem
-structure, duality, minimizers, saddles, landscape, hessian    claims, each under its check
-proved, whole_landscape   claims proved in ball arithmetic; claims about all critical points at once
+claims               each under its check, a file a subject (`atlas`: of all points at once)
 registry             every claim, in order
 evidence             what checks look at, made once
 verification         the verdicts, `verify`

@@ -74,7 +74,7 @@ class Evidence:
 
     @cached_property
     def ranks(self) -> list[int]:
-        """Of the ranks 1 .. K-2 all, or eight that are spread evenly."""
+        """All ranks 1 .. K-2, or eight of them spread evenly."""
         most = self.problem.num_classes - 2
         return sorted({1 + round(i * (most - 1) / (RANKS - 1)) for i in range(RANKS)} if most else set())
 

@@ -19,7 +19,7 @@ def _origin_is_saddle(problem: Problem) -> bool:
 
 
 def _is_moderate(problem: Problem) -> bool:
-    """Of a problem with a closed form; one without lacks another hypothesis."""
+    """Whether the closed form meets it; a problem without closed form lacks another hypothesis."""
     try:
         return spectrum(problem).inertia.condition <= CONDITION
     except NoClosedForm:

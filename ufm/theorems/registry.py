@@ -1,6 +1,6 @@
 """The registry: every claim in the order in which `ufm.verify` checks them. Each stands under its check."""
 
-from . import duality, hessian, landscape, minimizers, proved, saddles, structure, whole_landscape
+from .claims import atlas, duality, hessian, landscape, minimizers, proved, saddles, structure
 from .theorem import Theorem
 
 THEOREMS: tuple[Theorem, ...] = (
@@ -34,6 +34,6 @@ RIGOROUS: tuple[Theorem, ...] = (
 )
 
 ATLAS: tuple[Theorem, ...] = (
-    whole_landscape.WHOLE_LANDSCAPE,
-    whole_landscape.EULER_CHARACTERISTIC,
+    atlas.WHOLE_LANDSCAPE,
+    atlas.EULER_CHARACTERISTIC,
 )

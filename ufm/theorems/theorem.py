@@ -1,8 +1,8 @@
 """A claim of the unconstrained feature model: its statement, source, hypotheses, and a check on evidence.
 
-A check returns a Finding: the worst deviation that it saw, to be at most the tolerance. A check that has
-nothing to look at, or whose material decides nothing, raises Undecided: no claim holds vacuously, and none fails for
-want of a proof.
+A check returns a Finding: the worst deviation that it saw, to be at most the tolerance. A check that has nothing to
+look at, or whose material decides nothing, raises Undecided: no claim holds vacuously, and no claim fails for want of
+a proof.
 """
 
 import math

@@ -28,7 +28,7 @@ class Between:
 
     @classmethod
     def of(cls, M: torch.Tensor, counts: torch.Tensor, noise: float) -> "Between":
-        """Of centred means M (K, d) and class counts (K,); noise is the squared length that counts as rounding."""
+        """Decompose centred means M (K, d) with class counts (K,); noise is the squared length that rounding has."""
         K, d = M.shape
         if d < K - 1:
             sizes, basis = torch.linalg.eigh(M.T @ M)

@@ -70,7 +70,7 @@ class ClassStatistics:
 
     @classmethod
     def of_moments(cls, moments: Moments) -> "ClassStatistics":
-        """Of one pass that kept the scatter; InputError where it kept none."""
+        """The statistics that one pass left; InputError where it kept no scatter."""
         scatter = given(moments.scatter, "the moments have no scatter; keep it in the pass")
         return cls(moments.counts, moments.means, moments.spreads, Scatter(scatter))
 

@@ -33,7 +33,7 @@ class Moments:
 
     @classmethod
     def zero(cls, num_classes: int, dim: int, *, scatter: bool = True, device: torch.device | str = "cpu") -> "Moments":
-        """Of no samples, in float64: 8 (K (d + 2) + d^2) bytes, without the scatter 8 K (d + 2)."""
+        """The moments of no samples, in float64: 8 (K (d + 2) + d^2) bytes, without the scatter 8 K (d + 2)."""
         none = torch.zeros(0, dtype=torch.float64, device=device)
         return cls(
             torch.zeros(num_classes, dtype=torch.int64, device=device),

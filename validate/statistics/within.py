@@ -61,7 +61,7 @@ class Deviations:
 
     @classmethod
     def none(cls, means: torch.Tensor, counts: torch.Tensor) -> "Deviations":
-        """Of a collapsed point: one row a class, its mean, which stands for as many samples as the counts say."""
+        """The deviations of a collapsed point, all 0: a row is a class mean and stands for all samples of the class."""
         return cls([(means, torch.arange(len(means), device=means.device))], means, counts)
 
     def restricted(self, classes: torch.Tensor) -> "Deviations":
@@ -70,7 +70,7 @@ class Deviations:
         return Deviations(self.batches, self.means, classes=classes)
 
     def __iter__(self) -> Iterator[Batch]:
-        """In float64, in small batches."""
+        """Give the batches in float64, cut small."""
         for features, labels in self.batches:
             for part in blocks(len(labels), max(self.means.shape)):
                 H, y = features[part].to(self.means), labels[part].to(self.means.device).long()

@@ -1,0 +1,172 @@
+"""ufm train: going on with a run by what it says of itself, and settings that have no effect."""
+
+import dataclasses
+import shlex
+
+import pytest
+
+import networks
+from networks import Recipe, recipe_of, unused
+from networks.recipe import USERS
+from tests.networks.runs.records import files_of, rows_of
+from ufm_cli.main import main
+from validate import Run
+
+ODD = [
+    *("--width", "16", "--depth", "0", "--feature-dim", "12", "--head", "etf", "--no-bias", "--random-labels"),
+    *("--schedule", "milestones", "--milestones", "1", "2", "--seed", "3", "--keep", "3", "--device", "cpu"),
+]
+
+
+@pytest.fixture
+def cut(tmp_path, monkeypatch):
+    """runs/cut in the current folder: one epoch by settings of which none is a default."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *ODD, "--epochs", "1", "--name", "cut"]) == 0
+    return Run.open(tmp_path / "runs" / "cut")
+
+
+WAYS = {
+    "a name": ["--resume", "cut"],
+    "a path": ["--resume", "runs/cut"],
+    "a path of another form": ["--resume", "./runs/../runs/cut/"],
+    "a name elsewhere": ["--runs", "runs/.", "--resume", "cut"],
+    "--name": ["--resume", "--name", "cut"],
+    "the same flags": [*ODD, "--resume", "--name", "cut"],
+    "some of them": ["--no-bias", "--milestones", "1", "2", "--resume", "cut", "--random-labels", "--seed=3"],
+    "the flag last": ["--name", "cut", "--seed", "3", "--resume", "--head", "etf", "--feature-dim", "12"],
+}
+
+
+@pytest.mark.parametrize("flags", WAYS.values(), ids=WAYS)
+def test_a_run_goes_on_by_its_own_settings(flags, cut):
+    before = recipe_of(cut)
+    assert main(["train", *flags, "--epochs", "3"]) == 0
+    assert recipe_of(cut) == dataclasses.replace(before, epochs=3)
+    assert main(["train", *ODD, "--epochs", "3", "--name", "whole"]) == 0
+    assert rows_of(cut) == rows_of(Run.open("runs/whole"))
+
+
+def test_without_more_epochs_nothing_changes(cut):
+    before = files_of(cut)
+    assert main(["train", "--resume", "cut"]) == 0
+    assert files_of(cut) == before
+
+
+def test_in_its_own_folder_a_run_is_a_dot(cut, monkeypatch):
+    monkeypatch.chdir(cut.path)
+    assert main(["train", "--resume", ".", "--epochs", "2"]) == 0
+    assert len(cut.epochs) == 2
+
+
+REFUSED = {
+    "another width": (
+        ["--resume", "cut", "--width", "8"],
+        "was made with width = 16, not 8; resume with the same recipe",
+    ),
+    "a default": (["--resume", "cut", "--head", "linear"], "was made with head = etf, not linear"),
+    "a frame": (["--resume", "cut", "--frame", "rotated"], "was made with frame = None, not rotated"),
+    "a bias": (["--resume", "cut", "--bias"], "was made with bias = False, not True"),
+    "its labels": (["--resume", "cut", "--no-random-labels"], "was made with random_labels = True, not False"),
+    "a preset": (["--resume", "cut", "--preset", "paper-sgd"], "was made with random_labels = True, not False"),
+    "two names": (["--resume", "cut", "--name", "cut"], "--name would do nothing here: the run is cut"),
+    "a path and its folder": (["--resume", "runs/cut", "--runs", "runs"], "--runs would do nothing here: runs/cut is"),
+    "no --resume": (["cut"], "--name names a new run; to go on with cut add --resume"),
+    "--force": (["cut", "--force"], "to go on with cut add --resume"),
+    "both": (["--resume", "cut", "--force"], "--force replaces a run and --resume goes on with it"),
+    "no such run": (["--resume", "cat"], "no run at runs/cat"),
+    "no such path": (["--resume", "./cat"], "no run at cat"),
+}
+
+
+@pytest.mark.parametrize(("flags", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_would_make_it_another_run_is_refused(flags, message, cut, capsys):
+    before, _ = files_of(cut), capsys.readouterr()
+    assert main(["train", *flags, "--epochs", "2"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert message in errors
+    assert files_of(cut) == before
+    assert [path.name for path in cut.path.parent.iterdir()] == ["cut"]
+
+
+CHANGED = {
+    **{"temperature": 0.2, "smoothing": 0.3, "focusing": 1.0, "patience": 1, "gamma": 0.5, "milestones": (1,)},
+    **{"momentum": 0.5, "history_size": 1, "max_iter": 2},
+}
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_settings_without_effect_are_named_and_have_none(name, small_recipe, tmp_path):
+    """And where they are not named they have one: two epochs on few digits tell."""
+    setting, choices = USERS[name]
+    few = dataclasses.replace(small_recipe, epochs=2, per_class=20, patience=1, milestones=(1,), batch_size=100)
+    idle = {"optimizer": "adam", "schedule": "constant", "head": "linear", "loss": "cross-entropy"}[setting]
+    seen = {}
+    for choice in (idle, *choices):
+        start = dataclasses.replace(few, **{setting: choice, name: getattr(Recipe(), name) or (2,)})
+        other = dataclasses.replace(start, **{name: CHANGED[name]})
+        pair = [networks.train(one, tmp_path / f"{choice}-{i}") for i, one in enumerate((start, other))]
+        seen[choice] = (name in unused(other), rows_of(pair[0]) == rows_of(pair[1]))
+    assert seen == {idle: (True, True)} | dict.fromkeys(choices, (False, False))
+
+
+def test_settings_without_effect_are_said(tmp_path, capsys):
+    flags = [
+        "--width",
+        "8",
+        "--depth",
+        "0",
+        "--feature-dim",
+        "10",
+        "--epochs",
+        "1",
+        "--max-iter",
+        "4",
+        "--gamma",
+        "0.5",
+    ]
+    assert main(["train", *flags, "--runs", str(tmp_path)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not used")]
+    assert said == ["not used: max_iter = 4 (it is of optimizer lbfgs)"]
+
+
+def interrupted(monkeypatch, epoch: int) -> None:
+    """Ctrl-C while that epoch is trained."""
+    train_epoch = networks.train.__globals__["_one_epoch"]
+
+    def stop(*given):
+        if given[-1] == epoch:
+            raise KeyboardInterrupt
+        return train_epoch(*given)
+
+    monkeypatch.setitem(networks.train.__globals__, "_one_epoch", stop)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_what_was_interrupted_says_how_to_go_on(epoch, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = ["train", "--width", "16", "--depth", "0", "--epochs", "3", "--device", "cpu", "--name", "my run"]
+    with monkeypatch.context() as patch:
+        interrupted(patch, epoch)
+        assert main(asked) == 130
+    said = capsys.readouterr().err
+    assert said == "ufm: interrupted; go on with ufm train --resume 'runs/my run'\n"
+    assert main(shlex.split(said.partition("go on with ufm ")[2])) == 0
+    assert len(Run.open("runs/my run").epochs) == 3
+
+
+def test_what_was_interrupted_before_it_began_says_no_more(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(networks.train.__globals__, "load", stop)
+    assert main(["train", "--epochs", "3", "--device", "cpu"]) == 130
+    assert capsys.readouterr().err == "ufm: interrupted\n"
+
+
+def test_the_range_of_an_imbalance_is_in_the_help(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "R in (0, 1]" in " ".join(capsys.readouterr().out.replace("│", " ").split())

@@ -1,0 +1,169 @@
+"""ufm atlas: every critical point of one problem, the evidence that none is missing, and the descents between them."""
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..console import say, show
+from ..options import JsonFile, ProblemFlags, Switch, require_plain_name, write_result
+
+if TYPE_CHECKING:
+    from ufm.atlas import Atlas
+
+
+@dataclass(frozen=True)
+class Command:
+    """Enumerate the critical points of one problem, up to rotations and permutations of the classes.
+
+    Their Hessians' spectra are drawn into RUNS/NAME/figures, with --connections the landscape as well.
+    What is found is written to RUNS/NAME/atlas.json as it is found; the same command goes on from there. Exit status 1
+    when an Euler sum shows that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
+    nor a strict saddle (or, with --connections, does not lead down to the minimiser).
+    """
+
+    problem: ProblemFlags = field(default_factory=ProblemFlags)
+    until_quiet: int = 500
+    """random starts in a row, at every rank, that must have found nothing new"""
+    connections: Switch = False
+    """follow the gradient flow from every saddle, and draw where it leads"""
+    seed: int = 0
+    """of the random starts"""
+    jobs: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    """rounds that run side by side, a process each"""
+    name: str = ""
+    """of the folder in RUNS (default: atlas-K4-d6 for K = 4, d = 6)"""
+    runs: Path = Path("runs")
+    """the folder of all runs"""
+    force: Switch = False
+    """begin anew if there is an atlas of that name"""
+    json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        self.problem.check(given)
+
+    def run(self) -> int:
+        from ufm.atlas import explore
+
+        problem = self.problem.problem()
+        name = require_plain_name(self.name or f"atlas-K{problem.num_classes}-d{problem.dim}")
+        file = self.runs / name / "atlas.json"
+        with _gauge(self.until_quiet) as on_round:
+            atlas = explore(
+                problem,
+                self.seed,
+                until_quiet=self.until_quiet,
+                connect=self.connections,
+                jobs=self.jobs,
+                file=file,
+                force=self.force,
+                on_round=on_round,
+            )
+        _show(atlas)
+        for path in _draw(atlas, self.connections, file.parent / "figures"):
+            say(str(path))
+        complaints = atlas.complaints(connected=self.connections)
+        for complaint in complaints:
+            say(complaint)
+        say(f"{len(atlas.points)} critical points: {file}")
+        write_result(self.json, "atlas", atlas.plain())
+        return 1 if complaints else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm atlas` does."""
+    from ufm.atlas import Atlas
+
+    atlas = Atlas.from_plain(data)
+    _show(atlas)
+    for complaint in atlas.complaints(bool(atlas.descents)):
+        say(complaint)
+
+
+def _show(atlas: "Atlas") -> None:
+    _show_points(atlas)
+    _show_evidence(atlas)
+
+
+def _draw(atlas: "Atlas", connected: bool, folder: Path) -> list[Path]:
+    """Write the figures; returns their paths."""
+    import ufm
+    from figures.theory.landscape import landscape_figure
+    from figures.theory.spectra import spectra_figure
+
+    drawn = {"spectra": spectra_figure(atlas, [ufm.spectrum(atlas.problem, point.point) for point in atlas.points])}
+    if connected:
+        drawn["landscape"] = landscape_figure(atlas)
+    return [path for name, drawing in drawn.items() for path in drawing.save(folder, name)]
+
+
+def _show_points(atlas: "Atlas") -> None:
+    columns = (
+        "",
+        "level f",
+        "rank",
+        "classes",
+        "copies",
+        "index",
+        "nullity",
+        "lambda_min",
+        "|gradient|",
+        "verdict",
+        "found by",
+    )
+    rows = [
+        (
+            i,
+            f"{p.level:.10f}",
+            p.rank,
+            p.shape,
+            p.copies,
+            p.index,
+            p.nullity,
+            f"{p.lambda_min:.3e}",
+            f"{p.grad_norm:.0e}",
+            p.certificate.verdict,
+            p.found_by,
+        )
+        for i, p in enumerate(atlas.points)
+    ]
+    show("critical points up to rotations and permutations of the classes", columns, rows)
+
+
+def _show_evidence(atlas: "Atlas") -> None:
+    show(
+        "Euler sums over the points in fixed subspaces: each is 1 if the list is complete",
+        ("involutions of the classes", "sums", "not 1", "undecided", "points (with copies) seen", "ranks seen"),
+        list(_by_action(atlas)),
+    )
+    rows = [(rank, atlas.starts[rank], atlas.quiet[rank]) for rank in atlas.starts]
+    show("random starts", ("rank up to", "starts", "the last ones in a row that found nothing new"), rows)
+
+
+def _by_action(atlas: "Atlas"):
+    actions = dict.fromkeys(s.action for s in atlas.sums)
+    for action in actions:
+        sums = [s for s in atlas.sums if s.action == action]
+        failing, open_ones = sum(s.failing for s in sums), sum(s.value is None for s in sums)
+        most = max(sum(s.coordinates.values()) if action.m else 1 for s in sums)
+        yield action.name, len(sums), failing, open_ones, max(s.terms for s in sums), f"0 to {most}"
+
+
+@contextmanager
+def _gauge(until_quiet: int):
+    """Yield a callback that shows how far the exploration is, while a terminal is looking."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("exploring") as status:
+
+        def update(search, doing: str) -> None:
+            least = min(search.quiet.values(), default=until_quiet)
+            found = len(search.catalogue.entries)
+            status.update(f"{doing}: {found} points; quiet for {least} of {until_quiet} starts")
+
+        yield update

@@ -1,0 +1,53 @@
+"""ufm show: print a result again, out of the file that a command wrote."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ..options import MADE_BY
+
+SHOWN = ("verify", "solve", "derive", "atlas", "map", "train", "validate", "reproduce")
+UNNAMED = {  # files of a command's own, which do not name it: what they have
+    "map": {"asked", "cells"},
+    "validate": {"run", "agrees", "checkpoints"},
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """Print the result in a JSON file: what a command wrote with --json, a map.json or a run's validation.json.
+
+    The tables are those that the command printed. Nothing is computed and nothing is judged again.
+    """
+
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """the file"""
+
+    def run(self) -> int:
+        from ufm.errors import InputError
+        from ufm.storage.files import read_json
+
+        data = read_json(self.target)
+        name = _command(data)
+        if name is None:
+            raise InputError(f"{self.target} is no result of a command; name a file that --json wrote")
+        found = {key: value for key, value in data.items() if key not in MADE_BY}
+        try:
+            importlib.import_module(f"{__package__}.{name}").show_result(found)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = str(error) if isinstance(error, InputError) else repr(error)
+            raise InputError(f"{self.target} is no result of ufm {name}, or an older one ({reason})") from error
+        return 0
+
+
+def _command(data: Any) -> str | None:
+    """The command whose result it is; None where it is none's."""
+    if not isinstance(data, Mapping):
+        return None
+    if "command" in data:
+        return data["command"] if data["command"] in SHOWN else None
+    return next((name for name, keys in UNNAMED.items() if keys <= set(data)), None)

@@ -1,0 +1,263 @@
+"""ufm validate: measure a run or a saved Point again, and put it beside the theory."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import tyro
+
+from ..console import say, show, track
+from ..flags import as_flags
+from ..options import JsonFile, Switch, require_unused, write_result
+
+if TYPE_CHECKING:
+    from ufm import Point
+    from validate import Comparison, Neighbourhood, Run
+    from validate.theory.compare import Row
+
+UNSEEN = "not defined: class means only"
+SHOWN = ("loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Measure every checkpoint of a run from its weights, or one saved Point, and compare with theory.
+
+    Exit status 1 when a checkpoint does not measure what training recorded, or a theorem fails. A run gets the result
+    in RUN/validation.json too.
+    """
+
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|POINT.safetensors")]
+    """a run directory, or a safetensors file with W, H, b (and labels)"""
+    data_dir: str | None = None
+    """for a run: the folder of data sets, if it is no longer where it was"""
+    lambda_w: float | None = None
+    """for a Point: the weight decay of W, to compare with theory"""
+    lambda_h: float | None = None
+    """for a Point: the weight decay of H; by default the one that balance implies"""
+    lambda_b: float | None = None
+    """for a Point: the weight decay of b; by default that of W"""
+    bias: bool = True
+    """for a Point: whether its layer has a bias"""
+    theorems: Switch = False
+    """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
+    json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        decays = {"lambda_h", "lambda_b", "no_bias", "bias"}
+        if self.target.is_dir():
+            require_unused(given, {"lambda_w", *decays}, "a run's config.json says how it was trained")
+        if self.target.is_file():
+            require_unused(given, {"data_dir"}, "a Point needs no data")
+            if self.lambda_w is None:
+                require_unused(given, decays, "without --lambda-w nothing is compared with theory")
+            if not self.bias:
+                require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
+
+    def run(self) -> int:
+        from ufm import Status
+        from ufm.storage.locks import held
+        from validate import Run
+
+        if self.target.is_file():
+            result = self._point()
+        else:
+            with held(Run.open(self.target).path):  # what it finds is about the run as it is now, and goes into it
+                result = self._run()
+        write_result(self.json, "validate", result)
+        checked = result.get("theorems") or {"verdicts": []}
+        fails = any(verdict["status"] == Status.FAILS for verdict in checked["verdicts"])
+        return 1 if fails or not result.get("agrees", True) else 0
+
+    def _point(self) -> dict[str, Any]:
+        from ufm import Point
+        from validate import compare
+
+        point = Point.load(self.target)
+        metrics = _show_metrics(str(self.target), point)
+        if self.lambda_w is None:
+            reason = "pass --lambda-w, the weight decay that W was trained with"
+            _say_not_covered(reason)
+            return metrics | {"not_covered": reason}
+        decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
+        return metrics | self._beside(compare(point, **decays, bias=self.bias))
+
+    def _beside(self, comparison: "Comparison") -> dict[str, Any]:
+        """Print theory beside a last layer; what was found, as plain data."""
+        _show_comparison(comparison)
+        found = {"comparison": comparison.plain(), "neighbourhood": _show_neighbourhood(comparison)}
+        return found | {"theorems": _show_theorems(comparison) if self.theorems else None}
+
+    def _beside_run(self, run: "Run") -> dict[str, Any]:
+        """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
+        from validate import NotComparable, compare_run, not_covered
+
+        try:
+            if run.last_point.is_file():
+                return self._beside(compare_run(run))
+            reason = not_covered(run) or "the run ended before it recorded a point"
+        except NotComparable as error:
+            reason = as_flags(error, Command)
+        _say_not_covered(reason)
+        return dict.fromkeys(("comparison", "neighbourhood", "theorems")) | {"not_covered": reason}
+
+    def _run(self) -> dict[str, Any]:
+        from networks import remeasure
+        from networks.runs.remeasure import ALLOWED
+        from ufm import Point
+        from ufm.results import plain
+        from ufm.storage.files import write_json
+        from validate import Run
+
+        run = Run.open(self.target)
+        found = remeasure(run, track=track("checkpoints"), data_dir=self.data_dir)
+        agrees, worst = all(item.agrees for item in found), max(item.deviation for item in found)
+        deviations = {"agrees": agrees, "worst_deviation": worst, "allowed_deviation": ALLOWED}
+        result = plain({"run": str(run.path)} | deviations | {"checkpoints": found})
+        _show_checkpoints(result)
+        if run.last_point.is_file():
+            result |= _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point))
+        result |= self._beside_run(run)
+        _say_agreement(result)
+        write_json(run.analysis, result)
+        return result
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm validate` does."""
+    from ufm.results import from_plain
+    from validate import Comparison, Neighbourhood
+    from validate.theory.theorems import Checked
+
+    from .verify import show_verdicts
+
+    if "checkpoints" in data:
+        _show_checkpoints(data)
+    if "metrics" in data:
+        _show_numbers(data)
+    if data.get("not_covered"):
+        _say_not_covered(data["not_covered"])
+    if data.get("comparison"):
+        _show_comparison(Comparison.from_plain(data["comparison"]))
+    if data.get("neighbourhood"):
+        _say_neighbourhood(Neighbourhood.from_plain(data["neighbourhood"]))
+    if data.get("theorems"):
+        checked = from_plain(Checked, data["theorems"])
+        show_verdicts(checked.problem, checked.verdicts)
+    if "agrees" in data:
+        _say_agreement(data)
+
+
+def _say_not_covered(reason: str) -> None:
+    say(f"theory: not covered ({reason})")
+
+
+def _show_checkpoints(data: dict[str, Any]) -> None:
+    from networks.runs.remeasure import Remeasured
+    from ufm.results import from_plain
+
+    found = from_plain(list[Remeasured], data["checkpoints"])
+    columns = ("epoch", *SHOWN, "deviation")
+    rows = [[one.epoch, *(one.metrics[name] for name in SHOWN), one.deviation] for one in found]
+    show(f"checkpoints of {data['run']}, measured again", columns, rows)
+
+
+def _say_agreement(data: dict[str, Any]) -> None:
+    say(
+        f"{len(data['checkpoints'])} checkpoints {'measure' if data['agrees'] else 'DO NOT measure'} what training "
+        f"recorded: worst deviation {float(data['worst_deviation']):.1e}, allowed {data['allowed_deviation']:.0e}"
+    )
+
+
+def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
+    """Print every metric of a point; they and the errors of those that were sampled, as plain data."""
+    from ufm.results import plain
+    from validate import Estimate, generalized_collapse, neural_collapse
+    from validate.metrics.generalized import CLASSES
+    from validate.statistics.classes import class_means_only
+
+    metrics = asdict(neural_collapse(point))
+    if point.dim < point.num_classes - 1 and point.num_classes <= CLASSES:
+        metrics |= asdict(generalized_collapse(point))
+    sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
+    values = metrics | {name: float(metrics[name]) for name in sampled}
+    found = plain({"of": title, "metrics": values, "sampled": sampled, "class_means_only": class_means_only(point)})
+    _show_numbers(found)
+    return found
+
+
+def _show_numbers(found: dict[str, Any]) -> None:
+    from ufm.results import from_plain
+    from validate import Estimate, GeneralizedCollapse, NeuralCollapse
+    from validate.metrics.neural_collapse import WITHIN
+
+    kinds = get_type_hints(NeuralCollapse) | get_type_hints(GeneralizedCollapse)
+    metrics = {name: from_plain(kinds[name], value) for name, value in found["metrics"].items()}
+    errors = from_plain(dict[str, float], found["sampled"])
+    said = metrics | {name: str(Estimate(metrics[name], error)) for name, error in errors.items()}
+    unseen = dict.fromkeys(WITHIN, UNSEEN) if found["class_means_only"] else {}
+    show(found["of"], ("metric", "value"), (said | unseen).items())
+    if unseen:
+        say("every class has one row: the metrics above are those of the class means, each of the same weight")
+
+
+def _show_neighbourhood(comparison: "Comparison") -> dict[str, Any] | None:
+    """Say which kind of critical point the network's last layer is near; None where that takes too long."""
+    from ufm import InputError
+    from validate import locate
+
+    try:
+        found = locate(comparison)
+    except InputError as error:
+        say(f"the critical point nearby: not covered ({as_flags(error, Command)})")
+        return None
+    _say_neighbourhood(found)
+    return found.plain()
+
+
+def _say_neighbourhood(found: "Neighbourhood") -> None:
+    say(
+        f"a descent from the network's class means ends in a {found.verdict}, {found.distance:.3g} of its norm away "
+        f"(modulo rotations), {found.fall:.3g} lower in f; the lowest Hessian eigenvalue is {found.lowest:.3g} at the "
+        f"network's class means and {found.lowest_at_end:.1e} there"
+    )
+
+
+def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
+    """Print every theorem's verdict at this last layer's own problem."""
+    from validate import theorems
+
+    from .verify import show_verdicts
+
+    checked = theorems(comparison, track("theorems"))
+    show_verdicts(checked.problem, checked.verdicts)
+    return checked.plain()
+
+
+def _show_comparison(comparison: "Comparison") -> None:
+    problem, certificate = comparison.problem, comparison.certificate
+    show(
+        f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, "
+        f"{'implied ' if comparison.implied else ''}lambda_h = {problem.lambda_h:.4g}",
+        ("quantity", "theory", "network", "network/theory - 1"),
+        [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],
+    )
+    say(
+        f"the network's last layer: {certificate.verdict} (relative gradient norm "
+        f"{certificate.relative_grad_norm:.1e}); {_bounded(certificate.duality_gap)}; "
+        f"balance residual {comparison.balance_residual:.2g}"
+    )
+
+
+def _bounded(gap: float) -> str:
+    finite = f"f is within {gap:.3g} of the global minimum, certified by duality"
+    return finite if gap < float("inf") else "how far f is from the global minimum is not covered (no finite bound)"
+
+
+def _titled(row: "Row") -> str:
+    return row.meaning + (" (agrees by construction)" if row.implied else "")
+
+
+def _deviation(row: "Row") -> float | None:
+    """network/theory - 1; None where theory has 0, and where the two agree by construction."""
+    return None if row.implied or not row.theory else row.network / row.theory - 1

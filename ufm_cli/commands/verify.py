@@ -1,0 +1,77 @@
+"""ufm verify: check every theorem of the registry on one problem."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..console import say, show, track
+from ..options import JsonFile, ProblemFlags, Switch, write_result
+
+if TYPE_CHECKING:
+    from ufm import Problem, Verdict
+
+
+@dataclass(frozen=True)
+class Command:
+    """Check every theorem of the registry on one problem, from random full-size descents.
+
+    Exit status 1 when a claim fails. A claim whose hypotheses the problem does not meet is "not covered", one that what
+    was found does not decide "inconclusive".
+    """
+
+    problem: ProblemFlags = field(default_factory=ProblemFlags)
+    seed: int = 0
+    """of the random starts"""
+    starts: int = 4
+    """how many random starts are descended from"""
+    rigorous: Switch = False
+    """also prove, in ball arithmetic, what the points found are (K <= 10)"""
+    atlas: Switch = False
+    """also enumerate all critical points and check what is claimed of every one (K <= 6)"""
+    json: JsonFile = None
+
+    def check(self, given: set[str]) -> None:
+        self.problem.check(given)
+
+    def run(self) -> int:
+        from ufm import Status
+        from validate.theory.theorems import check
+
+        asked = {"rigorous": self.rigorous, "atlas": self.atlas, "track": track("theorems")}
+        found = check(self.problem.problem(), self.seed, self.starts, **asked)
+        counts = show_verdicts(found.problem, found.verdicts)
+        write_result(self.json, "verify", found.plain())
+        return 1 if counts[Status.FAILS] else 0
+
+
+def show_result(data: dict[str, Any]) -> None:
+    """Print a result as `ufm verify` does."""
+    from validate.theory.theorems import Checked
+
+    found = Checked.from_plain(data)
+    show_verdicts(found.problem, found.verdicts)
+
+
+def show_verdicts(problem: "Problem", verdicts: "Sequence[Verdict]") -> dict[str, int]:
+    """Print the verdicts and how many there are of each status; returns these numbers."""
+    from validate.theory.theorems import counted
+
+    show(
+        _title(problem),
+        ("claim", "statement", "status", "worst", "allowed", "what was looked at"),
+        [(v.claim, v.statement, v.status, _short(v.worst), _short(v.tolerance), v.note) for v in verdicts],
+    )
+    counts = counted(verdict.status for verdict in verdicts)
+    say(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return counts
+
+
+def _title(problem: "Problem") -> str:
+    size = f"K = {problem.num_classes}, N = {problem.num_samples}, d = {problem.dim}"
+    bias = f"lambda_b = {problem.lambda_b:g}" if problem.bias else "no bias"
+    decay = f"lambda_w = {problem.lambda_w:g}, lambda_h = {problem.lambda_h:g}, {bias}"
+    return f"{size}, {decay}: {problem.num_variables:,} variables"
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1e}"
