@@ -8,6 +8,7 @@ from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_poi
 from .certificates import Certificate, LowerBound, certify, lower_bound
 from .closed_forms.cross_entropy import global_minimizer
 from .errors import InputError, NoClosedForm
+from .losses.check import check_loss
 from .point import Point
 from .problem import Problem
 from .proofs import Proof, prove
@@ -36,6 +37,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "certify",
+    "check_loss",
     "critical_points",
     "derive",
     "explore",

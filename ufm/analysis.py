@@ -4,10 +4,12 @@ A point is followed to the critical point near it (`ufm.solvers.sharpen`). What 
 means and row space, the jet, the residual's singular values, the blocks of the Hessian, the spectrum.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 import torch
 
+from .losses.untied import Untied
 from .models.free import Jet
 from .point import Point
 from .problem import Problem
@@ -16,6 +18,8 @@ from .spectra.blocks import Split, reduced_jet
 from .spectra.ends import Operator, end_spectrum
 from .spectra.spectrum import Spectrum
 from .spectra.symmetric import minimizer_spectrum, symmetric_spectrum
+
+SPREAD = 1e-6  # how far features of one type may lie about their mean, relative to all, and count as one
 
 
 class Analysis:
@@ -49,7 +53,7 @@ class Analysis:
 
     @cached_property
     def residual(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The singular value decomposition (U, sizes, V^T) of G~ (K, K) at a critical point, a row a class."""
+        """The singular value decomposition (U, sizes, V^T) of G~ (T, K) at a critical point, a row a type."""
         return torch.linalg.svd(self.jet.G)
 
     @property
@@ -100,6 +104,22 @@ def analysis(problem: Problem, point: Point) -> Analysis:
     return found
 
 
+def untied(problem: Problem, point: Point) -> tuple[Problem, Point]:
+    """The same point of a problem in which every sample has a type of its own, where features of one type differ.
+
+    At a critical point they can differ only where the loss is not convex: elsewhere both are returned as they are.
+    """
+    if problem.loss.convex or len(point.H) != problem.num_samples:
+        return problem, point
+    types = (problem.labels if point.labels is None else point.labels).to(point.H.device)
+    spread = float((point.H - problem.class_means(point).H[types]).norm())
+    if spread <= SPREAD * float(point.H.norm()):
+        return problem, point
+    loss = Untied(problem.loss, problem.num_classes, tuple(types.tolist()))
+    alone = replace(problem, class_counts=(1,) * problem.num_samples, loss=loss)
+    return alone, replace(point, labels=None)
+
+
 def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spectrum:
     """The spectrum of the Hessian of f at a point (any class counts, any d, any rank), in float64.
 
@@ -115,6 +135,7 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
     """
     if point is None:
         return minimizer_spectrum(problem)
+    problem, point = untied(problem, point)
     seen = analysis(problem, point)
     if not seen.critical:
         f, x = problem.landscape_at(seen.point)

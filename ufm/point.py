@@ -63,8 +63,7 @@ class Point:
                 f"labels must be {self.H.shape[0]} integers, one for each row of H; got {labels.dtype} "
                 f"of shape {tuple(labels.shape)}",
             )
-            outside = bool((labels < 0).any() | (labels >= num_classes).any()) if len(labels) else False
-            require(not outside, f"labels must lie in 0 .. {num_classes - 1} to fit W with K = {num_classes} rows")
+            require(not (labels < 0).any(), "labels must be >= 0, the number of each sample's class or type")
             object.__setattr__(self, "labels", labels.long())
 
     @property

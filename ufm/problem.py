@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
 import torch
 
 from .errors import InputError, Setting, require
-from .losses import CrossEntropy, Loss, named
+from .losses import CrossEntropy, Loss, of_plain
+from .losses.own import completed, has_conjugate
 from .models.free import Jet, Landscape
 from .point import Point
 
@@ -21,15 +23,16 @@ SMALLEST_DECAY = 1e-12  # where verdicts in float64 were seen to hold
 class Problem:
     """Minimise over free W (K, d), H (N, d), b (K,)
 
-        f(W, H, b) = (1/N) sum_i loss(W h_i + b, y_i) + lW/2 |W|_F^2 + lH/2 |H|_F^2 + lb/2 |b|^2
+        f(W, H, b) = (1/N) sum_i loss(W h_i + b, t_i) + lW/2 |W|_F^2 + lH/2 |H|_F^2 + lb/2 |b|^2
 
     Source: Zhu et al. 2021 (arXiv 2105.02375), the regularised cross-entropy problem over free features.
 
-    class_counts  n_k >= 1 for each of K >= 2 classes; N is their sum
+    class_counts  n_t >= 1 samples of each of T types; N is their sum. A type is one of K >= 2 classes (T = K), but for
+                  losses with targets of their own, (T, K)
     dim           feature dimension d >= 1
     lambda_w, lambda_h > 0, lambda_b >= 0   weight decays (coefficients of half the squared norms)
     bias          False removes b (and lambda_b with it)
-    loss          a convex loss of the logits; cross-entropy by default
+    loss          one of `ufm.losses`, or your own (`ufm.losses.own`); cross-entropy by default
 
     Raises InputError, repeating the offending values.
     """
@@ -49,9 +52,11 @@ class Problem:
             raise InputError(
                 (Setting("class_counts"), f" must list n_k for every class, got {self.class_counts!r}")
             ) from None
-        require(len(counts) >= 2, f"need K >= 2 classes, got K = {len(counts)}")
+        object.__setattr__(self, "loss", completed(self.loss))
+        self._require_fit(len(counts))
         bad = [n for n in counts if not _whole(n) or n < 1]
-        require(not bad, f"every class needs a whole number n_k >= 1 of samples, got {bad[:5]}")
+        one, n = ("class", "n_k") if self.loss.shape is None else ("type", "n_t")
+        require(not bad, f"every {one} needs a whole number {n} >= 1 of samples, got {bad[:5]}")
         object.__setattr__(self, "class_counts", tuple(int(n) for n in counts))
         require(
             _whole(self.dim) and self.dim >= 1, f"the feature dimension d must be a whole number >= 1, got {self.dim!r}"
@@ -69,6 +74,20 @@ class Problem:
             object.__setattr__(self, name, float(value))
         object.__setattr__(self, "dim", int(self.dim))
 
+    def _require_fit(self, num_types: int) -> None:
+        """Raise InputError unless the loss takes so many types, of two classes or more."""
+        if self.loss.shape is None:
+            require(num_types >= 2, f"need K >= 2 classes, got K = {num_types}")
+            return
+        T, K = self.loss.shape
+        require(K >= 2, f"need K >= 2 classes, got a loss with K = {K}")
+        counts = Setting("class_counts")
+        require(
+            num_types == T,
+            (f"the loss {self.loss.name!r} has {T} types of sample, and ", counts, f" lists {num_types}"),
+            ("give ", counts, f" {T} numbers, one a type"),
+        )
+
     @classmethod
     def balanced(cls, num_classes: int, per_class: int, dim: int, **settings: Any) -> "Problem":
         """K classes of n samples each; the other settings as for Problem."""
@@ -82,6 +101,11 @@ class Problem:
     @property
     def num_classes(self) -> int:
         """K"""
+        return self.num_types if self.loss.shape is None else self.loss.shape[1]
+
+    @property
+    def num_types(self) -> int:
+        """T, which is K where a type of sample is a class."""
         return len(self.class_counts)
 
     @property
@@ -106,9 +130,49 @@ class Problem:
 
     @property
     def labels(self) -> torch.Tensor:
-        """(N,) int64 on the CPU, sorted by class."""
+        """(N,) int64 on the CPU, sorted: the class of each sample, or its type."""
         counts = torch.tensor(self.class_counts, device="cpu")
-        return torch.repeat_interleave(torch.arange(self.num_classes, device="cpu"), counts)
+        return torch.repeat_interleave(torch.arange(self.num_types, device="cpu"), counts)
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """(K,) numbers: classes of one number have equal n_k and may be exchanged, their types with them."""
+        alike = self.loss.kinds(self.num_classes)
+        counts = self.class_counts if self.num_types == self.num_classes else range(self.num_classes)
+        seen: dict[Any, int] = {}
+        return tuple(seen.setdefault(kind, len(seen)) for kind in zip(counts, alike, strict=True))
+
+    @property
+    def largest_rank(self) -> int:
+        """The most that the rank of W can be at a critical point, for d that large or larger.
+
+        W is the product of G^T with H, and H that of G with W: it is at most T and K. A shift-invariant loss makes the
+        columns of W sum to 0, and a bias without decay the sum of all features: one less each (docs/theory.md, 10.1).
+        """
+        free = self.bias and self.lambda_b == 0
+        return min(self.num_classes - self.loss.shift_invariant, self.num_types - free)
+
+    @cached_property
+    def floor(self) -> float:
+        """The infimum of the loss, a mean over the samples (0 for a loss without conjugate): below f everywhere."""
+        if not has_conjugate(self.loss):
+            return 0.0
+        zeros, types, shares = self._of_each_kind()
+        return float(shares @ self.loss.negative_conjugate(zeros, types))
+
+    @cached_property
+    def drop(self) -> float:
+        """f(0, 0, 0) - floor: log K for cross-entropy. At most that much is left for the decays at a minimiser."""
+        zeros, types, shares = self._of_each_kind()
+        return float(shares @ self.loss.values(zeros, types)) - self.floor
+
+    def _of_each_kind(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(logits 0, types, shares of the samples): one type of all where types are alike, else each."""
+        one = self.loss.shape is None and len(set(self.loss.kinds(2))) == 1
+        rows = 1 if one else self.num_types
+        counts = torch.tensor(self.class_counts[:rows], dtype=torch.float64, device="cpu")
+        zeros = torch.zeros(rows, self.num_classes, dtype=torch.float64, device="cpu")
+        return zeros, torch.arange(rows, device="cpu"), counts / counts.sum()
 
     @property
     def ridge(self) -> float:
@@ -144,15 +208,16 @@ class Problem:
 
     def settings(self) -> dict[str, Any]:
         """What defines the problem, as plain data for JSON; n_k is listed once when balanced."""
+        alike = self.is_balanced and self.num_types == self.num_classes
         return {
             "num_classes": self.num_classes,
-            "per_class": self.class_counts[0] if self.is_balanced else list(self.class_counts),
+            "per_class": self.class_counts[0] if alike else list(self.class_counts),
             "dim": self.dim,
             "lambda_w": self.lambda_w,
             "lambda_h": self.lambda_h,
             "lambda_b": self.lambda_b,
             "bias": self.bias,
-            "loss": self.loss.name,
+            "loss": self.loss.to_plain(),
         }
 
     to_plain = settings
@@ -163,7 +228,7 @@ class Problem:
         K, per_class = settings["num_classes"], settings["per_class"]
         counts = tuple(per_class) if isinstance(per_class, list) else (per_class,) * K
         names = ("dim", "lambda_w", "lambda_h", "lambda_b", "bias")
-        return cls(counts, **{name: settings[name] for name in names}, loss=named(settings["loss"]))
+        return cls(counts, **{name: settings[name] for name in names}, loss=of_plain(settings["loss"]))
 
     def landscape(
         self,
@@ -173,9 +238,9 @@ class Problem:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
     ) -> Landscape:
-        """The objective on flat vectors, over all N features or (collapsed) over one a class."""
+        """The objective on flat vectors, over all N features or (collapsed) over one a type."""
         if collapsed:
-            labels = torch.arange(self.num_classes, device=device)
+            labels = torch.arange(self.num_types, device=device)
             counts = torch.tensor(self.class_counts, dtype=dtype, device=device)
         else:
             labels = self.labels if labels is None else labels
@@ -191,6 +256,7 @@ class Problem:
             lambda_b=self.lambda_b,
             bias=self.bias,
             loss=self.loss,
+            floor=self.floor,
         )
 
     def landscape_at(self, point: Point) -> tuple[Landscape, torch.Tensor]:
@@ -201,7 +267,7 @@ class Problem:
         return f, f.pack(point.W, point.H, point.b)
 
     def objective(self, point: Point) -> torch.Tensor:
-        """0-d f(W, H, b), differentiable by autograd. A collapsed H (K, d) stands for all N features."""
+        """0-d f(W, H, b), differentiable by autograd. A collapsed H (T, d) stands for all N features."""
         f, x = self.landscape_at(point)
         return f.value(x)
 
@@ -216,7 +282,7 @@ class Problem:
         return self._point(jet.landscape, jet.gradient, point)
 
     def relative_gradient(self, point: Point) -> float:
-        """|grad f| / sqrt(4 sqrt(lW lH) f) in the coordinates of `even`: a measure for any decays and level."""
+        """|grad f| / sqrt(4 sqrt(lW lH) (f - floor)) in the coordinates of `even`, for any decays and level."""
         return self.jet(point).relative_gradient
 
     def hessian_vector_product(self, point: Point, direction: Point) -> Point:
@@ -231,35 +297,36 @@ class Problem:
         return float(v @ f.jet(x).hvp(v) / (v @ v))
 
     def class_means(self, point: Point) -> Point:
-        """The collapsed point: every feature replaced by the mean of its class (H becomes (K, d))."""
+        """The collapsed point: every feature replaced by the mean of its type (H becomes (T, d))."""
         if self._is_collapsed(point):
             return Point(point.W, point.H, point.b)
         labels = (self.labels if point.labels is None else point.labels).to(point.H.device)
-        sums = point.H.new_zeros(self.num_classes, self.dim).index_add_(0, labels, point.H)
+        sums = point.H.new_zeros(self.num_types, self.dim).index_add_(0, labels, point.H)
         return Point(point.W, sums / sums.new_tensor(self.class_counts)[:, None], point.b)
 
     def expand(self, point: Point) -> Point:
-        """The same point with one row of H a sample, sorted by class."""
+        """The same point with one row of H a sample, sorted by type."""
         if not self._is_collapsed(point):
             return point
         return Point(point.W, point.H[self.labels.to(point.H.device)], point.b)
 
     def _is_collapsed(self, point: Point) -> bool:
-        """Whether H has one row a class; InputError when the point does not fit the problem."""
-        rows, K, N = point.H.shape[0], self.num_classes, self.num_samples
+        """Whether H has one row a type; InputError when the point does not fit the problem."""
+        rows, K, T, N = point.H.shape[0], self.num_classes, self.num_types, self.num_samples
         require(
             point.W.shape == (K, self.dim),
             f"the problem has K = {K}, d = {self.dim}, but W has shape {tuple(point.W.shape)}",
         )
         if point.labels is not None:
             labels = point.labels.cpu()
-            found = tuple(torch.bincount(labels, minlength=K).tolist())
+            found = tuple(torch.bincount(labels, minlength=T).tolist())
             if found == self.class_counts:
                 return False
-            ordered = rows == K and labels.tolist() == list(range(K))
+            ordered = rows == T and labels.tolist() == list(range(T))
             require(ordered, f"the labels count {found} samples a class, but class_counts is {self.class_counts}")
             return True
-        require(rows in (N, K), f"H must have N = {N} or K = {K} rows, got {rows}")
+        one = "K" if self.loss.shape is None else "T"
+        require(rows in (N, T), f"H must have N = {N} or {one} = {T} rows, got {rows}")
         return rows != N
 
     @staticmethod

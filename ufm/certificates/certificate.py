@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..analysis import Analysis, analysis
+from ..analysis import Analysis, analysis, untied
+from ..losses.own import has_conjugate
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
@@ -12,6 +13,7 @@ from .descent import explicit_direction, lowest_direction
 from .lower_bound import LowerBound, bound_of
 
 GAP = 1e-8  # a duality gap below this fraction of f certifies a global minimiser
+NO_CONJUGATE = "global optimality is not covered: the loss {!r} has no conjugate, and so there is no lower bound"
 ROOM = 1e-6  # by which sigma_max may exceed sqrt(lW lH) there, relative
 
 
@@ -22,7 +24,8 @@ class Certificate(Result):
     verdict      a `PointVerdict`: global minimizer, strict saddle, local minimizer, degenerate or not critical
     value        f
     relative_grad_norm  problem.relative_gradient, at the given point
-    lower_bound  a number below f everywhere (weak duality; valid at any point, critical or not)
+    lower_bound  a number below f everywhere (weak duality; valid at any point, critical or not); -inf where the
+                 conjugate of the loss is not known
     duality_gap  value - lower_bound
     sigma_max    the largest singular value of G~; at most `ridge` = sqrt(lW lH) at a global minimiser
     rank         of W
@@ -30,6 +33,7 @@ class Certificate(Result):
     orbit_dimension  of the point's symmetry orbit: what the nullity is when nothing else is degenerate
     direction    for a strict saddle: a direction of negative curvature, with one row of H a class
     curvature    the second form along it, over its squared norm (over all N features); None without one
+    note         what is not covered, and why; empty where all is
     """
 
     verdict: PointVerdict
@@ -46,13 +50,15 @@ class Certificate(Result):
     orbit_dimension: int
     direction: Point | None
     curvature: float | None
+    note: str = ""
 
 
 def certify(problem: Problem, point: Point) -> Certificate:
-    """Decide what a point is, with evidence (any class counts, any d; docs/theory.md, sections 3 and 4).
+    """Decide what a point is, with evidence (any loss, any class counts, any d; docs/theory.md, sections 3 and 4).
 
     not critical      the relative gradient norm exceeds 1e-7, or Newton's method finds no critical point near
-    global minimizer  the duality gap is below 1e-8 f and sigma_max <= sqrt(lW lH) (1 + 1e-6)
+    global minimizer  the duality gap is below 1e-8 f and sigma_max <= sqrt(lW lH) (1 + 1e-6); not covered where the
+                      conjugate of the loss is not known
     strict saddle     a direction of negative curvature is given: the explicit one where W has a null
                       vector and sigma_max > sqrt(lW lH), else an eigenvector of the reduced Hessian
     local minimizer   positive semidefinite Hessian whose null space is the symmetry orbit's tangent
@@ -63,6 +69,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
     sqrt(lW lH) or lb (if not 0) is below 1e-12.
     """
     problem.require_decidable()
+    problem, point = untied(problem, point)
     seen = analysis(problem, point)
     value, bound = float(seen.jet.value), bound_of(seen)
     orbit = orbit_dimension(problem, seen.rank)
@@ -86,6 +93,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
         orbit_dimension=orbit,
         direction=direction,
         curvature=None if direction is None else problem.curvature(seen.point, direction),
+        note="" if has_conjugate(problem.loss) else NO_CONJUGATE.format(problem.loss.name),
     )
 
 

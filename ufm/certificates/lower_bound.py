@@ -5,8 +5,9 @@ at the point, t = min(1, sqrt(lW lH)/|G|_2) makes L = t G feasible, and
 
     D = (1/N) sum_j -conjugate(N l_j) - |L 1|^2/(2 lb)
 
-is nowhere above f (docs/theory.md, section 3.2). For cross-entropy -conjugate is the entropy of (1 - t) y_j + t p_j.
-Without a bias the last term is absent; with lb = 0 it must vanish.
+is nowhere above f (docs/theory.md, section 3.2), also where the loss is not convex. For cross-entropy -conjugate is the
+entropy of (1 - t) y_j + t p_j. Without a bias the last term is absent; with lb = 0 it must vanish. Where t G leaves the
+domain of the conjugate, as it can for a loss that is not convex, t is made smaller.
 """
 
 import math
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from ..analysis import Analysis
+from ..losses.own import has_conjugate, require_conjugate
 from ..models.free import Jet
 from ..point import Point
 from ..problem import Problem
@@ -29,7 +31,7 @@ class LowerBound(Result):
     value      D, in floating point: rounding may move it by about 1e-14 of f
     sigma_max  |G~|_2 at the point; at a global minimiser at most `ridge`
     ridge      sqrt(lW lH)
-    shrink     t in (0, 1], by which the slopes are made feasible; 1 where sigma_max <= ridge
+    shrink     t in (0, 1], by which the slopes are made feasible; 1 where sigma_max <= ridge (and the loss is convex)
     """
 
     value: float
@@ -42,8 +44,10 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     """The bound that a point gives by weak duality; any point, critical or not (see the module's docstring).
 
     With lambda_b = 0 the bias is first replaced by the optimal one for W and H, and D = -inf should |L 1| still exceed
-    rounding level (1e-12 of its terms). Time O(N K (d + K)); at a point of K rows O(K^2 (d + K)).
+    rounding level (1e-12 of its terms). Time O(N K (d + K)); at a point of K rows O(K^2 (d + K)). Raises InputError
+    for a loss whose conjugate is not known.
     """
+    require_conjugate(problem.loss)
     point = point.double()
     if problem.bias and problem.lambda_b == 0:
         point = with_optimal_bias(problem, point)
@@ -52,7 +56,9 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
 
 
 def bound_of(seen: Analysis) -> LowerBound:
-    """The bound that an analysed point gives, from the jet that the analysis has."""
+    """The bound that an analysed point gives, from the jet that the analysis has; -inf where no conjugate is known."""
+    if not has_conjugate(seen.problem.loss):
+        return LowerBound(-math.inf, seen.sigma_max, seen.problem.ridge, 1.0)
     if seen.problem.bias and seen.problem.lambda_b == 0:
         return lower_bound(seen.problem, seen.point)
     return dual(seen.problem, seen.jet, seen.sigma_max)
@@ -62,8 +68,24 @@ def dual(problem: Problem, jet: Jet, sigma_max: float) -> LowerBound:
     """The bound at a point whose jet and |G~|_2 are known, and whose bias is optimal where nothing decays it."""
     f, ridge = jet.landscape, problem.ridge
     t = min(1.0, ridge / sigma_max) if sigma_max > 0 else 1.0
-    entropy = f.counts @ f.loss.negative_conjugate(t * jet.slopes, f.labels) / problem.num_samples
+    t, values = _in_domain(jet, t)
+    entropy = f.counts @ values / problem.num_samples
     return LowerBound(float(entropy) - _bias_term(problem, t * f.weighted(jet.G)), sigma_max, ridge, t)
+
+
+def _in_domain(jet: Jet, t: float) -> tuple[float, torch.Tensor]:
+    """(t, or a smaller one, with all slopes t g in the domain; the dual values (R,) there).
+
+    The domain of a convex loss is convex, and has its slopes and 0 in it: t is small enough.
+    """
+    f = jet.landscape
+    for _ in range(60):
+        values = f.loss.negative_conjugate(t * jet.slopes, f.labels)
+        if f.loss.convex or bool((values > -math.inf).all()):
+            break
+        share = f.loss.largest_share(t * jet.slopes, f.labels) if hasattr(f.loss, "largest_share") else 0.5
+        t *= min(share, 1 - 1e-12)
+    return t, values
 
 
 def _bias_term(problem: Problem, slopes: torch.Tensor) -> float:

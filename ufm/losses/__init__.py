@@ -1,15 +1,40 @@
-"""Losses of the logits, one a file: value, slope, curvature and convex conjugate, each a few tensor lines."""
+"""Losses of the logits, one a file: formula, value, slope, curvature and exact convex conjugate."""
 
-from ..errors import require
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import InputError, require
+from .binary_cross_entropy import BinaryCrossEntropy
 from .cross_entropy import CrossEntropy
+from .focal import Focal
+from .logit_adjusted import LogitAdjusted
 from .loss import Loss
+from .mean_square import MeanSquare
+from .soft_cross_entropy import LabelSmoothing, SoftCrossEntropy
 
-LOSSES: dict[str, type[Loss]] = {"cross-entropy": CrossEntropy}  # by the name that records have
+LOSSES: dict[str, Callable[..., Loss]] = {  # by the name that records have
+    loss.name: loss
+    for loss in (
+        CrossEntropy,
+        LabelSmoothing,
+        SoftCrossEntropy,
+        LogitAdjusted,
+        MeanSquare,
+        BinaryCrossEntropy,
+        Focal,
+    )
+}
 
-__all__ = ["LOSSES", "CrossEntropy", "Loss", "named"]
+__all__ = ["LOSSES", "Loss", "of_plain", *(loss.__name__ for loss in LOSSES.values())]
 
 
-def named(name: str) -> Loss:
-    """The loss of that name. Raises InputError for an unknown one."""
-    require(name in LOSSES, f"unknown loss {name!r}; choose one of: {', '.join(LOSSES)}")
-    return LOSSES[name]()
+def of_plain(plain: Any) -> Loss:
+    """The loss that `to_plain` described: a name, or a mapping with name and settings. InputError for what is none."""
+    settings = dict(plain) if isinstance(plain, Mapping) else {"name": plain}
+    name = settings.pop("name", None)
+    known = isinstance(name, str) and name in LOSSES
+    require(known, f"unknown loss {name!r}; choose one of: {', '.join(LOSSES)}")
+    try:
+        return LOSSES[str(name)](**settings)
+    except TypeError as error:
+        raise InputError(f"the settings of the loss {name!r} are not {sorted(settings)} ({error})") from error

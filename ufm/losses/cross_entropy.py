@@ -2,33 +2,36 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import torch
 from torch.nn import functional
 
-from .loss import Expansion
+from .loss import Expansion, OfClasses
 
 LARGE = 40.0  # log(1 + e^x) is x from here on, in float64
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(OfClasses):
     """-log softmax(z)_y.
 
     With p = softmax(z):  slope p - e_y,  curvature S = diag(p) - p p^T,  and, for q = e_y + slope in
     the simplex, -conjugate(slope) = entropy(q) = -sum q log q.
     """
 
-    name: str = "cross-entropy"
+    name: ClassVar[str] = "cross-entropy"
+    convex: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
 
-    def values(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def values(self, logits: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         # log(1 + sum over others of e^(z_j - z_y)): where the fit is nearly perfect, the small loss to full precision.
-        own = labels[:, None]
+        own = types[:, None]
         behind = (logits - logits.gather(1, own)).scatter(1, own, -torch.inf)
         return functional.softplus(behind.logsumexp(1), threshold=LARGE)
 
-    def expand(self, logits: torch.Tensor, labels: torch.Tensor) -> Expansion:
-        own = labels[:, None]
+    def expand(self, logits: torch.Tensor, types: torch.Tensor) -> Expansion:
+        own = types[:, None]
         top, likeliest = logits.max(1, keepdim=True)
         chosen = logits.gather(1, own).sub_(top)
         slopes = logits.sub_(top).exp_().scatter_(1, own, 0.0)
@@ -51,8 +54,8 @@ class CrossEntropy:
         values = torch.where(chosen == 0, others.log1p(), total.log() - chosen)
         return values.squeeze(1), slopes, curvature
 
-    def negative_conjugate(self, slopes: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        own = labels[:, None]
+    def negative_conjugate(self, slopes: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+        own = types[:, None]
         short = slopes.gather(1, own)
         q = slopes.scatter(1, own, 1 + short)
         outside = (q.amin(1) < -1e-12) | ((q.sum(1) - 1).abs() > 1e-9)
@@ -61,3 +64,6 @@ class CrossEntropy:
         short = short.clamp(-1, 0)
         terms = torch.xlogy(q, q).scatter_(1, own, torch.special.xlog1py(1 + short, short))
         return torch.where(outside, -torch.inf, -terms.sum(1))
+
+    def to_plain(self) -> str:
+        return self.name

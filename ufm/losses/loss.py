@@ -1,7 +1,7 @@
 """What the unconstrained feature model asks of a loss."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
 
 import torch
 
@@ -9,24 +9,56 @@ Expansion = tuple[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Ten
 
 
 class Loss(Protocol):
-    """A convex function of the logits z (K,) of one sample with label y; methods take R rows of them.
+    """T functions l_t of the logits z (K,), one for each *type* of sample; methods take R rows of logits, a type each.
 
-    The landscape needs its value, its gradient g (the *slope*) and products with its Hessian S (the *curvature*); the
-    duality certificate needs its convex conjugate.
+    A type is a class (T = K, any K) where `shape` is None. The landscape needs the value, the gradient (the *slope*)
+    and products with the Hessian S (the *curvature*); the duality certificate needs the convex conjugate.
     """
 
     @property
     def name(self) -> str:
         """What records call it."""
 
-    def values(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    @property
+    def convex(self) -> bool:
+        """Whether every l_t is convex."""
+
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether l_t(z + c 1) = l_t(z) for every c."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(T, K) of the only problems that it is for; None where a type is a class and K may be any."""
+
+    def kinds(self, num_classes: int) -> tuple[Hashable, ...]:
+        """(K,) class by class: classes of one kind, their types with them, may be exchanged without a change of l."""
+
+    def values(self, logits: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """(R,) loss of each row, differentiable by autograd."""
 
-    def expand(self, logits: torch.Tensor, labels: torch.Tensor) -> Expansion:
-        """(values (R,), slopes (R, K), M (R, K) -> S M (R, K)): the expansion to second order.
+    def expand(self, logits: torch.Tensor, types: torch.Tensor) -> Expansion:
+        """(values (R,), slopes (R, K), M (..., R, K) -> S M (..., R, K)): the expansion to second order.
 
         The logits may be overwritten; the slopes must not be while the last item is in use.
         """
 
-    def negative_conjugate(self, slopes: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(R,) -sup_z (<slope, z> - loss(z)): the dual value of each row; -inf outside the domain."""
+    def negative_conjugate(self, slopes: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+        """(R,) -sup_z (<slope, z> - loss(z)): the dual value of each row; -inf outside the domain.
+
+        At slope 0 it is the infimum of the loss.
+        """
+
+    def to_plain(self) -> Any:
+        """The loss as plain data for JSON: its name, or a mapping with its name and settings."""
+
+
+class OfClasses:
+    """The parts that every loss has whose types are the classes, all alike."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        return None
+
+    def kinds(self, num_classes: int) -> tuple[Hashable, ...]:
+        return (None,) * num_classes

@@ -28,7 +28,7 @@ class Landscape:
     """The objective on flat vectors of length K d + R d + K (without the last K when bias is False).
 
     labels (R,) int64 and counts (R,) float (how many samples a row stands for) fix device and dtype;
-    num_samples is N; the lambdas are the weight decays of W, H and b (not yet halved).
+    num_samples is N; the lambdas are the weight decays of W, H and b (not yet halved); f >= floor everywhere.
     """
 
     labels: torch.Tensor
@@ -41,6 +41,7 @@ class Landscape:
     lambda_b: float
     bias: bool
     loss: Loss
+    floor: float = 0.0
 
     @cached_property
     def roots(self) -> torch.Tensor:
@@ -125,15 +126,21 @@ class Jet:
         return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(self.G.T @ self.G)[-1])))
 
     @property
-    def relative_gradient(self) -> float:
-        """|gradient| / sqrt(4 sqrt(lW lH) f) in coordinates where both decays are sqrt(lW lH) (`Problem.even`).
+    def excess(self) -> float:
+        """f - floor: what f has of decays and of loss above its infimum; more than 0."""
+        value = float(self.value)
+        return max(value - self.landscape.floor, 1e-16 * abs(value), 1e-300)
 
-        f >= lW/2 |W|^2 + lH/2 |H~|^2, so the unit bounds the gradient of the weight decays at a point of that level.
+    @property
+    def relative_gradient(self) -> float:
+        """|gradient| / sqrt(4 sqrt(lW lH) (f - floor)) in coordinates where both decays are sqrt(lW lH).
+
+        f - floor >= lW/2 |W|^2 + lH/2 |H~|^2, so the unit bounds the gradient of the decays at a point of that level.
         """
         f = self.landscape
         stretch, ridge = (f.lambda_w / f.lambda_h) ** 0.25, math.sqrt(f.lambda_w * f.lambda_h)
         W, H, b = (float(part.norm()) for part in f.split(self.gradient))
-        return math.hypot(W / stretch, H * stretch, b) / math.sqrt(4 * ridge * float(self.value))
+        return math.hypot(W / stretch, H * stretch, b) / math.sqrt(4 * ridge * self.excess)
 
     def hvp(self, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times the flat vectors v (..., size)."""

@@ -1,4 +1,4 @@
-"""The bias that is optimal for given W and H: a convex problem in K variables."""
+"""The bias that is optimal for given W and H: a problem in K variables, convex where the loss is."""
 
 import torch
 
@@ -12,16 +12,17 @@ DAMPING = 1e-10  # of the gradient norm; with its rounding, keeps Newton's matri
 def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200) -> Point:
     """The point with b replaced by the minimiser of f(W, H, .), to rounding; needs a problem with a bias.
 
-    The b of mean 0, which is the only one where lambda_b > 0: the loss ignores a shift along (1, ..., 1).
-    Damped Newton on the dense K x K Hessian, made regular along that direction by a multiple of 11^T at no
-    cost, since the gradient has no part in it. Steps have to lower f, and the gradient once f's rounding hides
-    progress.
+    For a loss that ignores a shift of all logits it is the b of mean 0, which is the only one where lambda_b > 0.
+    Damped Newton on the dense K x K Hessian, made regular along the shift by a multiple of 11^T at no cost, since
+    the gradient has no part in it. Where the loss is not convex, eigenvalues of the Hessian count by their absolute
+    values, and the end is a stationary b. Steps have to lower f, and the gradient once f's rounding hides progress.
     """
     f, x = problem.landscape_at(point)
     start = f.logits(x) - point.b
     weights, eps = f.counts / f.num_samples, torch.finfo(start.dtype).eps
     identity = torch.eye(f.num_classes, dtype=start.dtype, device=start.device)
-    b = point.b - point.b.mean()
+    shift = 1.0 if f.loss.shift_invariant else 0.0
+    b = point.b - shift * point.b.mean()
 
     def value(b: torch.Tensor) -> float:
         return float(weights @ f.loss.values(start + b, f.labels) + f.lambda_b / 2 * b.square().sum())
@@ -39,13 +40,15 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
         # A row at a time into its place: kept beside the products that they come from, they would fragment memory.
         for row, e in zip(hessian, identity, strict=True):
             row += weights @ curvature(e.expand_as(start))
-        hessian += hessian.diagonal().mean()
+        hessian += shift * hessian.diagonal().mean()
+        if not f.loss.convex:
+            hessian = _definite(hessian)
         step, singular = torch.linalg.solve_ex(hessian, gradient)
         if singular:
             hessian.diagonal().mul_(1 + eps * f.num_classes)
             step = torch.linalg.solve(hessian, gradient)
         decrement, level = float(step @ gradient), value(b)
-        hidden = decrement < 1e-10 * level
+        hidden = decrement < 1e-10 * abs(level)
         measure, bound, slope = (size, 0.9 * norm, 0.0) if hidden else (value, level, 1e-4 * decrement)
         lengths = (0.5**i for i in range(50))
         length = next((t for t in lengths if measure(b - t * step) <= bound - t * slope), None)
@@ -53,3 +56,10 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
             break
         b = b - length * step
     return Point(point.W, point.H, b, point.labels)
+
+
+def _definite(hessian: torch.Tensor) -> torch.Tensor:
+    """The matrix with the absolute values of its eigenvalues, and none below 1e-8 of the largest."""
+    values, vectors = torch.linalg.eigh(hessian)
+    values = values.abs()
+    return (vectors * values.clamp_min(1e-8 * float(values.max()))) @ vectors.T

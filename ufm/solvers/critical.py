@@ -13,13 +13,13 @@ from .minimize import Solution, minimize
 
 
 def origin(problem: Problem) -> Point:
-    """The collapsed critical point W = 0, H = 0 (float64, CPU), with the bias that is optimal there (0 if balanced).
+    """The collapsed critical point W = 0, H = 0 (float64, CPU), with the bias that is optimal there.
 
-    Every problem has it: with W = H = 0 the gradients in W and H vanish, and f is convex in b.
+    Every problem has it: with W = H = 0 the gradients in W and H vanish. The bias is 0 for balanced cross-entropy.
     """
-    K, d = problem.num_classes, problem.dim
+    K, T, d = problem.num_classes, problem.num_types, problem.dim
     zeros = torch.zeros(K, d, dtype=torch.float64, device="cpu")
-    point = Point(zeros, zeros.clone(), zeros.new_zeros(K))
+    point = Point(zeros, zeros.new_zeros(T, d), zeros.new_zeros(K))
     return with_optimal_bias(problem, point) if problem.bias else point
 
 

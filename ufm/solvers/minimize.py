@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import InputError, Setting, require
-from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
 from ..results import Result
@@ -78,8 +77,8 @@ def minimize(
     tol       relative gradient norm to reach: problem.relative_gradient(point) <= tol
     device    where to compute and to leave the solution: by default where `start` is, else the CPU. A seed means
               the same random start on every device.
-    reduce    average the features within each class first, which never increases f (Jensen: f is convex
-              in H for fixed W, b), and go on with K weighted samples. False keeps all N features free.
+    reduce    average the features within each type first, which never increases f where the loss is convex (Jensen:
+              f is convex in H for fixed W, b), and go on with T weighted samples. False keeps all N features free.
     on_step   called with each Step, for progress
 
     Equivalent to scipy.optimize.minimize(method="trust-ncg") on the flat variables, except that it works
@@ -103,8 +102,8 @@ def minimize(
         if on_step:
             on_step(step)
     W, H, b = f.unpack(x)
-    # The loss ignores a shift of all logits: where b has a decay its mean is 0, however small the decay is.
-    b = b - b.mean() if problem.lambda_b and isinstance(problem.loss, CrossEntropy) else b.clone()
+    # A loss that ignores a shift of all logits: where b has a decay its mean is 0, however small the decay is.
+    b = b - b.mean() if problem.lambda_b and problem.loss.shift_invariant else b.clone()
     point = problem.unevened(Point(W, H, b, start.labels))
     jet = problem.jet(point)
     if reduce:

@@ -20,7 +20,7 @@ DENSE = 3000  # the largest reduced Hessian that is formed
 NEAR = 1e-3  # how far the critical point of a point may be, relative to W, to H~ and to 1 + |b|
 SETTLED = 1e-9  # a Newton step below this, likewise, leaves an error of its square
 SWEEPS = 8
-RANK = 1e-11  # a singular value of W below this, relative to sqrt(2 f / lW), is 0 where the gradient is
+RANK = 1e-11  # a singular value of W below this, relative to sqrt(2 (f - floor) / lW), is 0 where the gradient is
 
 
 class Critical(NamedTuple):
@@ -66,13 +66,13 @@ def critical_near(problem: Problem, given: Critical) -> Critical | None:
 def row_space(problem: Problem, point: Point, jet: Jet | None = None) -> tuple[torch.Tensor, int]:
     """(orthonormal basis (d, r) of the row space of W, its rank r); jet is f's at the point, if it is known.
 
-    A singular value counts when it exceeds sqrt(2 f / lW), the largest |W| at the point's level, times 1e-11 or 100
-    times the relative gradient, which moves a singular value by about as much. (Not times the largest singular value:
-    near the collapse threshold W is small.)
+    A singular value counts when it exceeds sqrt(2 (f - floor) / lW), the largest |W| at the point's level, times 1e-11
+    or 100 times the relative gradient, which moves a singular value by about as much. (Not times the largest singular
+    value: near the collapse threshold W is small.)
     """
     _, sizes, rows = torch.linalg.svd(point.W, full_matrices=False)
     jet = problem.jet(point) if jet is None else jet
-    unit = (2 * float(jet.value) / problem.lambda_w) ** 0.5
+    unit = (2 * jet.excess / problem.lambda_w) ** 0.5
     slack = min(1e-5, max(RANK, 100 * jet.relative_gradient))
     rank = int((sizes > slack * unit).sum())
     return rows[:rank].T, rank

@@ -82,5 +82,8 @@ def test_no_closed_form_for_another_loss():
     class Other:
         name = "other"
 
+        def values(self, logits, types):
+            return logits.square().sum(1)
+
     with pytest.raises(NoClosedForm, match="'other'"):
         ufm.global_minimizer(replace(PROBLEMS["balanced"], loss=Other()))

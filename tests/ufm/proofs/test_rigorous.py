@@ -278,6 +278,9 @@ def test_sizes_and_losses_beyond_reach_are_refused():
     class Other:
         name: str = "hinge"
 
+        def values(self, logits, types):
+            return logits.square().sum(1)
+
     assert "'hinge'" in ufm.prove(replace(BALANCED, loss=Other()), origin(BALANCED)).reason
     large = Problem.balanced(30, 1, 30, lambda_w=5e-4, lambda_h=5e-4)
     assert "too large" in ufm.prove(large, ufm.global_minimizer(large)).reason
