@@ -138,6 +138,8 @@ class Problem:
     def kinds(self) -> tuple[int, ...]:
         """(K,) numbers: classes of one number have equal n_k and may be exchanged, their types with them."""
         alike = self.loss.kinds(self.num_classes)
+        if self.num_types == self.num_classes and len(set(alike)) == 1:
+            return self.class_counts
         counts = self.class_counts if self.num_types == self.num_classes else range(self.num_classes)
         seen: dict[Any, int] = {}
         return tuple(seen.setdefault(kind, len(seen)) for kind in zip(counts, alike, strict=True))
