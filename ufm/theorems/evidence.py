@@ -74,8 +74,8 @@ class Evidence:
 
     @cached_property
     def ranks(self) -> list[int]:
-        """All ranks 1 .. K-2, or eight of them spread evenly."""
-        most = self.problem.num_classes - 2
+        """All ranks above 0 and below the largest one (K - 1 for a shift-invariant loss), or eight of them."""
+        most = self.problem.largest_rank - 1
         return sorted({1 + round(i * (most - 1) / (RANKS - 1)) for i in range(RANKS)} if most else set())
 
     @cached_property
@@ -162,10 +162,10 @@ class Evidence:
 
     @cached_property
     def siblings(self) -> dict[int, "Evidence"]:
-        """Evidence for the problem at d = K - 1, at d = K, and at its own d if that is no less."""
-        K, d = self.problem.num_classes, self.problem.dim
-        others = {dim: Evidence(replace(self.problem, dim=dim), self.seed, 1, self.narrow) for dim in (K - 1, K)}
-        return others | ({d: self} if d >= K - 1 else {})
+        """Evidence for the problem at d = K - 1 (the largest rank), at one more, and at its own d if no less."""
+        r, d = self.problem.largest_rank, self.problem.dim
+        others = {dim: Evidence(replace(self.problem, dim=dim), self.seed, 1, self.narrow) for dim in (r, r + 1)}
+        return others | ({d: self} if d >= r else {})
 
     @cached_property
     def atlas(self) -> Atlas:
@@ -219,13 +219,13 @@ class Evidence:
 
     @property
     def feature_unit(self) -> float:
-        """The natural length of one feature at the minimiser's level: sqrt(2 f / (lH N))."""
-        return math.sqrt(2 * self.level / (self.problem.lambda_h * self.problem.num_samples))
+        """The natural length of one feature at the minimiser's level: sqrt(2 (f - floor) / (lH N))."""
+        return math.sqrt(2 * (self.level - self.problem.floor) / (self.problem.lambda_h * self.problem.num_samples))
 
     @property
     def classifier_unit(self) -> float:
-        """The natural size of W there: sqrt(2 f / lW)."""
-        return math.sqrt(2 * self.level / self.problem.lambda_w)
+        """The natural size of W there: sqrt(2 (f - floor) / lW)."""
+        return math.sqrt(2 * (self.level - self.problem.floor) / self.problem.lambda_w)
 
 
 def converged(evidence: Evidence) -> str:

@@ -9,6 +9,8 @@ from ..evidence import Evidence, Undecided
 from ..hypotheses import (
     BALANCED,
     BEYOND_K,
+    CONJUGATE,
+    CONVEX,
     CROSS_ENTROPY,
     WEAK_DECAY,
 )
@@ -32,6 +34,8 @@ LANDSCAPE_BEYOND_K = Theorem(
 def landscape_from_k_minus_1(problem: Problem, evidence: Evidence) -> Finding:
     """d >= K - 1 is enough, for any class counts; looked at for d = K - 1, d = K, and the problem's own d.
 
+    (That is for a shift-invariant loss. For another one d >= K is, where the argument for r = K - 1 is one for r = K.)
+
     At a critical point 1^T W = 0, so r = rank W <= K - 1.
     If r = K - 1: the range of W is the complement of (1, ..., 1). There G~ G~^T = lW lH I, and
     1^T G~ = 0, so every singular value of G~ is sqrt(lW lH) or 0: convex duality makes the point global.
@@ -43,10 +47,10 @@ def landscape_from_k_minus_1(problem: Problem, evidence: Evidence) -> Finding:
     findings, steps = [], []
     for sibling in evidence.siblings.values():
         findings.append(_benign(sibling))
-        full = [c for c in sibling.judged if c.rank == problem.num_classes - 1]
+        full = [c for c in sibling.judged if c.rank == problem.largest_rank]
         steps += [abs(c.sigma_max / c.ridge - 1) for c in full]
     notes = [f"d = {d}: {f.note}" for d, f in zip(evidence.siblings, findings, strict=True)]
-    notes += [] if steps else ["no point has rank K - 1"]
+    notes += [] if steps else [f"no point has rank {_largest(problem)}"]
     return Finding(worst_of([*(f.worst for f in findings), *steps]), 1e-6, "; ".join(notes))
 
 
@@ -54,7 +58,7 @@ LANDSCAPE_FROM_K_MINUS_1 = Theorem(
     "landscape, d >= K - 1",
     "every critical point is global or a strict saddle",
     here("4.2"),
-    (CROSS_ENTROPY, WEAK_DECAY),
+    (CONVEX, CONJUGATE, WEAK_DECAY),
     landscape_from_k_minus_1,
 )
 
@@ -77,6 +81,11 @@ def sharpness(problem: Problem, evidence: Evidence) -> Finding:
 
 
 SHARPNESS = Theorem("sharpness", "with d < K - 1 some local minimisers are not global", here("4.5"), (), sharpness)
+
+
+def _largest(problem: Problem) -> str:
+    r = problem.largest_rank
+    return "K - 1" if r == problem.num_classes - 1 else str(r)
 
 
 def _benign(evidence: Evidence) -> Finding:

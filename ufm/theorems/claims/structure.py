@@ -5,7 +5,7 @@ import torch
 from ...analysis import analysis
 from ...problem import Problem
 from ..evidence import Evidence, converged
-from ..hypotheses import SEVERAL, WEAK_DECAY
+from ..hypotheses import CONVEX, SEVERAL, SHIFT_INVARIANT, WEAK_DECAY
 from ..theorem import EXACT, ZHU_GLOBAL, Finding, Theorem, here, worst_of
 
 
@@ -23,7 +23,7 @@ WITHIN_CLASS_COLLAPSE = Theorem(
     "within-class collapse",
     "h_{k,i} = h_k at every critical point",
     f"{ZHU_GLOBAL} (minimisers); {here('2.1')} (all critical points)",
-    (SEVERAL, WEAK_DECAY),
+    (CONVEX, SEVERAL, WEAK_DECAY),
     within_class_collapse,
 )
 
@@ -34,7 +34,9 @@ def zero_row_sum(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(deviations), EXACT, f"{len(deviations)} critical points")
 
 
-ZERO_ROW_SUM = Theorem("zero row sum", "1^T W = 0, so rank W <= K - 1", here("2.2"), (WEAK_DECAY,), zero_row_sum)
+ZERO_ROW_SUM = Theorem(
+    "zero row sum", "1^T W = 0, so rank W <= K - 1", here("2.2"), (SHIFT_INVARIANT, WEAK_DECAY), zero_row_sum
+)
 
 
 def balance(problem: Problem, evidence: Evidence) -> Finding:
@@ -87,5 +89,5 @@ def averaging_descends(problem: Problem, evidence: Evidence) -> Finding:
 
 
 AVERAGING_DESCENDS = Theorem(
-    "averaging descends", "class means never raise f", here("2.4"), (SEVERAL,), averaging_descends
+    "averaging descends", "class means never raise f", here("2.4"), (CONVEX, SEVERAL), averaging_descends
 )
