@@ -9,8 +9,11 @@ import torch
 from ..analysis import analysis, spectrum
 from ..atlas import Atlas, explore
 from ..certificates import Certificate, certify
-from ..closed_forms.cross_entropy import collapse_ratio, global_minimizer
+from ..closed_forms.cross_entropy import collapse_ratio
+from ..closed_forms.minimizer import global_minimizer
+from ..closed_forms.simplex import simplex_frame
 from ..errors import Setting, require
+from ..losses import BinaryCrossEntropy
 from ..point import Point
 from ..problem import Problem
 from ..proofs import Proof, prove
@@ -206,6 +209,31 @@ class Evidence:
         problem = Problem.balanced(6, 2, 2, lambda_w=2e-4, lambda_h=2e-4, lambda_b=1e-3)
         local, better = (minimize(problem, start=_polygon(n, 6), tol=1e-12).point for n in (5, 6))
         return problem, problem.class_means(local), problem.class_means(better)
+
+    @cached_property
+    def binary_trap(self) -> tuple[Problem, Point, Point]:
+        """(binary cross-entropy with d = K - 1 and no bias, a local minimiser, a better point): K = 5, d = 4.
+
+        The first is descended to from a frame whose singular values are all equal.
+        """
+        loss = BinaryCrossEntropy()
+        problem = Problem.balanced(5, 1, 4, lambda_w=2e-3, lambda_h=2e-3, bias=False, loss=loss)
+        frame = 3 * simplex_frame(5, 4)
+        even = Point(frame, frame.clone(), frame.new_zeros(5))
+        local = minimize(problem, start=even, tol=1e-12).point
+        return problem, local, minimize(problem, seed=0, tol=1e-12).point
+
+    def narrowed(self, dim: int) -> list[Solution]:
+        """The free descents of the problem with that feature dimension that converged."""
+        if dim == self.problem.dim:
+            return self.ends
+        if dim not in self._narrowed:
+            self._narrowed[dim] = Evidence(replace(self.problem, dim=dim), self.seed, self.starts)
+        return self._narrowed[dim].ends
+
+    @cached_property
+    def _narrowed(self) -> dict[int, "Evidence"]:
+        return {}
 
     def dense_eigenvalues(self, point: Point) -> torch.Tensor:
         """Eigenvalues of the full Hessian, differentiated by autograd: an oracle that shares no block."""

@@ -11,12 +11,14 @@ from ..theorem import EXACT, ZHU_GLOBAL, Finding, Theorem, here, worst_of
 
 def within_class_collapse(problem: Problem, evidence: Evidence) -> Finding:
     """For fixed (W, b) each feature minimises the same strictly convex function, so h_{k,i} = h_k."""
-    deviations = []
-    for solution in evidence.ends:
-        mean = problem.class_means(solution.point)
-        spread = (solution.point.H - problem.expand(mean).H).norm(dim=1).max()
-        deviations.append(spread / evidence.feature_unit)
-    return Finding(worst_of(deviations), EXACT, converged(evidence))
+    return Finding(worst_of(spread_within(problem, evidence)), EXACT, converged(evidence))
+
+
+def spread_within(problem: Problem, evidence: Evidence) -> list[torch.Tensor]:
+    """The largest distance of a feature from the mean of its type at each free end, in natural lengths of a feature."""
+    means = [problem.expand(problem.class_means(solution.point)).H for solution in evidence.ends]
+    far = [(end.point.H - H).norm(dim=1).max() for end, H in zip(evidence.ends, means, strict=True)]
+    return [distance / evidence.feature_unit for distance in far]
 
 
 WITHIN_CLASS_COLLAPSE = Theorem(
