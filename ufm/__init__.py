@@ -6,7 +6,7 @@ from . import losses
 from .analysis import spectrum
 from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_points
 from .certificates import Certificate, LowerBound, certify, lower_bound
-from .closed_forms.cross_entropy import global_minimizer
+from .closed_forms.minimizer import global_minimizer
 from .errors import InputError, NoClosedForm
 from .losses.check import check_loss
 from .point import Point

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 
+from .closed_forms.minimizer import global_minimizer
 from .losses.untied import Untied
 from .models.free import Jet
 from .point import Point
@@ -123,8 +124,9 @@ def untied(problem: Problem, point: Point) -> tuple[Problem, Point]:
 def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spectrum:
     """The spectrum of the Hessian of f at a point (any class counts, any d, any rank), in float64.
 
-    point   None stands for the global minimiser in closed form, which is never formed: any K, n, d in
-            milliseconds (raises NoClosedForm where none is known)
+    point   None stands for the global minimiser in closed form (raises NoClosedForm where none is known). For balanced
+            classes and cross-entropy, label smoothing or the squared error it is never formed: any K, n, d in
+            milliseconds
     k       how many eigenvalues at each end, where only the ends can be had
 
     At a critical point, or next to one (`ufm.solvers.sharpen`), it is that one's, complete and exact, equivalent to
@@ -134,7 +136,10 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
     holds the two ends alone; `method` and `complete` say so.
     """
     if point is None:
-        return minimizer_spectrum(problem)
+        found = minimizer_spectrum(problem)
+        if found is not None:
+            return found
+        point = global_minimizer(problem)
     problem, point = untied(problem, point)
     seen = analysis(problem, point)
     if not seen.critical:

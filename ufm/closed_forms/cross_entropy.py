@@ -45,18 +45,13 @@ def minimizer_scale(problem: Problem) -> Scale:
     Sources: Zhu et al. 2021, Theorem 3.1, for the geometry; docs/theory.md, section 5.1, for the scale. `ufm.verify`
     checks it against free minimisation and the duality gap.
     """
-    K, n, d = problem.num_classes, problem.class_counts[0], problem.dim
+    K, n = problem.num_classes, problem.class_counts[0]
     if not isinstance(problem.loss, CrossEntropy):
         raise NoClosedForm(f"no closed form for the loss {problem.loss.name!r}; use ufm.minimize")
-    if not problem.is_balanced:
-        raise NoClosedForm(
-            f"no closed form for imbalanced classes (n_k from {min(problem.class_counts)} to "
-            f"{max(problem.class_counts)}); use ufm.minimize"
-        )
+    require_balanced(problem)
     if collapse_ratio(problem) >= 1:
         return Scale(margin=0.0, alpha=0.0, beta=0.0, value=math.log(K), p_correct=1 / K, p_wrong=1 / K)
-    if d < K - 1:
-        raise NoClosedForm(f"no closed form for d = {d} < K - 1 = {K - 1}: no simplex ETF fits; use ufm.minimize")
+    require_room(problem)
     s = math.sqrt(n) * problem.ridge
     margin = math.log((1 - (K - 1) * s) / s)
     balance = math.sqrt(n * problem.lambda_h / problem.lambda_w)
@@ -70,6 +65,29 @@ def minimizer_scale(problem: Problem) -> Scale:
     )
 
 
+def require_balanced(problem: Problem) -> None:
+    """Raise NoClosedForm for imbalanced classes."""
+    if not problem.is_balanced:
+        raise NoClosedForm(
+            f"no closed form for imbalanced classes (n_k from {min(problem.class_counts)} to "
+            f"{max(problem.class_counts)}); use ufm.minimize"
+        )
+
+
+def require_room(problem: Problem) -> None:
+    """Raise NoClosedForm for d < K - 1."""
+    K, d = problem.num_classes, problem.dim
+    if d < K - 1:
+        raise NoClosedForm(f"no closed form for d = {d} < K - 1 = {K - 1}: no simplex ETF fits; use ufm.minimize")
+
+
+def frame_point(problem: Problem, scale: Scale) -> Point:
+    """W = alpha Q, H = beta Q, b = 0 with Q (K, d) the simplex frame, or the origin where the margin is 0."""
+    K, d = problem.num_classes, problem.dim
+    frame = simplex_frame(K, d) if scale.margin > 0 else torch.zeros(K, d, dtype=torch.float64, device="cpu")
+    return Point(scale.alpha * frame, scale.beta * frame, frame.new_zeros(K))
+
+
 def global_minimizer(problem: Problem) -> Point:
     """The global minimiser in closed form: a collapsed float64 Point on the CPU, W (K, d), H (K, d), b = 0.
 
@@ -77,7 +95,4 @@ def global_minimizer(problem: Problem) -> Point:
     origin. Raises NoClosedForm (an InputError) where none is known, naming why: imbalanced classes,
     d < K - 1, or another loss.
     """
-    scale = minimizer_scale(problem)
-    K, d = problem.num_classes, problem.dim
-    frame = simplex_frame(K, d) if scale.margin > 0 else torch.zeros(K, d, dtype=torch.float64, device="cpu")
-    return Point(scale.alpha * frame, scale.beta * frame, frame.new_zeros(K))
+    return frame_point(problem, minimizer_scale(problem))

@@ -1,6 +1,7 @@
 """The spectrum at the points that every permutation of the classes keeps: the ETF minimiser and the origin.
 
-Balanced classes, cross-entropy (docs/theory.md, section 6.2). With r = K - 1, Q (K, r) orthonormal and
+Balanced classes, cross-entropy (docs/theory.md, section 6.2), with smoothed labels as well: s is then that of the
+logits, s_eff of `label_smoothing`, while rho, and so G~, is what it was. With r = K - 1, Q (K, r) orthonormal and
 Q Q^T = Pi = I - 11^T/K, the minimiser is W = alpha Q, H~ = sqrt(n) beta Q, with G~ = -rho Pi,
 rho = sqrt(lW lH), p_wrong = s, p_correct = s + delta. Directions dW = A Q, dH~ = B Q
 change the logits of class k by column k of M = beta A + (alpha/sqrt n) B^T + db 1^T, and the second form is
@@ -14,26 +15,37 @@ only. A shift of all logits of a sample changes nothing, which splits off two ei
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import NoClosedForm
-from ..losses import CrossEntropy
+from ..losses import CrossEntropy, LabelSmoothing, MeanSquare
 from ..point import Point
 from ..problem import Problem
-from .cross_entropy import Scale, minimizer_scale
+from . import cross_entropy, label_smoothing, mean_square_levels
+from .cross_entropy import Scale
+from .levels import Level
 
-Level = tuple[float, int]
+SCALES: dict[type[Any], Callable[[Problem], Scale]] = {
+    CrossEntropy: cross_entropy.minimizer_scale,
+    LabelSmoothing: label_smoothing.minimizer_scale,
+}
 
 
-def minimizer_levels(problem: Problem) -> Iterator[Level]:
+def minimizer_levels(problem: Problem) -> Iterator[Level] | None:
     """(eigenvalue, multiplicity) of the Hessian at the closed-form global minimiser; any K, n, d at once.
 
-    Raises NoClosedForm as `minimizer_scale` does. Multiplicities add up to problem.num_variables.
+    None where its levels are not known in closed form; raises NoClosedForm as the loss's `minimizer_scale` does.
+    Multiplicities add up to problem.num_variables.
     """
-    scale = minimizer_scale(problem)
+    if isinstance(problem.loss, MeanSquare):
+        return mean_square_levels.minimizer_levels(problem)
+    if type(problem.loss) not in SCALES:
+        return None
+    scale = SCALES[type(problem.loss)](problem)
     return etf_levels(problem, scale) if scale.margin > 0 else origin_levels(problem)
 
 
@@ -42,7 +54,7 @@ def symmetric_levels(problem: Problem, means: Point) -> Iterator[Level] | None:
 
     "Is" up to rotation, and to a relative 1e-7.
     """
-    if not problem.is_balanced or not isinstance(problem.loss, CrossEntropy):
+    if not problem.is_balanced or type(problem.loss) not in SCALES:
         return None
     b = means.b - (means.b.mean() if problem.lambda_b == 0 else 0)
     if float(b.abs().max()) > 1e-7:
@@ -50,7 +62,7 @@ def symmetric_levels(problem: Problem, means: Point) -> Iterator[Level] | None:
     if not means.W.any() and not means.H.any():
         return origin_levels(problem)
     try:
-        scale = minimizer_scale(problem)
+        scale = SCALES[type(problem.loss)](problem)
     except NoClosedForm:
         return None
     if scale.margin <= 0:
@@ -119,10 +131,11 @@ def etf_blocks(problem: Problem, scale: Scale) -> dict[str, np.ndarray]:
 
 
 def origin_levels(problem: Problem) -> Iterator[Level]:
-    """The levels at W = 0, H = 0, b = 0: G~ = -Pi/(K sqrt n), every softmax uniform."""
+    """The levels at W = 0, H = 0, b = 0: G~ = -(1 - a) Pi/(K sqrt n), a the smoothing, every softmax uniform."""
     K, n, d = problem.num_classes, problem.per_class, problem.dim
     lW, lH = problem.lambda_w, problem.lambda_h
-    centre, root = (lW + lH) / 2, math.hypot((lW - lH) / 2, 1 / (K * math.sqrt(n)))
+    certain = 1 - problem.loss.smoothing if isinstance(problem.loss, LabelSmoothing) else 1.0
+    centre, root = (lW + lH) / 2, math.hypot((lW - lH) / 2, certain / (K * math.sqrt(n)))
     yield from ((centre - root, d * (K - 1)), (centre + root, d * (K - 1)), (lW, d), (lH, d))
     yield lH, d * K * (n - 1)
     if problem.bias:

@@ -39,6 +39,7 @@ NAIVE = {  # name: (the loss, l(z, t) from its definition); K = 3, or any K
         MeanSquare(weight=2.5, target=3.0),
         lambda z, t: (2.5 * (z[t] - 3) ** 2 + sum(z[j] ** 2 for j in range(len(z)) if j != t)) / 2,
     ),
+    "far targets": (MeanSquare(target=1.5), lambda z, t: ((z - 1.5 * one_hot(t, z)) ** 2).sum() / 2),
     "regression": (MeanSquare(REGRESSED), lambda z, t: ((z - z.new_tensor(REGRESSED[t])) ** 2).sum() / 2),
     "bce": (
         BinaryCrossEntropy(),

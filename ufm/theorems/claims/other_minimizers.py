@@ -56,28 +56,28 @@ def _regression(problem: Problem) -> bool:
 MEAN_SQUARE_MINIMIZER = _of(
     "mean-square minimiser",
     "W H^T, b and f* in closed form",
-    f"{here('11.2')}; geometry: Zhou et al. 2022 (arXiv 2203.01238)",
+    f"{here('11.2', '11.3')}; geometry: Zhou et al. 2022 (arXiv 2203.01238)",
     "mean square on labels",
     lambda p: isinstance(p.loss, MeanSquare) and p.loss.targets is None,
 )
 REGRESSION_MINIMIZER = _of(
     "regression minimiser",
     "W W^T by the root of the targets' covariance",
-    f"{here('11.5')}; Andriopoulos et al. 2024 (arXiv 2409.04180)",
+    f"{here('11.3')}; Andriopoulos et al. 2024 (arXiv 2409.04180)",
     "mean square on targets",
     _regression,
 )
 SMOOTHED_MINIMIZER = _of(
     "smoothed minimiser",
     "a simplex ETF, of cross-entropy's scale with s + a/K",
-    f"{here('11.3')}; geometry: Zhou et al. 2022 (arXiv 2210.02192)",
+    f"{here('11.4')}; geometry: Zhou et al. 2022 (arXiv 2210.02192)",
     "label smoothing",
     lambda p: isinstance(p.loss, LabelSmoothing),
 )
 BINARY_MINIMIZER = _of(
     "binary minimiser",
     "W H^T = c Pi + e J, b and f* in closed form",
-    here("11.4"),
+    here("11.5"),
     "binary cross-entropy on labels",
     lambda p: isinstance(p.loss, BinaryCrossEntropy) and p.loss.targets is None,
 )

@@ -1,0 +1,3 @@
+"""A level of a spectrum: an eigenvalue, and how often it occurs."""
+
+Level = tuple[float, int]
