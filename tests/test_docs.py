@@ -41,7 +41,7 @@ def arguments(theory):
     """By theorem: the sections that the table of section 12 names."""
     table = theory.split("\n## 12. ")[1]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines() if line[:2] == "| "]
-    pairs = [pair for row in rows[1:] for pair in (row[:2], row[2:])]
+    pairs = [pair for row in rows[1:] for pair in (row[:2], row[2:]) if pair]
     return {name: set(re.findall(NUMBER, where.split("Zhu")[0])) for name, where in pairs}
 
 

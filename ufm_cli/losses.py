@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from .flags import require_unused
+
 if TYPE_CHECKING:
     from ufm.losses import Loss
 
@@ -41,8 +43,6 @@ class LossFlags:
     def check(self, given: set[str]) -> None:
         """Raise InputError for an unknown loss, and for flags of another one."""
         from ufm.errors import require
-
-        from .options import require_unused
 
         require(self.loss in FLAGS, f"unknown loss {self.loss!r}; choose one of: {', '.join(FLAGS)}")
         others = {flag for flags in FLAGS.values() for flag in flags} - set(FLAGS[self.loss])

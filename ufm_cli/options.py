@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from .flags import require_unused
 from .losses import LossFlags
 
 if TYPE_CHECKING:
@@ -56,14 +57,6 @@ class ProblemFlags:
         if not self.class_counts and loss.shape is None:
             return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias, loss=loss)
         return Problem(counts, self.d, **decay, bias=self.bias, loss=loss)
-
-
-def require_unused(given: set[str], flags: set[str], reason: str) -> None:
-    """Raise InputError if any of the flags is among those that were given: the reason is why it would do nothing."""
-    from ufm.errors import require
-
-    idle = ", ".join(f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}" for name in sorted(given & flags))
-    require(not idle, f"{idle} would do nothing here: {reason}; leave it out")
 
 
 def require_plain_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Focal loss without a bias: collapse at every critical point, and the global landscape, for K that are not too large."""
+"""Focal loss without a bias: collapse at every critical point, and the landscape, for K that are not too large."""
 
 import math
 

@@ -15,9 +15,11 @@ ONE_HOT = Hypothesis("mean square on one-hot labels", lambda p: isinstance(p.los
 UNDECAYED = Hypothesis("no bias, or one without decay", lambda p: not p.bias or p.lambda_b == 0)
 DISTINCT = Hypothesis(
     f"no bias and K <= {MOST_CLASSES} distinct n_k, all above N^2 lW lH",
-    lambda p: not p.bias
-    and len(set(p.class_counts)) == p.num_classes <= MOST_CLASSES
-    and min(p.class_counts) > (p.num_samples * p.ridge) ** 2 * (1 + 1e-6),
+    lambda p: (
+        not p.bias
+        and len(set(p.class_counts)) == p.num_classes <= MOST_CLASSES
+        and min(p.class_counts) > (p.num_samples * p.ridge) ** 2 * (1 + 1e-6)
+    ),
 )
 
 

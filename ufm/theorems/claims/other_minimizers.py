@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import SupportsFloat
 
 import torch
 
@@ -33,7 +34,7 @@ def closed_form(problem: Problem, evidence: Evidence) -> Finding:
     """
     form = evidence.closed_form
     value, logits = float(problem.objective(form)), _centred(problem, form.H @ form.W.T + form.b)
-    deviations = [problem.relative_gradient(form)]
+    deviations: list[SupportsFloat] = [problem.relative_gradient(form)]
     for solution in evidence.ends:
         point = problem.class_means(solution.point)
         found = _centred(problem, point.H @ point.W.T + point.b)
