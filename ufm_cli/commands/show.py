@@ -10,16 +10,18 @@ import tyro
 
 from ..options import MADE_BY
 
-SHOWN = ("verify", "solve", "derive", "atlas", "map", "train", "validate", "reproduce")
-UNNAMED = {  # files of a command's own, which do not name it: what they have
-    "map": {"asked", "cells"},
+SHOWN = ("verify", "solve", "derive", "atlas", "map", "phase", "train", "validate", "reproduce")
+UNNAMED = {  # files of a command's own, which do not name it: what they have, and what was asked for them
+    "map": {"asked.dims", "cells"},
+    "phase": {"asked.fewer", "cells"},
     "validate": {"run", "agrees", "checkpoints"},
 }
 
 
 @dataclass(frozen=True)
 class Command:
-    """Print the result in a JSON file: what a command wrote with --json, a map.json or a run's validation.json.
+    """Print the result in a JSON file: what a command wrote with --json, a map.json or phase.json, or a run's
+    validation.json.
 
     The tables are those that the command printed. Nothing is computed and nothing is judged again.
     """
@@ -50,4 +52,6 @@ def _command(data: Any) -> str | None:
         return None
     if "command" in data:
         return data["command"] if data["command"] in SHOWN else None
-    return next((name for name, keys in UNNAMED.items() if keys <= set(data)), None)
+    asked = data.get("asked")
+    there = {*data, *(f"asked.{name}" for name in (asked if isinstance(asked, Mapping) else ()))}
+    return next((name for name, keys in UNNAMED.items() if keys <= there), None)

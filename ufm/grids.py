@@ -1,0 +1,128 @@
+"""A grid of problems, surveyed cell by cell into a file that can be gone on with."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from joblib import Parallel, delayed
+
+from .errors import InputError, Setting, given, require
+from .problem import Problem
+from .results import Result
+from .storage.files import read_json, write_json
+from .storage.locks import held
+
+ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is not this grid's
+C = TypeVar("C", bound=Result, covariant=True)
+
+
+class Grid(Protocol[C]):
+    """Problems, and what is looked at in each; it is sent to other processes."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every cell's problem, in order."""
+
+    def settings(self) -> dict[str, Any]:
+        """What is asked, as plain data for JSON."""
+
+    def survey(self, problem: Problem) -> C:
+        """The cell of one of the problems."""
+
+    def cell(self, data: dict[str, Any]) -> C:
+        """The cell that a file has; InputError where it is none of this grid's."""
+
+
+def explore(
+    grid: Grid[C],
+    file: Path | str,
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    made_by: dict[str, Any] | None = None,
+    track: Callable[[Iterable[Problem]], Iterable[Problem]] = iter,
+) -> list[C]:
+    """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished cell.
+
+    Cells that the file has already are kept, so a search that was stopped, however it was, goes on.
+    jobs     processes side by side, one torch thread each (-1: one a core); 1 stays in this process
+    force    begin anew, whatever the file holds
+    made_by  goes into the file beside "asked" and "cells"
+    track    wraps the problems still to be surveyed, to show progress
+
+    The result does not depend on jobs or on interruptions. Raises InputError when the file answers another
+    question, is damaged, or is written by another process.
+    """
+    require(jobs >= 1 or jobs == -1, (Setting("jobs"), f" must be >= 1, or -1 for one a core; got {jobs}"))
+    with held(file):
+        problems, cells = grid.problems, {} if force else _recorded(grid, Path(file))
+
+        def record() -> None:
+            done = [cells[problem].plain() for problem in problems if problem in cells]
+            write_json(file, {"asked": grid.settings(), "cells": done} | (made_by or {}))
+
+        record()
+        pending = [problem for problem in problems if problem not in cells]
+        with _surveys(grid, pending, jobs) as results:
+            # The tracked problems only count: results come as they are finished.
+            for _, (i, data) in zip(track(pending), results, strict=True):
+                cells[pending[i]] = grid.cell(data)
+                record()
+        return [cells[problem] for problem in problems]
+
+
+@contextmanager
+def _surveys(grid: Grid[Any], pending: list[Problem], jobs: int) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
+    """Yield an iterator of (place in `pending`, its cell as plain data) in the order they are finished."""
+    tasks = (delayed(_survey)(grid, i, problem) for i, problem in enumerate(pending))
+    results = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks)
+    try:
+        yield results
+    finally:
+        results.close()
+
+
+def _survey(grid: Grid[Any], i: int, problem: Problem) -> tuple[int, dict[str, Any]]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return i, grid.survey(problem).plain()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _recorded(grid: Grid[C], file: Path) -> dict[Problem, C]:
+    """The cells that the file has of this grid; none without a file."""
+    if not file.is_file():
+        return {}
+    found = read_json(file)
+    if not isinstance(found, dict) or not isinstance(found.get("asked"), dict) or "cells" not in found:
+        raise InputError(f"{file} is no map", ("choose another place, or ", *ANEW))
+    asked = grid.settings()
+    changed = [name for name in asked if found["asked"].get(name) != asked[name]]
+    if changed:
+        name = changed[0]
+        raise InputError(
+            f"{file} was made with {name} = {found['asked'].get(name)}, not {asked[name]}",
+            ("ask the same to go on, choose another name, or ", *ANEW),
+        )
+    try:
+        return _cells(grid, found["cells"])
+    except (InputError, AttributeError, TypeError, KeyError) as error:
+        raise InputError(f"{file} is damaged: {error}", ANEW) from error
+
+
+def _cells(grid: Grid[C], recorded: list[dict[str, Any]]) -> dict[Problem, C]:
+    by_settings = {_key(problem.settings()): problem for problem in grid.problems}
+    cells = {}
+    for data in recorded:
+        found = by_settings.get(_key(data["problem"]))
+        problem = given(found, f"it has a cell that was not asked for, {data['problem']}")
+        cells[problem] = grid.cell(data)
+    return cells
+
+
+def _key(settings: dict[str, Any]) -> str:
+    return repr(sorted(settings.items()))
