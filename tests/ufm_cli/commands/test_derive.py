@@ -31,6 +31,26 @@ def test_text_has_every_result_and_fits(capsys):
     assert any(line.startswith("    a_4 = 1") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("loss", "heading", "line"),
+    [
+        ("mse", "squared error", "    margin = -K*s + 1"),
+        ("label-smoothing", "cross-entropy with smoothed labels", "    s = (1 - a)/K"),
+        ("bce", "binary cross-entropy", "    other  = 2*s"),
+    ],
+)
+def test_another_loss(capsys, tmp_path, loss, heading, line):
+    """Text that fits, and what --json wrote, shown again."""
+    text = printed(capsys, "--loss", loss, "--only", "scale", "threshold", "--json", str(tmp_path / "d.json"))
+    lines = text.splitlines()
+    assert lines[0] == f"The unconstrained feature model, balanced classes, {heading}."
+    assert line in lines
+    assert max(map(len, lines)) <= 140
+    assert main(["show", str(tmp_path / "d.json")]) == 0
+    assert capsys.readouterr().out == text
+    assert printed(capsys, "--loss", loss, "--only", "threshold", "--format", "latex").count(r"\begin{align*}") > 0
+
+
 def test_only_the_topics_asked_for(capsys):
     text = printed(capsys, "--only", "saddle", "threshold")
     assert "descent curvature" in text
