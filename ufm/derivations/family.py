@@ -9,7 +9,7 @@ from functools import cache
 
 import sympy as sp
 
-from .equivariant import OUT, Entries, K, ModelOf, alpha, frame, lH, lW
+from .equivariant import OUT, Entries, K, ModelOf, alpha, frame, lb, lH, lW
 from .equivariant import n as per_class
 from .stationary import gamma, s
 
@@ -35,7 +35,7 @@ def restricted(model: ModelOf, sign: int) -> Restricted:
         least[omega] = _positive_root(decay, omega)
     loss = loss.replace(sp.exp, lambda power: sp.exp(sp.expand(power)))
     decay = sp.simplify(decay.subs(least).subs(per_class, s**2 / (lW * lH)))
-    return Restricted(loss + sp.expand(decay), least[alpha])
+    return Restricted(loss + sp.collect(sp.expand(decay), (margin, size, lb), sp.factor), least[alpha])
 
 
 def _along(on_frame: sp.Expr, on_ones: sp.Expr) -> Entries:

@@ -219,13 +219,13 @@ def _levels(name: str, parts: Iterable[Part], place: Place, fixed: dict[sp.Symbo
             block = sp.ImmutableMatrix(cut)
             count, names = blocks.get(block, (sp.S.Zero, []))
             blocks[block] = count + part.multiplicity, [*names, part.name]
-    _, bias, conditions = BRANCHES["orthogonal" if name == "square" else "simplex"]
+    _, bias, (room, spread, *_) = BRANCHES["orthogonal" if name == "square" else "simplex"]
     labels = [", ".join(names) for _, names in blocks.values()]
     return [
         Result(
             f"{name}: {label}" + f", {block.rows} rows" * (labels.count(label) > 1 and block.rows > 1),
             "spectrum",
-            f"Eigenvalues on these representations of the permutations of the classes {MEANING[name]}.",
+            f"Eigenvalues on these representations of the permutations of the classes: {MEANING[name]}.",
             (
                 "differentiate f twice along a vector of each copy, at the minimiser",
                 "divide by their norms; copies that do not couple are blocks of their own",
@@ -234,7 +234,7 @@ def _levels(name: str, parts: Iterable[Part], place: Place, fixed: dict[sp.Symbo
             blocks=(block,),
             multiplicity=sp.factor(count),
             bias=bias,
-            conditions=conditions if name == "square" else (*conditions, sp.Le(lb, 0)),
+            conditions=(room, spread) if name == "square" else (room, spread, sp.Le(lb, 0)),
             loss=MeanSquare,
         )
         for label, (block, (count, _)) in zip(labels, blocks.items(), strict=True)
