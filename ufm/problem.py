@@ -138,6 +138,8 @@ class Problem:
     def kinds(self) -> tuple[int, ...]:
         """(K,) numbers: classes of one number have equal n_k and may be exchanged, their types with them."""
         alike = self.loss.kinds(self.num_classes)
+        if self.num_types == self.num_classes and len(set(alike)) == 1:
+            return self.class_counts
         counts = self.class_counts if self.num_types == self.num_classes else range(self.num_classes)
         seen: dict[Any, int] = {}
         return tuple(seen.setdefault(kind, len(seen)) for kind in zip(counts, alike, strict=True))
@@ -147,7 +149,8 @@ class Problem:
         """The most that the rank of W can be at a critical point, for d that large or larger.
 
         W is the product of G^T with H, and H that of G with W: it is at most T and K. A shift-invariant loss makes the
-        columns of W sum to 0, and a bias without decay the sum of all features: one less each (docs/theory.md, 10.1).
+        columns of W sum to 0, and a bias without decay the sum of all features: one less each
+        (docs/theory.md, section 10.1).
         """
         free = self.bias and self.lambda_b == 0
         return min(self.num_classes - self.loss.shift_invariant, self.num_types - free)

@@ -49,3 +49,11 @@ def names(command: type) -> set[str]:
     fields = dataclasses.fields(command)
     groups = [field.type for field in fields if dataclasses.is_dataclass(field.type)]
     return {field.name for field in fields}.union(*map(names, groups))
+
+
+def require_unused(given: set[str], flags: set[str], reason: str) -> None:
+    """Raise InputError if any of the flags is among those that were given: the reason is why it would do nothing."""
+    from ufm.errors import require
+
+    idle = ", ".join(f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}" for name in sorted(given & flags))
+    require(not idle, f"{idle} would do nothing here: {reason}; leave it out")

@@ -1,10 +1,13 @@
 """Flags that several commands share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+from .flags import require_unused
+from .losses import LossFlags
 
 if TYPE_CHECKING:
     from ufm import Problem
@@ -23,7 +26,7 @@ class ProblemFlags:
     n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="INT")] = 3
     """samples in each class"""
     class_counts: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N1 N2 ...")] = ()
-    """samples in each class, one by one, in place of -K and -n"""
+    """samples in each class (or of each type, with --targets), one by one, in place of -K and -n"""
     d: Annotated[int, tyro.conf.arg(aliases=["-d"], metavar="INT")] = 6
     """feature dimension"""
     lambda_w: float = 5e-3
@@ -34,6 +37,7 @@ class ProblemFlags:
     """weight decay of b, in a model with a bias"""
     bias: bool = True
     """whether the model has a bias"""
+    loss: LossFlags = field(default_factory=LossFlags)
 
     def check(self, given: set[str]) -> None:
         """Raise InputError for flags that the others leave nothing to do."""
@@ -41,22 +45,18 @@ class ProblemFlags:
             require_unused(given, {"K", "n"}, "--class-counts says how many classes and samples there are")
         if not self.bias:
             require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
+        self.loss.check(given)
 
     def problem(self) -> "Problem":
         from ufm import Problem
 
         decay = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b if self.bias else 0.0}
-        if self.class_counts:
-            return Problem(self.class_counts, self.d, **decay, bias=self.bias)
-        return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias)
-
-
-def require_unused(given: set[str], flags: set[str], reason: str) -> None:
-    """Raise InputError if any of the flags is among those that were given: the reason is why it would do nothing."""
-    from ufm.errors import require
-
-    idle = ", ".join(f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}" for name in sorted(given & flags))
-    require(not idle, f"{idle} would do nothing here: {reason}; leave it out")
+        loss = self.loss.made()
+        types = self.K if loss.shape is None else loss.shape[0]
+        counts = self.class_counts or (self.n,) * types
+        if not self.class_counts and loss.shape is None:
+            return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias, loss=loss)
+        return Problem(counts, self.d, **decay, bias=self.bias, loss=loss)
 
 
 def require_plain_name(name: str) -> str:

@@ -19,15 +19,16 @@ from ..storage.locks import held
 from .catalogue import Entry
 from .euler import EulerSum
 from .exploration import Descent, Exploration
+from .rotations import named
 from .symmetry import automorphism_count, equal_classes, group_order
 
 LARGEST = 12  # K up to here: every class more makes about three times as many points
-BENIGN = (PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE)  # all that there is for d >= K - 1
+BENIGN = (PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE)  # all that there is for d large enough
 
 
 @dataclass(frozen=True, eq=False)
 class CriticalPoint(Result):
-    """One critical point up to O(d) and permutations of classes with equal n_k.
+    """One critical point up to O(d) and permutations of classes with equal n_k that the loss takes for alike.
 
     level            f there                            rank       of W (and of W H^T)
     partition        the classes in blocks of equal ones (same rows of W, H and b)
@@ -35,7 +36,9 @@ class CriticalPoint(Result):
     index, nullity   negative and zero eigenvalues of the Hessian over all variables; lambda_min the least one. All
                      three are None where the certificate's verdict is "not critical"
     grad_norm        relative: problem.relative_gradient(point)
-    logits (K, K)    row k: those of class k's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_k) h_k
+    logits (T, K)    row t: those of type t's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_t) h_t
+    manifold         what it stands for where classes turn into each other: "Gr(2, 4)", the Grassmannian of the planes
+                     in 4 dimensions, of dimension 4; empty for a point
     certificate      what it is certified to be          found_by   which part of the search found it first
     point            one representative, collapsed, with the problem's d
     """
@@ -53,6 +56,7 @@ class CriticalPoint(Result):
     certificate: Certificate
     found_by: str
     point: Point
+    manifold: str = ""
 
     @property
     def shape(self) -> str:
@@ -103,13 +107,14 @@ class Atlas(Result):
     def complaints(self, connected: bool) -> list[str]:
         """What the theory claims of the points and they contradict, a line each; connected: descents were asked for.
 
-        An Euler sum other than 1 contradicts at any d. For d >= K - 1 every point is a global minimiser or a
-        strict saddle, and so every descent ends in a global minimiser.
+        An Euler sum other than 1 contradicts at any d. Where the loss is convex and d at least the largest rank
+        (K - 1 for a shift-invariant loss, else K) every point is a global minimiser or a strict saddle, and so every
+        descent ends in a global minimiser.
         """
         problem, complaints = self.problem, []
         if self.failing:
             complaints.append(f"{len(self.failing)} of {len(self.sums)} Euler sums are not 1: a point is missing")
-        if problem.dim >= problem.num_classes - 1:
+        if problem.loss.convex and problem.dim >= problem.largest_rank:
             bad = [p for p in self.points if p.certificate.verdict not in BENIGN]
             if bad:
                 complaints.append(f"{len(bad)} points are neither global minimisers nor strict saddles")
@@ -136,7 +141,7 @@ def explore(
     force: bool = False,
     on_round: Callable[[Exploration, str], None] | None = None,
 ) -> Atlas:
-    """Search for every critical point up to O(d) and permutations of the classes (K <= 12; any d, any class counts).
+    """Search for every critical point up to O(d) and permutations of the classes (K <= 12; any loss, d, class counts).
 
     until_quiet  go on until so many random starts in a row found nothing new, at every rank
     connect      follow the gradient flow from every saddle; a point it finds that was missed is entered
@@ -207,12 +212,14 @@ def _described(problem: Problem, entry: Entry) -> CriticalPoint:
     point = entry.family.point(entry.x).padded(problem.dim)
     certificate = certify(problem, point)
     W, scaled, b = entry.family.landscape.split(entry.x)
-    rows = np.concatenate([W, scaled / entry.family.landscape.roots, b.expand(len(W))[:, None]], 1)
+    features = [scaled / entry.family.landscape.roots] if len(scaled) == len(W) else []
+    rows = np.concatenate([W, *features, b.expand(len(W))[:, None]], 1)
+    kinds = problem.kinds
     return CriticalPoint(
         level=entry.level,
         rank=entry.family.rank,
         partition=equal_classes(rows, 1 + float(np.abs(rows).max())),
-        copies=group_order(problem.class_counts) // automorphism_count(entry.logits, problem.class_counts),
+        copies=1 if entry.spaces else group_order(kinds) // automorphism_count(entry.logits, kinds),
         index=certificate.index,
         nullity=certificate.nullity,
         lambda_min=certificate.lambda_min,
@@ -222,4 +229,5 @@ def _described(problem: Problem, entry: Entry) -> CriticalPoint:
         certificate=certificate,
         found_by=entry.found_by,
         point=point,
+        manifold=named(entry.spaces),
     )

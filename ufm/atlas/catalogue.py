@@ -9,6 +9,7 @@ import torch
 from ..problem import Problem
 from ..solvers.sharpen import at_rest
 from .family import Family
+from .rotations import grassmannian, groups
 from .symmetry import same_point
 
 NEAR = 0.1  # how far from the end of a search its critical point may be, relative to it
@@ -17,12 +18,16 @@ SAME_LEVEL = 1e-8  # levels further apart than this, relative to 1 + |f|, belong
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A critical point x (size,) in the family of its rank; its level, logits (K, K), and where it is from."""
+    """A critical point x (size,) in the family of its rank; its level, logits (T, K), and where it is from.
+
+    spaces  the manifold of critical points that it stands for, as `rotations.grassmannian` has it
+    """
 
     family: Family
     x: torch.Tensor
     level: float
     logits: np.ndarray
+    spaces: tuple[tuple[int, int], ...]
     found_by: str
 
 
@@ -30,12 +35,14 @@ class Catalogue:
     """Entries, and `enter`, which knows what is there already.
 
     Points at different levels differ; points at one level are compared by their logits, up to permutations of the
-    classes that keep the counts. With lambda_b = 0 logits are compared up to the shift that nothing penalises.
+    classes that keep the counts. With lambda_b = 0 logits are compared up to the shift that nothing penalises. Where
+    classes turn into each other (`ufm.atlas.rotations`) points are compared by their ranks and manifolds.
     """
 
     def __init__(self, problem: Problem):
         self.problem = problem
         self.entries: list[Entry] = []
+        self.turning = groups(problem)
 
     def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int | None:
         """The place of a critical point x (size,) of the family: where it was, or at the end when it is new.
@@ -50,7 +57,7 @@ class Catalogue:
         if end is None:
             return None
         entry = self.entry(*family.in_row_space(end), found_by)
-        place = self._place(entry.level, entry.logits)
+        place = self._place(entry)
         if place is not None:
             return place
         self.entries.append(entry)
@@ -64,25 +71,29 @@ class Catalogue:
 
     def find(self, family: Family, x: torch.Tensor) -> int | None:
         """The place of the entry that a critical point x (size,), up to rounding, is; None when there is none."""
-        return self._place(*self._seen(family, x))
+        return self._place(self.entry(family, x, ""))
 
     def entry(self, family: Family, x: torch.Tensor, found_by: str) -> Entry:
         """What would be entered of a critical point x (size,) of full rank."""
-        return Entry(family, x, *self._seen(family, x), found_by)
+        logits = family.logits(x[None])[0]
+        if self.problem.bias and self.problem.lambda_b == 0 and self.problem.loss.shift_invariant:
+            logits = logits - logits.mean(1, keepdim=True)
+        spaces = grassmannian(self.turning, family, x)
+        return Entry(family, x, float(family.values(x[None])), logits.numpy(), spaces, found_by)
 
     def add_all(self, family: Family, xs: Iterable[torch.Tensor], found_by: str) -> list[int]:
         """Which of the points, by their place, were new."""
         return [i for i, x in enumerate(xs) if self.add(family, x, found_by)]
 
-    def _seen(self, family: Family, x: torch.Tensor) -> tuple[float, np.ndarray]:
-        logits = family.logits(x[None])[0]
-        if self.problem.bias and self.problem.lambda_b == 0:
-            logits = logits - logits.mean(1, keepdim=True)
-        return float(family.values(x[None])), logits.numpy()
-
-    def _place(self, level: float, logits: np.ndarray) -> int | None:
-        gap = SAME_LEVEL * (1 + abs(level))
+    def _place(self, new: Entry) -> int | None:
+        gap = SAME_LEVEL * (1 + abs(new.level))
         for place, entry in enumerate(self.entries):
-            if abs(entry.level - level) <= gap and same_point(logits, entry.logits, self.problem.class_counts):
+            if abs(entry.level - new.level) <= gap and self._same(entry, new):
                 return place
         return None
+
+    def _same(self, entry: Entry, new: Entry) -> bool:
+        if self.turning:
+            first, second = (e.family.in_row_space(e.x)[0].rank for e in (entry, new))
+            return first == second and entry.spaces == new.spaces
+        return same_point(new.logits, entry.logits, self.problem.kinds)

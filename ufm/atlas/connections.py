@@ -15,7 +15,7 @@ from .family import Family
 from .symmetry import transversals
 
 KICK = 1e-3  # how far from the saddle the flow starts, relative to |x|, or to the natural length where x = 0
-NEAR = 1e-6  # a gradient below this, relative to sqrt(2 (lW + lH) f), ends the flow
+NEAR = 1e-6  # a gradient below this, relative to sqrt(2 (lW + lH) (f - floor)), ends the flow
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +82,14 @@ def symmetrizer(family: Family, x: torch.Tensor) -> torch.Tensor:
     """
     W, scaled, b = family.landscape.split(x)
     (K, r), inverse = W.shape, torch.linalg.pinv(W, rtol=1e-7)
+    if len(scaled) != K:
+        parts = [torch.kron(torch.eye(n, dtype=x.dtype, device=x.device), inverse @ W) for n in (K, len(scaled))]
+        return torch.block_diag(*parts, *[torch.eye(K, dtype=x.dtype, device=x.device)] * family.problem.bias)
     grams = torch.stack([W @ W.T, scaled @ W.T, scaled @ scaled.T, b.expand(K, K)], 2).numpy()
     unit = torch.eye(K, dtype=x.dtype, device=x.device)
     wide, narrow = torch.eye(K * r, dtype=x.dtype, device=x.device), unit
     # The mean over a group is the product of the means over the transversals of its chain.
-    for moves in transversals(grams, family.problem.class_counts):
+    for moves in transversals(grams, family.problem.kinds):
         back = [unit[list(p)].T.contiguous() for p in moves]
         turned = [torch.kron(P, (inverse @ P.T @ W).T.contiguous()) for P in back]
         wide, narrow = wide @ torch.stack(turned).mean(0), narrow @ torch.stack(back).mean(0)
@@ -106,7 +109,8 @@ def flow(family: Family, x: torch.Tensor, symmetry: torch.Tensor, away: float, s
     for _ in range(steps):
         value, gradient, hessian = family.expand(x[active])
         left[active] |= (x[active] - begin[active]).norm(dim=1) > away
-        going = ~(left[active] & (gradient.norm(dim=1) <= NEAR * (unit * value).sqrt()))
+        excess = (value - family.problem.floor).clamp_min(0)
+        going = ~(left[active] & (gradient.norm(dim=1) <= NEAR * (unit * excess).sqrt()))
         active, value, gradient, hessian = active[going], value[going], gradient[going], hessian[going]
         if not len(active):
             break

@@ -6,7 +6,8 @@ for f restricted to any subspace that a group of symmetries fixes. The orbit of 
 V_r(R^d), whose characteristic vanishes for r >= 2; in the subspace of an action of involutions
 (`ufm.atlas.involutions`) with D_c coordinates of character c it is the product over c of V_{r_c}(R^{D_c}), which does
 not vanish when every r_c <= 1. A list that misses a point fails a sum, unless misses cancel
-(docs/theory.md, section 7).
+(docs/theory.md, section 7). Where critical points are manifolds (`ufm.atlas.rotations`), their characteristics are
+factors, and only sums for the identity are made.
 """
 
 from collections import Counter
@@ -20,9 +21,10 @@ import torch
 
 from ..results import Result
 from ..spectra.spectrum import ZERO
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Entry
 from .family import Family
 from .involutions import Action, Element, Orbit, action_of, actions, isotypic
+from .rotations import characteristic, dimension
 from .symmetry import Permutation, group_order, matchings, transversals
 
 FLAT = 1e-8  # a singular value of G~ this close to sqrt(lW lH), relatively, is equal to it
@@ -66,7 +68,7 @@ class Term:
     unstable  by character: how many negative eigenvalues one more coordinate of that character adds
     regular   whether the restricted Hessian has no zero eigenvalue
     flat      the characters of which one more coordinate adds zero eigenvalues other than those of the orbit
-    weight    how many copies of the point the action keeps this way
+    weight    how many copies of the point the action keeps this way, times the characteristic of what it stands for
     """
 
     ranks: Coordinates
@@ -87,9 +89,11 @@ def stiefel_characteristic(r: int, d: int) -> int:
     return (2 if d % 2 else 0) * stiefel_characteristic(r - 1, d - 1)
 
 
-def terms(family: Family, x: torch.Tensor, action: Action) -> list[Term]:
-    """Every way, up to the point's own symmetries, in which copies of the critical point x (size,) keep the action."""
-    counts = family.problem.class_counts
+def terms(entry: Entry, action: Action) -> list[Term]:
+    """Every way, up to the point's own symmetries, in which copies of an entry's critical point keep the action."""
+    family, x, counts = entry.family, entry.x, entry.family.problem.kinds
+    if entry.spaces:
+        return [_term(family, x, (), action, characteristic(entry.spaces), dimension(entry.spaces))]
     logits = family.logits(x[None])[0].numpy()
     chain = transversals(logits, counts)
     size, orbits = prod(map(len, chain)), _orbits(chain)
@@ -156,7 +160,15 @@ def _commute(generators: tuple[Permutation, ...]) -> bool:
     return all(all(p[q[k]] == q[p[k]] for k in range(len(p))) for i, p in enumerate(generators) for q in generators[:i])
 
 
-def _term(family: Family, x: torch.Tensor, generators: tuple[Permutation, ...], action: Action, weight: float) -> Term:
+def _term(
+    family: Family,
+    x: torch.Tensor,
+    generators: tuple[Permutation, ...],
+    action: Action,
+    weight: float,
+    zeros: int = 0,
+) -> Term:
+    """The term of one point; zeros are the zero eigenvalues of its Hessian that a manifold of points explains."""
     parts = isotypic(generators, family.problem.num_classes)
     characters, x = split_coordinates(family, x, generators)
     basis = fixed_basis(family, characters, parts)
@@ -165,15 +177,20 @@ def _term(family: Family, x: torch.Tensor, generators: tuple[Permutation, ...], 
     small = ZERO * float(values.abs().max()) if len(values) else 0.0
     G = family.landscape.jet(x).G.numpy()
     ridge = family.problem.ridge
-    sizes = {c: np.linalg.svd(B.T @ G @ B, compute_uv=False) for c, B in parts.items()}
+    sizes = {c: np.linalg.svd(_of_types(B, len(G)).T @ G @ B, compute_uv=False) for c, B in parts.items()}
     return Term(
         ranks=Counter(characters),
         index=int((values < -small).sum()),
         unstable={c: int((s > ridge * (1 + FLAT)).sum()) for c, s in sizes.items()},
-        regular=bool((values.abs() > small).all()),
+        regular=int((values.abs() <= small).sum()) == zeros,
         flat=frozenset(c for c, s in sizes.items() if (abs(s / ridge - 1) <= FLAT).sum() != characters.count(c)),
         weight=weight,
     )
+
+
+def _of_types(part: np.ndarray, T: int) -> np.ndarray:
+    """The part of R^T that goes with one of R^K: itself, or everything where types are not classes."""
+    return part if len(part) == T else np.eye(T)
 
 
 def split_coordinates(
@@ -200,24 +217,25 @@ def split_coordinates(
 def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, np.ndarray]) -> torch.Tensor:
     """(size, m) orthonormal: column j of W and H~ in the part of its character, b in the part that nothing changes.
 
-    Without weight decay on the bias, b is kept orthogonal to (1, ..., 1), along which f is constant.
+    Without weight decay on the bias, b is kept orthogonal to (1, ..., 1) where f is constant along that.
     """
     f = family.landscape
-    K, r = f.num_classes, family.rank
+    K, T, r = f.num_classes, len(f.labels), family.rank
     columns = []
-    for block in range(2):
+    for begin, rows in ((0, K), (K * r, T)):
         for j, c in enumerate(characters):
-            for vector in parts.get(c, np.zeros((K, 0))).T:
+            part = parts.get(c, np.zeros((K, 0)))
+            for vector in (part if rows == K else _of_types(part, T)).T:
                 column = f.counts.new_zeros(f.size)
-                column[block * K * r : (block + 1) * K * r].view(K, r)[:, j] = torch.from_numpy(vector.copy())
+                column[begin : begin + rows * r].view(rows, r)[:, j] = torch.from_numpy(vector.copy())
                 columns.append(column)
     if f.bias:
         trivial = parts[min(parts)]
-        if f.lambda_b == 0:
+        if f.lambda_b == 0 and f.loss.shift_invariant:
             trivial = np.linalg.svd(trivial - trivial.mean(0))[0][:, : trivial.shape[1] - 1]
         for vector in trivial.T:
             column = f.counts.new_zeros(f.size)
-            column[2 * K * r :] = torch.from_numpy(vector.copy())
+            column[(K + T) * r :] = torch.from_numpy(vector.copy())
             columns.append(column)
     return torch.stack(columns, 1) if columns else f.counts.new_zeros(f.size, 0)
 
@@ -256,7 +274,8 @@ class Ledger:
     def __init__(self, catalogue: Catalogue):
         self.catalogue = catalogue
         problem = catalogue.problem
-        self.actions = actions(problem.class_counts, 3 if problem.num_classes <= 6 else 2)
+        most = 0 if catalogue.turning else 3 if problem.num_classes <= 6 else 2
+        self.actions = actions(problem.kinds, most)
         self.terms: dict[Action, list[Term]] = {action: [] for action in self.actions}
         self.read = 0
 
@@ -265,6 +284,6 @@ class Ledger:
         fresh, self.read = self.catalogue.entries[self.read :], len(self.catalogue.entries)
         for action in self.actions:
             for entry in fresh:
-                self.terms[action] += terms(entry.family, entry.x, action)
+                self.terms[action] += terms(entry, action)
             for coordinates in choices(action, self.catalogue.problem.num_classes, largest_rank):
                 yield euler_sum(action, coordinates, self.terms[action])

@@ -87,8 +87,13 @@ class Exploration:
 
     @property
     def ranks(self) -> range:
-        """1 .. min(d, K - 1)"""
-        return range(1, min(self.problem.dim, self.problem.num_classes - 1) + 1)
+        """1 .. min(d, the largest rank that a critical point has)"""
+        return range(1, min(self.problem.dim, self.problem.largest_rank) + 1)
+
+    @property
+    def _fewer(self) -> int:
+        """By how much the rank of a point is less, at least, than the number of its different classes."""
+        return int(self.problem.loss.shift_invariant)
 
     def partitions(self) -> None:
         """Once: every kind of partition with fewer blocks than classes, coarse ones first, at every rank."""
@@ -97,20 +102,20 @@ class Exploration:
         tasks: list[Round] = []
         for blocks in self._partitions():
             for rank in self.ranks:
-                if rank < len(blocks) < self.problem.num_classes:
+                if rank <= len(blocks) - self._fewer and len(blocks) < self.problem.num_classes:
                     tasks.append(self._round_among(blocks, rank, 60, len(tasks), passes=3))
         self._work(tasks, "partitions of the classes", self._take)
         self._next_seed("partitions")
 
     def coarse_partitions(self, most: int, starts: int) -> None:
         """Every kind of partition into 2 to `most` blocks, at the rank that its blocks have in general position."""
-        wanted = [blocks for blocks in self._partitions() if 1 < len(blocks) <= most]
-        ranks = [min(len(blocks) - 1, self.problem.dim) for blocks in wanted]
+        wanted = [blocks for blocks in self._partitions() if self._fewer < len(blocks) <= most]
+        ranks = [min(len(blocks) - self._fewer, *self.ranks[-1:]) for blocks in wanted]
         tasks = [self._round_among(*pair, starts, i) for i, pair in enumerate(zip(wanted, ranks, strict=True))]
         self._work(tasks, "partitions of the classes", self._take)
 
     def _partitions(self) -> list[Blocks]:
-        return sorted(partitions(self.problem.class_counts), key=len)
+        return sorted(partitions(self.problem.kinds), key=len)
 
     def _round_among(self, blocks: Blocks, rank: int, starts: int, number: int, passes: int = 1) -> Round:
         """A round among the points of that rank whose classes are equal within the blocks."""

@@ -1,10 +1,10 @@
 """f at many collapsed points of r dimensions at once: values, gradients and dense Hessians, a point a row.
 
-The coordinates are those of `ufm.models.free`: W (K, r), H~ (K, r) with rows sqrt(n_k) h_k, and b (K), flattened.
-With A_k = (n_k/N) S_k the weighted curvature of class k, U = H~/sqrt(n) and T_k = A_k W/sqrt(n_k), the Hessian is
+The coordinates are those of `ufm.models.free`: W (K, r), H~ (T, r) with rows sqrt(n_t) h_t, and b (K), flattened.
+With A_t = (n_t/N) S_t the weighted curvature of type t, U = H~/sqrt(n) and B_t = A_t W/sqrt(n_t), the Hessian is
 
-    W  W     sum_k A_k x u_k u_k^T + lW I            W  H~_k  (T_k, u_k) + G~_k I
-    H~_k H~_k  W^T T_k/sqrt(n_k) + lH I              b  .     sum_k A_k u_k^T,  T_k,  sum_k A_k + lb I
+    W  W     sum_t A_t x u_t u_t^T + lW I            W  H~_t  (B_t, u_t) + G~_t I
+    H~_t H~_t  W^T B_t/sqrt(n_t) + lH I              b  .     sum_t A_t u_t^T,  B_t,  sum_t A_t + lb I
 """
 
 from dataclasses import dataclass, replace
@@ -47,12 +47,12 @@ class Family:
         return Point(*self.landscape.unpack(x))
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, K, K): row k holds the logits of class k's samples. Up to rotation, they determine a critical point."""
+        """(B, T, K): row t holds the logits of type t's samples. Up to rotation, they determine a critical point."""
         W, scaled, b = self.landscape.split(x)
         return scaled @ W.mT / self.landscape.roots + b[..., None, :]
 
     def pull(self, x: torch.Tensor, R: torch.Tensor) -> torch.Tensor:
-        """(B, size): the derivative of the logits, transposed, applied to R (B, K, K)."""
+        """(B, size): the derivative of the logits, transposed, applied to R (B, T, K)."""
         f = self.landscape
         W, scaled, _ = f.split(x)
         R = R / f.roots
@@ -66,32 +66,32 @@ class Family:
 
     def expand(self, x: torch.Tensor) -> Expansion:
         """f to second order at every row of x."""
-        f, (B, K) = self.landscape, (len(x), self.problem.num_classes)
+        f, B, K, T = self.landscape, len(x), self.problem.num_classes, self.problem.num_types
         W, scaled, _ = f.split(x)
         values, slopes, curvature = f.loss.expand(self.logits(x).flatten(0, 1), f.labels.repeat(B))
-        units = torch.eye(K, dtype=x.dtype, device=x.device)[:, None, :].expand(K, B * K, K)
-        A = curvature(units).view(K, B, K, K).permute(1, 2, 3, 0) * (f.counts[:, None, None] / f.num_samples)
-        G = slopes.view(B, K, K) * (f.roots / f.num_samples)
-        value = values.view(B, K) @ f.counts / f.num_samples + (self.decay * x.square()).sum(1) / 2
+        units = torch.eye(K, dtype=x.dtype, device=x.device)[:, None, :].expand(K, B * T, K)
+        A = curvature(units).view(K, B, T, K).permute(1, 2, 3, 0) * (f.counts[:, None, None] / f.num_samples)
+        G = slopes.view(B, T, K) * (f.roots / f.num_samples)
+        value = values.view(B, T) @ f.counts / f.num_samples + (self.decay * x.square()).sum(1) / 2
         gradient = f.join(G.mT @ scaled, G @ W, (f.roots * G).sum(-2)) + self.decay * x
         return Expansion(value, gradient, self._hessian(W, scaled / f.roots, A, G))
 
     def _hessian(self, W: torch.Tensor, U: torch.Tensor, A: torch.Tensor, G: torch.Tensor) -> torch.Tensor:
-        (B, K, r), roots = W.shape, self.landscape.roots
-        T = A @ W[:, None] / roots[:, :, None]
+        (B, K, r), T, roots = W.shape, U.shape[1], self.landscape.roots
+        pulled = A @ W[:, None] / roots[:, :, None]
         unit = torch.eye(r, dtype=W.dtype, device=W.device)
         WW = A.flatten(2).mT @ (U[..., None] * U[..., None, :]).flatten(2)
         WW = WW.view(B, K, K, r, r).transpose(2, 3).reshape(B, K * r, K * r)
-        WH = torch.einsum("zka,zkic->ziakc", U, T) + torch.einsum("zki,ac->ziakc", G, unit)
-        WH = WH.reshape(B, K * r, K * r)
-        HH = W.new_zeros(B, K, r, K, r)
-        classes = torch.arange(K, device=W.device)
-        HH[:, classes, :, classes, :] = (W[:, None].mT @ T / roots[:, :, None]).movedim(1, 0)
-        HH = HH.view(B, K * r, K * r)
+        WH = torch.einsum("zka,zkic->ziakc", U, pulled) + torch.einsum("zki,ac->ziakc", G, unit)
+        WH = WH.reshape(B, K * r, T * r)
+        HH = W.new_zeros(B, T, r, T, r)
+        types = torch.arange(T, device=W.device)
+        HH[:, types, :, types, :] = (W[:, None].mT @ pulled / roots[:, :, None]).movedim(1, 0)
+        HH = HH.view(B, T * r, T * r)
         rows = [[WW, WH], [WH.mT, HH]]
         if self.problem.bias:
             Wb = torch.einsum("zka,zkij->ziaj", U, A).reshape(B, K * r, K)
-            Hb = T.transpose(2, 3).reshape(B, K * r, K)
+            Hb = pulled.transpose(2, 3).reshape(B, T * r, K)
             rows = [[WW, WH, Wb], [WH.mT, HH, Hb], [Wb.mT, Hb.mT, A.sum(1)]]
         H = torch.cat([torch.cat(row, 2) for row in rows], 1)
         H.diagonal(dim1=1, dim2=2).add_(self.decay)
@@ -101,7 +101,7 @@ class Family:
     def decay(self) -> torch.Tensor:
         """(size,) the weight decay of each variable."""
         f = self.landscape
-        widths = (f.num_classes * self.rank, f.num_classes * self.rank, f.num_classes * f.bias)
+        widths = (f.num_classes * self.rank, len(f.labels) * self.rank, f.num_classes * f.bias)
         decays = f.counts.new_tensor([f.lambda_w, f.lambda_h, f.lambda_b])
         return torch.repeat_interleave(decays, torch.tensor(widths, device=decays.device))
 

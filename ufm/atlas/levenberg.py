@@ -60,7 +60,7 @@ def _step(F: torch.Tensor, J: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Ten
 
 
 def gradient_system(family: Family, basis: torch.Tensor | None = None, known: torch.Tensor | None = None) -> System:
-    """The gradient of f on x = y basis^T, with its Hessian; deflated at logits `known` (M, K, K) if given.
+    """The gradient of f on x = y basis^T, with its Hessian; deflated at logits `known` (M, T, K) if given.
 
     basis  (size, m) orthonormal, of a subspace that some symmetry fixes; None for the whole space
     """

@@ -52,7 +52,7 @@ class Round:
     def _begin(self, family: Family) -> torch.Tensor:
         generator = torch.Generator("cpu").manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
         K, r, f = self.problem.num_classes, self.rank, family.landscape
-        scale = math.sqrt(2 * math.log(K) / (self.problem.lambda_w * K * max(r, 1)))
+        scale = math.sqrt(2 * self.problem.drop / (self.problem.lambda_w * K * max(r, 1)))
         numbers: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
         scales = scale * (0.1 + 1.4 * torch.rand(self.starts, 1, **numbers))
         x = scales * torch.randn(self.starts, f.size, **numbers)
@@ -81,7 +81,7 @@ def _with_fitting_features(family: Family, x: torch.Tensor) -> torch.Tensor:
 
 
 def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
-    """The logits (M, K, K) that differ by more than tol in some entry from all before them."""
+    """The logits (M, T, K) that differ by more than tol in some entry from all before them."""
     kept: list[torch.Tensor] = []
     for L in logits:
         if not kept or float((torch.stack(kept) - L).abs().amax((1, 2)).min()) > tol:

@@ -2,7 +2,9 @@
 
 The logits (K, K) of a critical point, row k those of class k's samples, determine it up to O(d): W and H~ are the
 balanced factors of its part without bias. So a permutation p (a tuple: class k becomes p[k]) keeps the point up to
-rotation exactly when logits[p][:, p] = logits. Only permutations of classes with equal n_k are symmetries of f.
+rotation exactly when logits[p][:, p] = logits. Only permutations of classes of one kind (`Problem.kinds`: equal n_k,
+and alike to the loss) are symmetries of f; they are the `counts` here. Where types are not classes, logits (T, K), the
+only permutation that is looked at is the identity.
 """
 
 import math
@@ -28,6 +30,10 @@ def matchings(
     A, B (K, K) or (K, K, m), several matrices at once    prefix  what p must begin with
     """
     K, n = len(counts), np.array(counts)
+    if A.shape[0] != A.shape[1]:
+        if np.abs(A - B).max() <= MATCH * (1 + np.abs(B).max()) and prefix == tuple(range(len(prefix))):
+            yield tuple(range(K))
+        return
     A, B = A.reshape(K, K, -1), B.reshape(K, K, -1)
     tol = MATCH * (1 + np.abs(B).max((0, 1)))
     ways = range(K)

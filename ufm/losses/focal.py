@@ -81,6 +81,18 @@ class Focal(OfClasses):
             low, high = (low, u) if above else (u, high)
         return low
 
+    @property
+    def convex_end(self) -> float:
+        """u1: the loss is convex on CE <= u1, where 1 + 2 g - g u + g^2 u/(e^u - 1) falls to 0; inf for g = 0."""
+        g = self.focusing
+        if g == 0:
+            return math.inf
+        low, high = 1e-9, 2 * (1 + 2 * g) / g + g + 1
+        for _ in range(200):
+            u = (low + high) / 2
+            low, high = (u, high) if 1 + 2 * g - g * u + g * g * u / math.expm1(u) > 0 else (low, u)
+        return low
+
     def largest_share(self, slopes: torch.Tensor, types: torch.Tensor) -> float:
         """The largest t <= 1 for which t times these slopes is in the domain of the conjugate."""
         U = float(-slopes.gather(1, types[:, None]).min()) if len(slopes) else 0.0

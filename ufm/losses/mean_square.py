@@ -54,6 +54,11 @@ class MeanSquare:
         """Whether targets are e_k, and all weights 1."""
         return self.targets is None and self.weight == self.target == 1
 
+    @property
+    def turns(self) -> bool:
+        """Whether classes of equal n_k may be rotated into each other, and not only exchanged."""
+        return self.targets is None and self.weight == 1
+
     def kinds(self, num_classes: int) -> tuple[Hashable, ...]:
         return (None,) * num_classes if self.targets is None else tuple(range(num_classes))
 

@@ -86,7 +86,7 @@ class SoftCrossEntropy(Soft):
     """
 
     targets: Table
-    name: ClassVar[str] = "soft cross-entropy"
+    name: ClassVar[str] = "soft-cross-entropy"
 
     def __init__(self, targets: Given):
         found = table("targets", targets, 2)
@@ -156,7 +156,7 @@ class LabelSmoothing(OfClasses, Soft):
     """
 
     smoothing: float
-    name: ClassVar[str] = "label smoothing"
+    name: ClassVar[str] = "label-smoothing"
 
     def __post_init__(self) -> None:
         a = self.smoothing

@@ -98,8 +98,8 @@ def reduced_jet(problem: Problem, means: Point, basis: torch.Tensor) -> Jet:
 def orbit_dimension(problem: Problem, rank: int) -> int:
     """The dimension of the symmetry orbit of a rank-r critical point.
 
-    O(d)/O(d - r), the Stiefel manifold: r d - r (r + 1)/2. Without weight decay on the bias, and for a
-    shift-invariant loss, adding a constant to b is one more symmetry.
+    O(d)/O(d - r), the Stiefel manifold: r d - r (r + 1)/2. Without weight decay on the bias, adding a
+    constant to b is one more symmetry of a loss that ignores a shift of all logits.
     """
     shift = problem.bias and problem.lambda_b == 0 and problem.loss.shift_invariant
     return rank * problem.dim - rank * (rank + 1) // 2 + shift

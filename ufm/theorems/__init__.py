@@ -8,12 +8,14 @@ verification         the verdicts, `verify`
 """
 
 from .evidence import Evidence
-from .registry import ATLAS, RIGOROUS, THEOREMS
+from .registry import ATLAS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from .theorem import Finding, Hypothesis, Theorem, worst_of
 from .verification import Verdict, judge, verify
 
 __all__ = [
     "ATLAS",
+    "OTHER_ATLAS",
+    "OTHER_LOSSES",
     "RIGOROUS",
     "THEOREMS",
     "Evidence",

@@ -9,8 +9,11 @@ import torch
 from ..analysis import analysis, spectrum
 from ..atlas import Atlas, explore
 from ..certificates import Certificate, certify
-from ..closed_forms.cross_entropy import collapse_ratio, global_minimizer
+from ..closed_forms.cross_entropy import collapse_ratio
+from ..closed_forms.minimizer import global_minimizer
+from ..closed_forms.simplex import simplex_frame
 from ..errors import Setting, require
+from ..losses import BinaryCrossEntropy
 from ..point import Point
 from ..problem import Problem
 from ..proofs import Proof, prove
@@ -74,8 +77,8 @@ class Evidence:
 
     @cached_property
     def ranks(self) -> list[int]:
-        """All ranks 1 .. K-2, or eight of them spread evenly."""
-        most = self.problem.num_classes - 2
+        """All ranks above 0 and below the largest one (K - 1 for a shift-invariant loss), or eight of them."""
+        most = self.problem.largest_rank - 1
         return sorted({1 + round(i * (most - 1) / (RANKS - 1)) for i in range(RANKS)} if most else set())
 
     @cached_property
@@ -162,10 +165,10 @@ class Evidence:
 
     @cached_property
     def siblings(self) -> dict[int, "Evidence"]:
-        """Evidence for the problem at d = K - 1, at d = K, and at its own d if that is no less."""
-        K, d = self.problem.num_classes, self.problem.dim
-        others = {dim: Evidence(replace(self.problem, dim=dim), self.seed, 1, self.narrow) for dim in (K - 1, K)}
-        return others | ({d: self} if d >= K - 1 else {})
+        """Evidence for the problem at d = K - 1 (the largest rank), at one more, and at its own d if no less."""
+        r, d = self.problem.largest_rank, self.problem.dim
+        others = {dim: Evidence(replace(self.problem, dim=dim), self.seed, 1, self.narrow) for dim in (r, r + 1)}
+        return others | ({d: self} if d >= r else {})
 
     @cached_property
     def atlas(self) -> Atlas:
@@ -207,6 +210,31 @@ class Evidence:
         local, better = (minimize(problem, start=_polygon(n, 6), tol=1e-12).point for n in (5, 6))
         return problem, problem.class_means(local), problem.class_means(better)
 
+    @cached_property
+    def binary_trap(self) -> tuple[Problem, Point, Point]:
+        """(binary cross-entropy with d = K - 1 and no bias, a local minimiser, a better point): K = 5, d = 4.
+
+        The first is descended to from a frame whose singular values are all equal.
+        """
+        loss = BinaryCrossEntropy()
+        problem = Problem.balanced(5, 1, 4, lambda_w=2e-3, lambda_h=2e-3, bias=False, loss=loss)
+        frame = 3 * simplex_frame(5, 4)
+        even = Point(frame, frame.clone(), frame.new_zeros(5))
+        local = minimize(problem, start=even, tol=1e-12).point
+        return problem, local, minimize(problem, seed=0, tol=1e-12).point
+
+    def narrowed(self, dim: int) -> list[Solution]:
+        """The free descents of the problem with that feature dimension that converged."""
+        if dim == self.problem.dim:
+            return self.ends
+        if dim not in self._narrowed:
+            self._narrowed[dim] = Evidence(replace(self.problem, dim=dim), self.seed, self.starts)
+        return self._narrowed[dim].ends
+
+    @cached_property
+    def _narrowed(self) -> dict[int, "Evidence"]:
+        return {}
+
     def dense_eigenvalues(self, point: Point) -> torch.Tensor:
         """Eigenvalues of the full Hessian, differentiated by autograd: an oracle that shares no block."""
         f, x = self.problem.landscape_at(self.problem.expand(point))
@@ -219,13 +247,13 @@ class Evidence:
 
     @property
     def feature_unit(self) -> float:
-        """The natural length of one feature at the minimiser's level: sqrt(2 f / (lH N))."""
-        return math.sqrt(2 * self.level / (self.problem.lambda_h * self.problem.num_samples))
+        """The natural length of one feature at the minimiser's level: sqrt(2 (f - floor) / (lH N))."""
+        return math.sqrt(2 * (self.level - self.problem.floor) / (self.problem.lambda_h * self.problem.num_samples))
 
     @property
     def classifier_unit(self) -> float:
-        """The natural size of W there: sqrt(2 f / lW)."""
-        return math.sqrt(2 * self.level / self.problem.lambda_w)
+        """The natural size of W there: sqrt(2 (f - floor) / lW)."""
+        return math.sqrt(2 * (self.level - self.problem.floor) / self.problem.lambda_w)
 
 
 def converged(evidence: Evidence) -> str:

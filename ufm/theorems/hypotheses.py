@@ -1,9 +1,9 @@
 """Hypotheses of the claims: predicates on problems, and what a problem lacks in words."""
 
 from ..analysis import spectrum
-from ..certificates import lower_bound
 from ..errors import NoClosedForm
 from ..losses import CrossEntropy
+from ..losses.own import has_conjugate
 from ..problem import Problem
 from ..solvers.critical import origin
 from ..solvers.sharpen import DENSE
@@ -15,7 +15,7 @@ CONDITION = 1e5  # the largest at which a rate 1 - 1/condition is told from 1
 
 def _origin_is_saddle(problem: Problem) -> bool:
     """Whether some descent leaves the origin: sigma_max > sqrt(lW lH) there (K s < 1 when balanced)."""
-    return lower_bound(problem, origin(problem)).sigma_max > problem.ridge * (1 + 1e-6)
+    return problem.jet(origin(problem)).sigma_max > problem.ridge * (1 + 1e-6)
 
 
 def _is_moderate(problem: Problem) -> bool:
@@ -28,7 +28,10 @@ def _is_moderate(problem: Problem) -> bool:
 
 BALANCED = Hypothesis("balanced classes", lambda p: p.is_balanced)
 CROSS_ENTROPY = Hypothesis("cross-entropy", lambda p: isinstance(p.loss, CrossEntropy))
-WIDE = Hypothesis("d >= K - 1", lambda p: p.dim >= p.num_classes - 1)
+CONVEX = Hypothesis("a convex loss", lambda p: p.loss.convex)
+CONJUGATE = Hypothesis("a loss whose conjugate is known", lambda p: has_conjugate(p.loss))
+SHIFT_INVARIANT = Hypothesis("a loss that ignores a shift of all logits", lambda p: p.loss.shift_invariant)
+WIDE = Hypothesis("d >= K - 1 (K, if the loss is not shift-invariant)", lambda p: p.dim >= p.largest_rank)
 WEAK_DECAY = Hypothesis("decay below the collapse threshold (K sqrt(n lW lH) < 1 if balanced)", _origin_is_saddle)
 BIAS = Hypothesis("a bias", lambda p: p.bias)
 SEVERAL = Hypothesis("some class with n_k >= 2", lambda p: max(p.class_counts) >= 2)

@@ -1,6 +1,19 @@
 """The registry: every claim in the order in which `ufm.verify` checks them. Each stands under its check."""
 
-from .claims import atlas, duality, hessian, landscape, minimizers, proved, saddles, structure
+from .claims import (
+    atlas,
+    duality,
+    focal,
+    hessian,
+    landscape,
+    mean_square,
+    minimizers,
+    minorities,
+    other_minimizers,
+    proved,
+    saddles,
+    structure,
+)
 from .theorem import Theorem
 
 THEOREMS: tuple[Theorem, ...] = (
@@ -24,6 +37,19 @@ THEOREMS: tuple[Theorem, ...] = (
     hessian.EXACT_SPECTRUM,
     hessian.NONDEGENERATE,
     hessian.DESCENT_RATE,
+    minorities.MINORITY_COLLAPSE,
+)
+
+OTHER_LOSSES: tuple[Theorem, ...] = (  # than cross-entropy
+    other_minimizers.MEAN_SQUARE_MINIMIZER,
+    other_minimizers.REGRESSION_MINIMIZER,
+    other_minimizers.SMOOTHED_MINIMIZER,
+    other_minimizers.BINARY_MINIMIZER,
+    other_minimizers.TAGWISE_AVERAGE,
+    mean_square.BENIGN_AT_EVERY_D,
+    focal.FOCAL_COLLAPSE,
+    focal.FOCAL_LANDSCAPE,
+    landscape.BINARY_SHARPNESS,
 )
 
 RIGOROUS: tuple[Theorem, ...] = (
@@ -37,3 +63,5 @@ ATLAS: tuple[Theorem, ...] = (
     atlas.WHOLE_LANDSCAPE,
     atlas.EULER_CHARACTERISTIC,
 )
+
+OTHER_ATLAS: tuple[Theorem, ...] = (mean_square.ALL_POINTS,)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..losses import CrossEntropy
 from ..problem import Problem
 from ..results import Result, Status
 from .evidence import Evidence, Undecided
-from .registry import ATLAS, RIGOROUS, THEOREMS
+from .registry import ATLAS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from .theorem import Theorem
 
 
@@ -52,6 +53,8 @@ def verify(
 ) -> list[Verdict]:
     """Check every theorem of the registry on the problem, from `starts` random full-size descents.
 
+    Claims about other losses alone are listed where the loss is not cross-entropy.
+
     `track` wraps the sequence of theorems, to show progress. `rigorous` adds what `ufm.prove` proves in ball
     arithmetic of the points at hand (K <= 10), `atlas` what is claimed of all critical points (K <= 6). A claim
     whose hypotheses the problem does not meet is "not covered", one that the evidence does not decide "inconclusive".
@@ -59,4 +62,6 @@ def verify(
     """
     evidence = Evidence(problem, seed=seed, starts=starts)
     theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *(ATLAS if atlas else ()))
+    if not isinstance(problem.loss, CrossEntropy):
+        theorems += (*OTHER_LOSSES, *(OTHER_ATLAS if atlas else ()))
     return [judge(theorem, problem, evidence) for theorem in track(theorems)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..certificates import Certificate, certify
 from ..errors import Setting, require
+from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
@@ -120,12 +121,12 @@ class Cell(Result):
 
     @property
     def wide(self) -> bool:
-        """Whether d >= K - 1."""
-        return self.problem.dim >= self.problem.num_classes - 1
+        """Whether d is large enough for no traps to be there: K - 1 for a shift-invariant loss, else K."""
+        return self.problem.loss.convex and self.problem.dim >= self.problem.largest_rank
 
     @property
     def contradicts(self) -> bool:
-        """Whether a local minimiser that is not global turned up at d >= K - 1, where there is none."""
+        """Whether a local minimiser that is not global turned up where theory has none."""
         return self.wide and (self.ends[Ending.TRAPPED] > 0 or self.best.verdict == PointVerdict.LOCAL_MINIMIZER)
 
     @classmethod
@@ -146,7 +147,7 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
     """
     require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
     ends = [End.of(problem, start) for start in range(seed, seed + starts)]
-    width = LEVEL * math.log(problem.num_classes)
+    width = LEVEL * problem.drop
     lowest = min(ends, key=lambda end: end.value)
     endings = [end.ending(lowest.value + width) for end in ends]
     minima = {
@@ -154,7 +155,8 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
         for one in (Ending.BEST, Ending.TRAPPED)
     }
     values = sorted(end.value for found in minima.values() for end in found)
-    code, known = reference_distance(problem.num_classes, problem.dim)
+    codes = isinstance(problem.loss, CrossEntropy)  # the limit for small decays
+    code, known = reference_distance(problem.num_classes, problem.dim) if codes else (None, False)
     return Cell(
         problem=problem,
         seed=seed,

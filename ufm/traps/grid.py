@@ -10,6 +10,7 @@ import torch
 from joblib import Parallel, delayed
 
 from ..errors import InputError, Setting, given, require
+from ..losses import of_plain
 from ..problem import Problem
 from ..storage.files import read_json, write_json
 from ..storage.locks import held
@@ -22,6 +23,8 @@ ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is
 class Grid:
     """Balanced problems with lambda_w = lambda_h = lambda, one for each lambda, K and d, and how to survey them.
 
+    loss  the loss as plain data (`ufm.losses.of_plain`)
+
     Raises InputError for an empty or repeated axis, starts < 1, or settings that no Problem has.
     """
 
@@ -32,6 +35,7 @@ class Grid:
     lambda_b: float = 1e-3
     starts: int = 64
     seed: int = 0
+    loss: Any = "cross-entropy"
 
     def __post_init__(self) -> None:
         for name in ("classes", "dims", "lambdas"):
@@ -45,8 +49,9 @@ class Grid:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every cell's problem: lambda outermost, then K, then d."""
+        loss = of_plain(self.loss)
         return tuple(
-            Problem.balanced(K, self.per_class, d, lambda_w=decay, lambda_h=decay, lambda_b=self.lambda_b)
+            Problem.balanced(K, self.per_class, d, lambda_w=decay, lambda_h=decay, lambda_b=self.lambda_b, loss=loss)
             for decay in self.lambdas
             for K in self.classes
             for d in self.dims
@@ -54,7 +59,8 @@ class Grid:
 
     def settings(self) -> dict[str, Any]:
         """What is asked, as plain data for JSON."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        found = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {name: v for name, v in found.items() if (name, v) != ("loss", "cross-entropy")}
 
 
 def explore(

@@ -1,12 +1,13 @@
 """ufm map: where local minimisers that are not global exist, over K, d and lambda."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ..console import say, show, track
+from ..losses import LossFlags, said
 from ..options import JsonFile, Switch, require_plain_name, write_result
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Command:
     """samples in each class"""
     lambda_b: float = 1e-3
     """weight decay of b"""
+    loss: LossFlags = field(default_factory=LossFlags)
     starts: int = 64
     """random starts of each cell"""
     seed: int = 0
@@ -52,13 +54,17 @@ class Command:
     """begin anew, whatever is recorded there"""
     json: JsonFile = None
 
+    def check(self, given: set[str]) -> None:
+        self.loss.check(given)
+
     def run(self) -> int:
         from figures.theory.traps import traps_figure
         from ufm.traps.grid import Grid, explore
         from validate.runs.provenance import provenance
 
         folder = self.runs / require_plain_name(self.name)
-        grid = Grid(self.classes, self.dims, self.lambdas, self.n, self.lambda_b, self.starts, self.seed)
+        loss = self.loss.made().to_plain()
+        grid = Grid(self.classes, self.dims, self.lambdas, self.n, self.lambda_b, self.starts, self.seed, loss)
         file = folder / "map.json"
         cells = explore(
             grid, file, jobs=self.jobs, force=self.force, made_by=provenance(), track=track("cells of the map")
@@ -75,7 +81,9 @@ def show_result(data: dict[str, Any]) -> None:
     from ufm.results import from_plain
     from ufm.traps import Cell, Grid
 
-    _show(from_plain(Grid, data["asked"]), [Cell.from_plain(cell) for cell in data["cells"]])
+    _show(
+        from_plain(Grid, {"loss": "cross-entropy"} | data["asked"]), [Cell.from_plain(cell) for cell in data["cells"]]
+    )
 
 
 def _show(grid: "Grid", cells: "list[Cell]") -> None:
@@ -87,6 +95,7 @@ def _title(grid: "Grid") -> str:
     return (
         f"{grid.starts} random descents a cell, from seed {grid.seed}: n = {grid.per_class}, "
         f"lambda_w = lambda_h = lambda, lambda_b = {grid.lambda_b:g}"
+        + ("" if grid.loss == "cross-entropy" else f", {said(grid.loss)}")
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..console import say, show, track
+from ..losses import said
 from ..options import JsonFile, ProblemFlags, Switch, write_result
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _title(problem: "Problem") -> str:
     size = f"K = {problem.num_classes}, N = {problem.num_samples}, d = {problem.dim}"
     bias = f"lambda_b = {problem.lambda_b:g}" if problem.bias else "no bias"
     decay = f"lambda_w = {problem.lambda_w:g}, lambda_h = {problem.lambda_h:g}, {bias}"
-    return f"{size}, {decay}: {problem.num_variables:,} variables"
+    loss = "" if problem.loss.to_plain() == "cross-entropy" else f", {said(problem.loss.to_plain())}"
+    return f"{size}, {decay}{loss}: {problem.num_variables:,} variables"
 
 
 def _short(value: float | None) -> str | None:

@@ -68,7 +68,7 @@ def test_the_copies_that_an_action_keeps(name):
     for entry in found.entries:
         for action in actions(counts, 3):
             counted = Counter()
-            for term in terms(entry.family, entry.x, action):
+            for term in terms(entry, action):
                 counted[tuple(sorted((c, r) for c, r in term.ranks.items() if r))] += term.weight
             expected = Counter()
             for ranks, times in kept_by_brute_force(entry, action, counts).items():
@@ -105,7 +105,7 @@ def test_the_index_in_a_subspace_is_what_autograd_finds(name):
             if not all(torch.allclose(logits[list(p)][:, list(p)], logits, atol=1e-8) for p in action.generators):
                 continue
             characters, x = split_coordinates(entry.family, entry.x, action.generators)
-            kinds = [t for t in terms(entry.family, entry.x, action) if t.ranks == Counter(characters)]
+            kinds = [t for t in terms(entry, action) if t.ranks == Counter(characters)]
             for extra in [[], *([c] for c in parts), *([c, c] for c in parts)][: 1 if entry.family.rank > 1 else None]:
                 problem = replace(entry.family.problem, dim=max(1, entry.family.rank + len(extra)))
                 pad = problem.dim - entry.family.rank
@@ -133,7 +133,7 @@ def computed(name: str) -> tuple[Catalogue, dict]:
     """(the catalogue, by action the terms of each entry)"""
     found = catalogue(atlas(name))
     kinds = Ledger(found).actions
-    return found, {action: [terms(e.family, e.x, action) for e in found.entries] for action in kinds}
+    return found, {action: [terms(e, action) for e in found.entries] for action in kinds}
 
 
 def sums(name: str, change=lambda by_entry: by_entry) -> list[EulerSum]:

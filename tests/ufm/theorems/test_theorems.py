@@ -133,6 +133,7 @@ PLANTED = {
     "descent rate": lambda e: spoiled(e, descent=e.descent | {"slowest": e.descent["slowest"] ** 1.02}),
     "exact spectrum": wrong_spectrum,
     "nondegeneracy": wrong_multiplicity,
+    "minority collapse": lambda e: spoiled(e, minimizer=replace(e.minimizer, W=1.001 * e.minimizer.W)),
 }
 
 
@@ -275,6 +276,7 @@ UNCOVERED = {
     "descent rate": Problem.balanced(100, 50, 128, **DECAY),
     "balance": PROBLEMS["strong decay"],
     "isotropic residual": PROBLEMS["strong decay"],
+    "minority collapse": PROBLEMS["imbalanced"],
 }
 
 

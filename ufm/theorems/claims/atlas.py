@@ -8,7 +8,7 @@ from ...certificates import descent_direction
 from ...problem import Problem
 from ...results import PointVerdict
 from ..evidence import Evidence, Undecided
-from ..hypotheses import CROSS_ENTROPY, WEAK_DECAY, WIDE
+from ..hypotheses import CONJUGATE, CONVEX, WEAK_DECAY, WIDE
 from ..theorem import OPEN, ZHU_SADDLE, Finding, Hypothesis, Theorem, here, worst_of
 
 MOST_CLASSES = 6
@@ -39,7 +39,7 @@ WHOLE_LANDSCAPE = Theorem(
     "whole landscape",
     "every critical point of the atlas is global or a strict saddle",
     f"{ZHU_SADDLE} (d > K); {here('4.1', '4.2')} (d >= K - 1)",
-    (CROSS_ENTROPY, WIDE, WEAK_DECAY, FEW),
+    (CONVEX, CONJUGATE, WIDE, WEAK_DECAY, FEW),
     whole_landscape,
 )
 
@@ -73,6 +73,6 @@ EULER_CHARACTERISTIC = Theorem(
     "Euler characteristic",
     "the atlas misses no point that an Euler sum can see",
     f"Bott 1954; {here('7.2', '7.3')}",
-    (CROSS_ENTROPY, FEW),
+    (FEW,),
     euler_characteristic,
 )

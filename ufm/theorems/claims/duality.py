@@ -6,6 +6,8 @@ from ...certificates import GAP, lower_bound
 from ...problem import Problem
 from ..evidence import Evidence, converged
 from ..hypotheses import (
+    CONJUGATE,
+    CONVEX,
     WIDE,
 )
 from ..theorem import ZHU_SADDLE, Finding, Theorem, here, worst_of
@@ -20,7 +22,7 @@ def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(bound / best - 1 for bound in finite), 1e-12, note)
 
 
-WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", here("3.2"), (), weak_duality)
+WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", here("3.2"), (CONJUGATE,), weak_duality)
 
 
 def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
@@ -33,6 +35,6 @@ GLOBAL_OPTIMALITY = Theorem(
     "global optimality",
     "every descent ends at a global minimiser",
     f"{ZHU_SADDLE} (d > K); {here('4.2')} (d >= K - 1, any class counts)",
-    (WIDE,),
+    (CONVEX, CONJUGATE, WIDE),
     global_optimality,
 )

@@ -5,25 +5,27 @@ import torch
 from ...analysis import analysis
 from ...problem import Problem
 from ..evidence import Evidence, converged
-from ..hypotheses import SEVERAL, WEAK_DECAY
+from ..hypotheses import CONVEX, SEVERAL, SHIFT_INVARIANT, WEAK_DECAY
 from ..theorem import EXACT, ZHU_GLOBAL, Finding, Theorem, here, worst_of
 
 
 def within_class_collapse(problem: Problem, evidence: Evidence) -> Finding:
     """For fixed (W, b) each feature minimises the same strictly convex function, so h_{k,i} = h_k."""
-    deviations = []
-    for solution in evidence.ends:
-        mean = problem.class_means(solution.point)
-        spread = (solution.point.H - problem.expand(mean).H).norm(dim=1).max()
-        deviations.append(spread / evidence.feature_unit)
-    return Finding(worst_of(deviations), EXACT, converged(evidence))
+    return Finding(worst_of(spread_within(problem, evidence)), EXACT, converged(evidence))
+
+
+def spread_within(problem: Problem, evidence: Evidence) -> list[torch.Tensor]:
+    """The largest distance of a feature from the mean of its type at each free end, in natural lengths of a feature."""
+    means = [problem.expand(problem.class_means(solution.point)).H for solution in evidence.ends]
+    far = [(end.point.H - H).norm(dim=1).max() for end, H in zip(evidence.ends, means, strict=True)]
+    return [distance / evidence.feature_unit for distance in far]
 
 
 WITHIN_CLASS_COLLAPSE = Theorem(
     "within-class collapse",
     "h_{k,i} = h_k at every critical point",
     f"{ZHU_GLOBAL} (minimisers); {here('2.1')} (all critical points)",
-    (SEVERAL, WEAK_DECAY),
+    (CONVEX, SEVERAL, WEAK_DECAY),
     within_class_collapse,
 )
 
@@ -34,7 +36,9 @@ def zero_row_sum(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(worst_of(deviations), EXACT, f"{len(deviations)} critical points")
 
 
-ZERO_ROW_SUM = Theorem("zero row sum", "1^T W = 0, so rank W <= K - 1", here("2.2"), (WEAK_DECAY,), zero_row_sum)
+ZERO_ROW_SUM = Theorem(
+    "zero row sum", "1^T W = 0, so rank W <= K - 1", here("2.2"), (SHIFT_INVARIANT, WEAK_DECAY), zero_row_sum
+)
 
 
 def balance(problem: Problem, evidence: Evidence) -> Finding:
@@ -87,5 +91,5 @@ def averaging_descends(problem: Problem, evidence: Evidence) -> Finding:
 
 
 AVERAGING_DESCENDS = Theorem(
-    "averaging descends", "class means never raise f", here("2.4"), (SEVERAL,), averaging_descends
+    "averaging descends", "class means never raise f", here("2.4"), (CONVEX, SEVERAL), averaging_descends
 )
