@@ -161,14 +161,46 @@ AT_ORIGIN = (
 
 
 @dataclass(frozen=True)
+class Place:
+    """A point (W, H, b) that every permutation of the classes keeps, by its entries."""
+
+    W: Entries
+    H: Entries
+    b: Entries
+
+    def moved(self, moves: dict[str, Entries]) -> tuple[Entries, Entries, Entries]:
+        """The entries of (W, H, b) with the moves added."""
+        return _sum(self.W, moves["W"]), _sum(self.H, moves["H"]), _sum(self.b, moves["b"])
+
+
+def _sum(X: Entries, Y: Entries) -> Entries:
+    return lambda *index: X(*index) + Y(*index)
+
+
+def zero(*_: int) -> sp.Expr:
+    return sp.Integer(0)
+
+
+FRAME = Place(lambda i, m: alpha * frame(i, m), lambda k, m: beta * frame(k, m), zero)
+ORIGIN = Place(zero, zero, zero)
+
+
+@dataclass(frozen=True)
 class Model:
-    """f at W (class, feature), H (class, feature) with n samples to each row, b (class), told by `named` classes."""
+    """f at W (class, feature), H (class, feature) with n samples to each row, b (class), told by `named` classes.
+
+    The loss is cross-entropy; a subclass has another.
+    """
 
     named: tuple[int, ...]
 
     def logit(self, W: Entries, H: Entries, b: Entries, j: int, k: int) -> sp.Expr:
         """z_j at the feature of class k."""
         return self._features(lambda m: W(j, m) * H(k, m), j, k) + b(j)
+
+    def over(self, term: Callable[[int], sp.Expr], k: int) -> sp.Expr:
+        """The sum of term(j) over all classes j, where class k is told from the others."""
+        return total(term, (*self.named, k))
 
     def loss(self, W: Entries, H: Entries, b: Entries, k: int) -> sp.Expr:
         """Cross-entropy at the feature of class k: log sum_j exp(z_j - z_k)."""
@@ -177,7 +209,7 @@ class Model:
         def ratio(j: int) -> sp.Expr:
             return sp.exp(sp.expand(sp.cancel(self.logit(W, H, b, j, k) - right)))
 
-        return sp.log(total(ratio, (*self.named, k)))
+        return sp.log(self.over(ratio, k))
 
     def mean_loss(self, W: Entries, H: Entries, b: Entries) -> sp.Expr:
         return total(lambda k: self.loss(W, H, b, k), self.named) / K
@@ -187,10 +219,10 @@ class Model:
         squares = lW * self._square(W) + n * lH * self._square(H) + lb * total(lambda i: b(i) ** 2, self.named)
         return squares / 2
 
-    def pair_loss(self, W: Entries, H: Entries, move: Entries) -> sp.Expr:
+    def pair_loss(self, W: Entries, H: Entries, b: Entries, move: Entries) -> sp.Expr:
         """What two samples of class 0 add to f when their features are row 0 of H + move and of H - move."""
         features = [lambda k, m, sign=sign: H(k, m) + sign * move(k, m) for sign in (1, -1)]
-        return sum(self.loss(W, feature, lambda _: sp.Integer(0), 0) for feature in features) / (K * n)
+        return sum(self.loss(W, feature, b, 0) for feature in features) / (K * n)
 
     def pair_decay(self, H: Entries, move: Entries) -> sp.Expr:
         squares = self._features(lambda m: (H(0, m) + move(0, m)) ** 2 + (H(0, m) - move(0, m)) ** 2, 0)
@@ -203,31 +235,28 @@ class Model:
         return total(term, (*self.named, *classes)) + term(OUT)
 
 
+ModelOf = Callable[[tuple[int, ...]], Model]  # a model's class
+
+
 @cache
-def second_form(part: Part, at_frame: bool) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
+def second_form(part: Part, place: Place, model: ModelOf = Model) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
     """(Hessian of f, Gram matrix of the directions) on the span of a part's directions, by differentiating twice.
 
-    At W = alpha Pi, H = beta Pi, b = 0 for any alpha and beta, or else at the origin. The Gram matrix is the
-    Hessian of half the squared norm of all variables, which is the decay at lW = lH = lb = 1.
+    At the place, such as FRAME (W = alpha Pi, H = beta Pi, b = 0 for any alpha and beta) or ORIGIN. The Gram matrix is
+    the Hessian of half the squared norm of all variables, which is the decay at lW = lH = lb = 1.
     """
-    steps = sp.symbols(f"t:{len(part.directions)}", real=True)
-    model, scales = Model(part.named), {"W": alpha, "H": beta} if at_frame else {}
-
-    def point(name: str) -> Entries:
-        return lambda *index: scales[name] * frame(*index) if name in scales else sp.Integer(0)
+    steps, f = sp.symbols(f"t:{len(part.directions)}", real=True), model(part.named)
 
     def move(name: str) -> Entries:
         moves = [(t, X) for t, (variable, X) in zip(steps, part.directions, strict=True) if variable == name]
         return lambda *index: sum((t * X(*index) for t, X in moves), sp.Integer(0))
 
-    def moved(name: str) -> Entries:
-        return lambda *index: point(name)(*index) + move(name)(*index)
-
     if part.within:
-        loss = model.pair_loss(point("W"), point("H"), move("H"))
-        decay = model.pair_decay(point("H"), move("H"))
+        loss = f.pair_loss(place.W, place.H, place.b, move("H"))
+        decay = f.pair_decay(place.H, move("H"))
     else:
-        loss, decay = model.mean_loss(*map(moved, "WHb")), model.decay(*map(moved, "WHb"))
+        moved = place.moved({name: move(name) for name in "WHb"})
+        loss, decay = f.mean_loss(*moved), f.decay(*moved)
     hessian = _hessian(loss + decay, steps)
     return hessian, _hessian(decay.subs({lW: 1, lH: 1, lb: 1}), steps)
 
@@ -239,9 +268,9 @@ def _hessian(f: sp.Expr, steps: tuple[sp.Symbol, ...]) -> sp.ImmutableMatrix:
     return sp.ImmutableMatrix(len(steps), len(steps), lambda i, j: upper[min(i, j), max(i, j)])
 
 
-def orthonormal(part: Part, at_frame: bool, tidy: Callable[[sp.Expr], sp.Expr]) -> sp.Matrix:
+def orthonormal(part: Part, place: Place, tidy: Callable[[sp.Expr], sp.Expr], model: ModelOf = Model) -> sp.Matrix:
     """The part's Hessian in orthonormal coordinates; `tidy` is applied to every entry. K >= 3 is used for signs."""
-    hessian, gram = second_form(part, at_frame)
+    hessian, gram = second_form(part, place, model)
     return sp.Matrix(*hessian.shape, lambda i, j: _normal(tidy(hessian[i, j]), tidy(gram[i, i]) * tidy(gram[j, j])))
 
 

@@ -8,13 +8,15 @@ import numpy as np
 import sympy as sp
 
 from ..errors import given, require
-from ..losses import CrossEntropy
+from ..losses import BinaryCrossEntropy, CrossEntropy, LabelSmoothing, MeanSquare
 from ..problem import Problem
 from .equivariant import K, alpha, beta, d, lb, lH, lW, n
 from .stationary import STRENGTH, c, gamma, s, stationary_point
 
 p, q, x = sp.symbols("p q x", positive=True)
 s1 = sp.Symbol("s1", nonnegative=True)
+smoothing = sp.Symbol("a", nonnegative=True)
+other = sp.Symbol("other", positive=True)  # sigmoid of a wrong logit
 a_W, a_H, mu = sp.symbols("a_W a_H mu", real=True)
 
 ABBREVIATIONS = {p: 1 - (K - 1) * s, q: 1 - K * s}
@@ -53,8 +55,9 @@ class Result:
                    away two of the eigenvalues of V, which has one copy less in W and in H there
     bias           True: for models with a bias only; False: without one only; None: for both
     conditions     on (K, n, d, lW, lH, lb), without which the result is not true
+    loss           the class of the losses that it is about
 
-    SYMBOLS says what the letters mean; `explicit` leaves K, n, d, lW, lH, lb only.
+    SYMBOLS says what the letters mean; `explicit` leaves K, n, d, lW, lH, lb only (and a, the smoothing).
     """
 
     name: str
@@ -67,6 +70,7 @@ class Result:
     multiplicity: sp.Expr | None = None
     bias: bool | None = None
     conditions: tuple[sp.Rel, ...] = ()
+    loss: type[Any] = CrossEntropy
 
     @property
     def copies(self) -> sp.Expr:
@@ -86,7 +90,7 @@ class Result:
     def values(self, problem: Problem, **more: float) -> list[float]:
         """The right sides of the formulas, or the eigenvalues, as floats at the numbers of a balanced problem.
 
-        `more` gives symbols that are not settings of a problem, by name: s1, a_W, a_H, alpha, beta, gamma.
+        `more` gives symbols that are not settings of a problem, by name: s1, a_W, a_H, alpha, beta, gamma, other.
         InputError when the result is not about this problem, or a symbol is left without a number.
         """
         numbers = self._numbers(problem) | {symbol: _float(more[symbol.name]) for symbol in _free(more)}
@@ -102,11 +106,16 @@ class Result:
 
     def _numbers(self, problem: Problem) -> dict[sp.Symbol, sp.Expr]:
         require(
-            isinstance(problem.loss, CrossEntropy), f"{self.name!r} is about cross-entropy, not {problem.loss.name}"
+            isinstance(problem.loss, self.loss), f"{self.name!r} is about {self.loss.name}, not {problem.loss.name}"
         )
         sizes = {K: problem.num_classes, n: problem.per_class, d: problem.dim}
         decays = {lW: problem.lambda_w, lH: problem.lambda_h, lb: problem.lambda_b}
         numbers = sizes | {symbol: _float(value) for symbol, value in decays.items()}
+        if isinstance(problem.loss, LabelSmoothing):
+            numbers[smoothing] = _float(problem.loss.smoothing)
+        settled = isinstance(problem.loss, MeanSquare | BinaryCrossEntropy)
+        plain = not settled or isinstance(problem.loss.to_plain(), str)
+        require(plain, f"{self.name!r} is about one-hot targets of weight 1")
         fits = self.bias is None or self.bias is problem.bias
         require(fits, f"{self.name!r} is about models {'with' if self.bias else 'without'} a bias")
         for condition in self.conditions:
@@ -185,7 +194,7 @@ def shortest(expression: sp.Expr) -> sp.Expr:
 
 
 def _free(more: dict[str, float]) -> list[sp.Symbol]:
-    symbols = {symbol.name: symbol for symbol in (s1, alpha, beta, gamma, a_W, a_H)}
+    symbols = {symbol.name: symbol for symbol in (s1, alpha, beta, gamma, a_W, a_H, other)}
     unknown = sorted(set(more) - set(symbols))
     require(not unknown, f"no symbol {', '.join(unknown)}; choose from {', '.join(symbols)}")
     return [symbols[name] for name in more]

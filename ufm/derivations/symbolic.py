@@ -1,22 +1,24 @@
 """The closed forms, derived: sympy starts from the objective f and arrives at each, for every K, n, d at once.
 
-Balanced classes, cross-entropy. `derive()` gives the table; the second forms are those of
-`ufm.derivations.equivariant`. The numerical side of the package neither uses these formulas nor is used for them, so
-that each checks the other.
+Balanced classes, cross-entropy; the other losses have files of their own. `derive()` gives the table; the second forms
+are those of `ufm.derivations.equivariant`. The numerical side of the package neither uses these formulas nor is used
+for them, so that each checks the other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 import sympy as sp
 
 from ..errors import require
+from . import binary_cross_entropy, equivariant, label_smoothing, mean_square
 from .equivariant import AT_FRAME, AT_ORIGIN, K, Model, Part, alpha, beta, d, frame, lH, lW, n, orthonormal
-from .formulas import HERE, Result, a_H, a_W, mu, p, q, radicals, s1, shortest
+from .formulas import HERE, SYMBOLS, Result, a_H, a_W, mu, p, q, radicals, s1, shortest
 from .stationary import STRENGTH, c, gamma, restricted, s, stationary_point
 
 ZHU = "Zhu et al. 2021 (arXiv 2105.02375)"
 FRAME = (sp.Ge(d, K - 1), sp.Lt(K * s, 1))  # the minimiser is a simplex frame
+PLACES = {True: equivariant.FRAME, False: equivariant.ORIGIN}
 
 
 def _probability(j: int) -> sp.Expr:
@@ -102,7 +104,7 @@ def _spectral(topic: str, part: Part) -> list[Result]:
     """The results about one part: with the bias and, where that is one direction of several, without."""
     at_frame = topic == "etf"
     tidy = (lambda entry: sp.factor(stationary_point().at(entry))) if at_frame else sp.factor
-    hessian = orthonormal(part, at_frame, tidy).applyfunc(shortest)
+    hessian = orthonormal(part, PLACES[at_frame], tidy).applyfunc(shortest)
     settings = {
         "topic": topic,
         "statement": f"Eigenvalues: {part.meaning}.",
@@ -229,9 +231,24 @@ def _only(roots: list[sp.Expr]) -> sp.Expr:
 
 
 TOPICS = {"scale": _scale, "threshold": _threshold, "etf": _etf, "origin": _origin, "saddle": _saddle}
+LOSSES: dict[str, Mapping[str, Callable[[], tuple[Result, ...]]]] = {  # by the name of the loss
+    "cross-entropy": TOPICS,
+    "mse": mean_square.TOPICS,
+    "label-smoothing": label_smoothing.TOPICS,
+    "bce": binary_cross_entropy.TOPICS,
+}
+
+SYMBOLS_OF = {  # what the letters of a loss's results mean
+    "cross-entropy": SYMBOLS,
+    "mse": mean_square.SYMBOLS,
+    "label-smoothing": label_smoothing.SYMBOLS,
+    "bce": binary_cross_entropy.SYMBOLS,
+}
 
 
-def derive(*topics: str, track: Callable[[Iterable[str]], Iterable[str]] = iter) -> tuple[Result, ...]:
+def derive(
+    *topics: str, loss: str = "cross-entropy", track: Callable[[Iterable[str]], Iterable[str]] = iter
+) -> tuple[Result, ...]:
     """The closed forms of the topics named, or of all: scale, threshold, etf, origin, saddle.
 
     scale      the minimiser's margin, amplitudes, probabilities and value, from stationarity
@@ -241,9 +258,13 @@ def derive(*topics: str, track: Callable[[Iterable[str]], Iterable[str]] = iter)
     origin     the spectrum at W = 0, H = 0, b = 0
     saddle     the curvature of the descent direction at a saddle
 
+    loss       one of LOSSES: mse has the topics scale, threshold, spectrum; label-smoothing and bce the first two
+
     Derived by sympy on the first call (seconds), remembered after it; `track` wraps the sequence of topics, to show
-    progress. InputError when a topic is unknown.
+    progress. InputError when a loss or a topic is unknown.
     """
-    unknown = [topic for topic in topics if topic not in TOPICS]
-    require(not unknown, f"unknown topic {', '.join(map(repr, unknown))}; choose from: {', '.join(TOPICS)}")
-    return tuple(result for topic in track(topics or tuple(TOPICS)) for result in TOPICS[topic]())
+    require(loss in LOSSES, f"no closed forms are derived for the loss {loss!r}; choose from: {', '.join(LOSSES)}")
+    known = LOSSES[loss]
+    unknown = [topic for topic in topics if topic not in known]
+    require(not unknown, f"unknown topic {', '.join(map(repr, unknown))}; choose from: {', '.join(known)}")
+    return tuple(result for topic in track(topics or tuple(known)) for result in known[topic]())

@@ -22,32 +22,35 @@ class Command:
     """
 
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TOPIC ...")] = ()
-    """only these topics: scale, threshold, etf, origin, saddle"""
+    """only these topics: scale, threshold, etf, origin, saddle; of other losses scale, threshold, of mse spectrum"""
+    loss: Literal["cross-entropy", "mse", "label-smoothing", "bce"] = "cross-entropy"
+    """the loss whose closed forms are derived"""
     format: Literal["text", "latex"] = "text"
     """text for reading, or a LaTeX document"""
     json: JsonFile = None
 
     def run(self) -> int:
-        from ufm.derivations import SYMBOLS, derive
+        from ufm.derivations import SYMBOLS_OF, derive
 
-        results = derive(*self.only, track=track("derive"))
-        found = {"symbols": SYMBOLS, "results": [result.plain() for result in track("write")(results)]}
+        results, symbols = derive(*self.only, loss=self.loss, track=track("derive")), SYMBOLS_OF[self.loss]
+        plain = [result.plain() for result in track("write")(results)]
+        found = {"loss": self.loss, "symbols": symbols, "results": plain}
         if self.format == "text":
             show_result(found)
         else:
-            say("\n".join(_document(SYMBOLS, results)))
+            say("\n".join(_document(symbols, results, self.loss)))
         write_result(self.json, "derive", found)
         return 0
 
 
 def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm derive` does."""
-    say("\n".join(_text(data["symbols"], data["results"])))
+    say("\n".join(_text(data["symbols"], data["results"], data["loss"])))
 
 
-def _text(symbols: dict[str, str], results: "Iterable[dict[str, Any]]") -> Iterator[str]:
+def _text(symbols: dict[str, str], results: "Iterable[dict[str, Any]]", loss: str) -> Iterator[str]:
     """Lines for reading, of results as plain data."""
-    yield HEADING
+    yield HEADING.format(NAMES[loss])
     yield from _aligned(symbols.items(), ": ", "  ")
     for result in results:
         yield ""
@@ -92,7 +95,13 @@ def _wrapped(label: str, text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=label, subsequent_indent=" " * len(label), **settings)
 
 
-HEADING = "The unconstrained feature model, balanced classes, cross-entropy."
+HEADING = "The unconstrained feature model, balanced classes, {}."
+NAMES = {
+    "cross-entropy": "cross-entropy",
+    "mse": "squared error",
+    "label-smoothing": "cross-entropy with smoothed labels",
+    "bce": "binary cross-entropy",
+}
 PREAMBLE = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage{amsmath}
@@ -100,12 +109,12 @@ PREAMBLE = r"""\documentclass{article}
 \allowdisplaybreaks
 \begin{document}
 \noindent HEADING
-\begin{description}""".replace("HEADING", HEADING)
+\begin{description}"""
 
 
-def _document(symbols: dict[str, str], results: "Iterable[Result]") -> Iterator[str]:
+def _document(symbols: dict[str, str], results: "Iterable[Result]", loss: str = "cross-entropy") -> Iterator[str]:
     """A LaTeX document that needs amsmath and geometry."""
-    yield PREAMBLE
+    yield PREAMBLE.replace("HEADING", HEADING.format(NAMES[loss]))
     yield from (rf"\item[{_escaped(name)}] {_escaped(meaning)}" for name, meaning in symbols.items())
     yield r"\end{description}"
     for result in results:

@@ -47,6 +47,15 @@ def test_many_classes_share_one_direction_beyond_the_threshold(lb, rho):
     assert deviation(problem, "bce", point, form.value) <= CLOSE
 
 
+@pytest.mark.parametrize(("ratio", "rank"), [(0.97, 3), (1.03, 2)])
+def test_three_classes_without_a_bias_lose_the_level_below_the_threshold(ratio, rank):
+    """level < 0 where rho < (6 - 3 sqrt 2)/4 = 0.4393; four classes or more have it up to rho = 1."""
+    problem = balanced("bce", 3, 2, 4, ratio * (6 - 3 * 2**0.5) / 4)
+    point = ufm.global_minimizer(problem)
+    assert int(torch.linalg.matrix_rank(point.W)) == rank
+    assert deviation(problem, "bce", point, minimizer_form(problem).value) <= CLOSE
+
+
 @pytest.mark.parametrize(("rho", "rank"), [(0.97 * 1.5, 1), (1.03 * 1.5, 0)])
 def test_the_shared_direction_vanishes_where_stated(rho, rank):
     """Without a bias rho = (K - 2)/2 there; K = 5."""

@@ -166,7 +166,9 @@ def test_spectrum_equals_dense_eigenvalues(name, K, n, d, lb, rho):
     assert found.method == "symmetric blocks"
     assert spectral_deviation(problem, name, found.expanded()) <= 1e-13
     blocks = ufm.spectrum(problem, ufm.global_minimizer(problem))
-    assert (found.index, found.nullity) == (blocks.index, blocks.nullity) == (0, blocks.nullity)
+    assert found.index == blocks.index == 0
+    orbit = ufm.certify(problem, ufm.global_minimizer(problem)).orbit_dimension
+    assert found.nullity == blocks.nullity == orbit
 
 
 def test_spectrum_in_radicals_without_a_bias():

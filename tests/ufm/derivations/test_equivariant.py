@@ -11,6 +11,8 @@ from ufm.closed_forms.simplex import simplex_frame
 from ufm.derivations.equivariant import (
     AT_FRAME,
     AT_ORIGIN,
+    FRAME,
+    ORIGIN,
     K,
     Model,
     alpha,
@@ -31,9 +33,9 @@ def eigenvalues(problem: Problem, parts, scales: tuple[float, float]) -> list[fl
     """Of every part at the numbers of a problem with K >= 3, as often as they occur."""
     numbers = {K: problem.num_classes, n: problem.per_class, d: problem.dim, alpha: scales[0], beta: scales[1]}
     numbers |= {lW: problem.lambda_w, lH: problem.lambda_h, lb: problem.lambda_b}
-    found = []
+    found, place = [], FRAME if parts is AT_FRAME else ORIGIN
     for part in parts:
-        hessian, gram = (np.array(form.subs(numbers), dtype=float) for form in second_form(part, parts is AT_FRAME))
+        hessian, gram = (np.array(form.subs(numbers), dtype=float) for form in second_form(part, place))
         keep = [i for i, (name, _) in enumerate(part.directions) if name != "b" or problem.bias]
         lengths = np.sqrt(np.diag(gram))
         assert np.allclose(gram, np.diag(lengths**2))  # the directions are orthogonal

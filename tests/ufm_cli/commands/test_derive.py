@@ -31,6 +31,26 @@ def test_text_has_every_result_and_fits(capsys):
     assert any(line.startswith("    a_4 = 1") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("loss", "heading", "line"),
+    [
+        ("mse", "squared error", "    margin = -K*s + 1"),
+        ("label-smoothing", "cross-entropy with smoothed labels", "    s = (1 - a)/K"),
+        ("bce", "binary cross-entropy", "    other  = 2*s"),
+    ],
+)
+def test_another_loss(capsys, tmp_path, loss, heading, line):
+    """Text that fits, and what --json wrote, shown again."""
+    text = printed(capsys, "--loss", loss, "--only", "scale", "threshold", "--json", str(tmp_path / "d.json"))
+    lines = text.splitlines()
+    assert lines[0] == f"The unconstrained feature model, balanced classes, {heading}."
+    assert line in lines
+    assert max(map(len, lines)) <= 140
+    assert main(["show", str(tmp_path / "d.json")]) == 0
+    assert capsys.readouterr().out == text
+    assert printed(capsys, "--loss", loss, "--only", "threshold", "--format", "latex").count(r"\begin{align*}") > 0
+
+
 def test_only_the_topics_asked_for(capsys):
     text = printed(capsys, "--only", "saddle", "threshold")
     assert "descent curvature" in text
@@ -64,10 +84,14 @@ def test_json(capsys, tmp_path):
 @pytest.fixture(scope="module")
 def document():
     """The whole LaTeX document."""
-    from ufm.derivations.formulas import SYMBOLS
+    return document_of("cross-entropy")
+
+
+def document_of(loss: str) -> str:
+    from ufm.derivations import SYMBOLS_OF
     from ufm_cli.commands.derive import _document
 
-    return "\n".join(_document(SYMBOLS, derive()))
+    return "\n".join(_document(SYMBOLS_OF[loss], derive(loss=loss), loss))
 
 
 def test_latex_is_a_balanced_document(capsys, document):
@@ -89,7 +113,16 @@ def test_latex_is_a_balanced_document(capsys, document):
 
 
 def test_latex_lines_parse(document):
-    """Every line of every display but those with a matrix, by a parser that is not sympy's printer."""
+    assert parsed(document) > 80
+
+
+@pytest.mark.parametrize("loss", ["mse", "label-smoothing", "bce"])
+def test_latex_lines_of_another_loss_parse(loss):
+    assert parsed(document_of(loss)) > 10
+
+
+def parsed(document: str) -> int:
+    """Parse every line of every display but those with a matrix, by a parser that is not sympy's; count the sides."""
     parser, seen = MathTextParser("path"), 0
     for display in re.findall(r"\\begin\{align\*\}\n(.*?)\n\\end\{align\*\}", document, re.S):
         assert "\n\n" not in display
@@ -100,7 +133,7 @@ def test_latex_lines_parse(document):
                 for side in filter(None, (part.strip(" =") for part in line.split("&"))):
                     parser.parse(f"${side}$")
                     seen += 1
-    assert seen > 80
+    return seen
 
 
 def test_latex_words_are_escaped(document):
