@@ -6,7 +6,7 @@ arithmetic", IEEE Transactions on Computers 2017.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -78,6 +78,11 @@ def row_sums(matrix: arb_mat) -> arb:
 
 def identity(size: int) -> arb_mat:
     return arb_mat(size, size, [arb(int(i == j)) for i in range(size) for j in range(size)])
+
+
+def diagonal(entries: Sequence[arb]) -> arb_mat:
+    size = len(entries)
+    return arb_mat(size, size, [entries[i] if i == j else arb(0) for i in range(size) for j in range(size)])
 
 
 def orthonormal(basis: torch.Tensor | np.ndarray) -> arb_mat:

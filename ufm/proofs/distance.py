@@ -4,7 +4,7 @@ import torch
 from flint import arb, arb_mat
 
 from ..point import Point
-from .balls import column, exact, orthonormal, square_norm
+from .balls import column, diagonal, exact, orthonormal, square_norm
 from .enclosure import Reduced
 
 
@@ -31,13 +31,8 @@ class Distance:
         return (total.upper().sqrt() + self.spread).upper()
 
 
-def diagonal(entries: list[arb]) -> arb_mat:
-    size = len(entries)
-    return arb_mat(size, size, [entries[i] if i == j else arb(0) for i in range(size) for j in range(size)])
-
-
 def within_class_spread(reduced: Reduced, point: Point, means: Point) -> arb:
-    """An upper bound on the root of sum_i |h_i - m_i|^2, m_i the float64 mean of sample i's class.
+    """An upper bound on the root of sum_i |h_i - m_i|^2, m_i the float64 mean of sample i's type.
 
     In float64, at once for all N d entries: the sum of n squares has a relative error below (n + 3) 2^-53 and
     loses less than 2^-1074 a square to underflow. Source: Higham, "Accuracy and Stability of Numerical

@@ -1,15 +1,16 @@
-"""The reduced problem in balls: f, its gradient and its Hessian with one feature a class in r dimensions.
+"""The reduced problem in balls: f, its gradient and its Hessian with one feature a type in r dimensions.
 
-Variables x = (X, Y, b): X = W V_r (K, r), Y (K, r) with rows sqrt(n_k) h_k V_r, b (K,) where there is a bias.
-With z_k = X y_k/sqrt(n_k) + b, p_k = softmax(z_k), S_k = diag(p_k) - p_k p_k^T and G~ (K, K) the matrix of rows
-sqrt(n_k) (p_k - e_k)/N, as in `ufm.models.free`:
+Variables x = (X, Y, b): X = W V_r (K, r), Y (T, r) with rows sqrt(n_t) h_t V_r, b (K,) where there is a bias.
+With z_t = X y_t/sqrt(n_t) + b, S_t the curvature of l_t there, and G~ (T, K) the matrix of rows sqrt(n_t) u_t/N, u_t
+the slope, as in `ufm.models.free`:
 
-    f         (1/N) sum_k n_k (-log p_kk) + lW/2 |X|^2 + lH/2 |Y|^2 + lb/2 |b|^2
-    gradient  X: G~^T Y + lW X          Y: G~ X + lH Y          b: sum_k sqrt(n_k) g~_k + lb b
-    Hessian   sum_k J_k^T (n_k S_k/N) J_k + 2 <G~, dY dX^T> + decay,      J_k dx = (dX y_k + X dy_k)/sqrt(n_k) + db
+    f         (1/N) sum_t n_t l_t(z_t) + lW/2 |X|^2 + lH/2 |Y|^2 + lb/2 |b|^2
+    gradient  X: G~^T Y + lW X          Y: G~ X + lH Y          b: sum_t sqrt(n_t) g~_t + lb b
+    Hessian   sum_t J_t^T (n_t S_t/N) J_t + 2 <G~, dY dX^T> + decay,      J_t dx = (dX y_t + X dy_t)/sqrt(n_t) + db
 
-f does not change under (X, Y) -> (X R, Y R), R in O(r), nor, where nothing decays the bias, under b -> b + c 1.
-The tangent vectors of these symmetries, (X A, Y A, 0) for skew A and (0, 0, 1), are linear in x.
+f does not change under (X, Y) -> (X R, Y R), R in O(r), nor, where nothing decays the bias and the loss does not change
+under z -> z + c s, under b -> b + c s (s = 1 for a shift-invariant loss; there is none for squares or one logistic loss
+a class). The tangent vectors of these symmetries, (X A, Y A, 0) for skew A and (0, 0, s), are linear in x.
 """
 
 import math
@@ -22,12 +23,13 @@ import torch
 from flint import arb, arb_mat
 
 from ..problem import Problem
+from . import losses
 from .balls import column, exact
 
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """The reduced problem of rank r: cross-entropy, and settings that are exact doubles.
+    """The reduced problem of rank r: a loss of `ufm.proofs.losses`, and settings that are exact doubles.
 
     It is posed for 2^power W and 2^-power H, with the decays 4^-power lW and 4^power lH, which are doubles too: boxes
     are cubes, the right shape where the two decays are nearly equal. `square_norm` is that of W, H and b.
@@ -49,22 +51,31 @@ class Reduced:
         return self.problem.num_classes
 
     @property
+    def num_types(self) -> int:
+        return self.problem.num_types
+
+    @property
     def num_samples(self) -> int:
         return self.problem.num_samples
 
     @property
     def half(self) -> int:
-        """K r: the number of entries of X, and of Y."""
+        """K r: the number of entries of X."""
         return self.num_classes * self.rank
+
+    @property
+    def features(self) -> int:
+        """(K + T) r: the number of entries of X and Y together, where those of b begin."""
+        return (self.num_classes + self.num_types) * self.rank
 
     @property
     def size(self) -> int:
         """The number of variables."""
-        return 2 * self.half + self.num_classes * self.problem.bias
+        return self.features + self.num_classes * self.problem.bias
 
     @cached_property
     def roots(self) -> list[arb]:
-        """sqrt(n_k)."""
+        """sqrt(n_t)."""
         return [arb(n).sqrt() for n in self.problem.class_counts]
 
     @cached_property
@@ -77,12 +88,14 @@ class Reduced:
     def decay(self) -> list[arb]:
         """The weight decay of every variable."""
         lW, lH, lb = self.decays
-        return [lW] * self.half + [lH] * self.half + [lb] * (self.size - 2 * self.half)
+        return [lW] * self.half + [lH] * (self.features - self.half) + [lb] * (self.size - self.features)
 
-    @property
-    def free_shift(self) -> bool:
-        """Whether b -> b + c 1 is a symmetry."""
-        return self.problem.bias and self.problem.lambda_b == 0
+    @cached_property
+    def shift(self) -> list[arb] | None:
+        """s (K,) where b -> b + c s is a symmetry; None where there is none."""
+        problem = self.problem
+        free = problem.bias and problem.lambda_b == 0
+        return losses.shift(problem.loss, problem.num_classes) if free else None
 
     @property
     def scales(self) -> tuple[arb, arb]:
@@ -92,7 +105,7 @@ class Reduced:
     def square_norm(self, x: arb_mat) -> arb:
         """|W|^2 + |H~|^2 + |b|^2 of a column x."""
         entries, (to_W, to_H) = x.entries(), self.scales
-        parts = entries[: self.half], entries[self.half : 2 * self.half], entries[2 * self.half :]
+        parts = entries[: self.half], entries[self.half : self.features], entries[self.features :]
         W, H, b = (sum((v * v for v in part), arb(0)) for part in parts)
         return to_W * to_W * W + to_H * to_H * H + b
 
@@ -103,25 +116,25 @@ class Reduced:
 
     @property
     def num_symmetries(self) -> int:
-        return len(self.planes) + self.free_shift
+        return len(self.planes) + (self.shift is not None)
 
     def split(self, x: arb_mat) -> tuple[arb_mat, arb_mat, list[arb]]:
-        """X (K, r), Y (K, r) and b of a column x; b is zero for a problem without one."""
-        entries, K, r = x.entries(), self.num_classes, self.rank
-        X, Y, b = entries[: self.half], entries[self.half : 2 * self.half], entries[2 * self.half :]
-        return arb_mat(K, r, X), arb_mat(K, r, Y), b or [arb(0)] * K
+        """X (K, r), Y (T, r) and b of a column x; b is zero for a problem without one."""
+        entries, K, T, r = x.entries(), self.num_classes, self.num_types, self.rank
+        X, Y, b = entries[: self.half], entries[self.half : self.features], entries[self.features :]
+        return arb_mat(K, r, X), arb_mat(T, r, Y), b or [arb(0)] * K
 
     def tangents(self, x: arb_mat) -> arb_mat:
         """(size, m): the tangent vectors at x of the m one-parameter symmetries."""
         columns = [self._turned(x.entries(), a, c) for a, c in self.planes]
-        if self.free_shift:
-            columns.append([arb(0)] * (2 * self.half) + [arb(1)] * self.num_classes)
+        if self.shift is not None:
+            columns.append([arb(0)] * self.features + self.shift)
         return arb_mat(self.num_symmetries, self.size, [entry for col in columns for entry in col]).transpose()
 
     def _turned(self, x: list[arb], a: int, c: int) -> list[arb]:
         """(X A, Y A, 0) for the generator A = e_a e_c^T - e_c e_a^T."""
         image = [arb(0)] * self.size
-        for start in range(0, 2 * self.half, self.rank):
+        for start in range(0, self.features, self.rank):
             image[start + c] = x[start + a]
             image[start + a] = -x[start + c]
         return image
@@ -130,7 +143,7 @@ class Reduced:
         """(size, size): the derivative in x of tangents(x) mu."""
         derivative = arb_mat(self.size, self.size)
         for (a, c), turn in zip(self.planes, mu, strict=False):
-            for start in range(0, 2 * self.half, self.rank):
+            for start in range(0, self.features, self.rank):
                 derivative[start + c, start + a] = turn
                 derivative[start + a, start + c] = -turn
         return derivative
@@ -141,7 +154,7 @@ class Reduced:
 
 
 class BallJet:
-    """f on a box: `value`, `gradient` (size, 1), `hessian` (size, size), `G` (K, K), each an enclosure."""
+    """f on a box: `value`, `gradient` (size, 1), `hessian` (size, size), `G` (T, K), each an enclosure."""
 
     def __init__(self, reduced: Reduced, x: arb_mat):
         self.reduced, self.x = reduced, x
@@ -149,42 +162,31 @@ class BallJet:
 
     @cached_property
     def logits(self) -> list[list[arb]]:
-        """Row k holds z_k."""
+        """Row t holds z_t."""
         rows = (self.Y * self.X.transpose()).table()
         roots = self.reduced.roots
         return [[z / root + b for z, b in zip(row, self.b, strict=True)] for row, root in zip(rows, roots, strict=True)]
 
     @cached_property
-    def probabilities(self) -> list[list[arb]]:
-        """Row k holds p_k, from differences of logits: no ball occurs in both numerator and denominator."""
-        return [[1 / sum(((other - own).exp() for other in z), arb(0)) for own in z] for z in self.logits]
-
-    @cached_property
-    def errors(self) -> list[arb]:
-        """1 - p_kk, as the sum of the wrong classes' probabilities: accurate for a nearly perfect fit."""
-        return [sum((p for j, p in enumerate(row) if j != k), arb(0)) for k, row in enumerate(self.probabilities)]
+    def rows(self) -> list[losses.Row]:
+        """l_t at z_t."""
+        return [losses.row(self.reduced.problem.loss, z, t) for t, z in enumerate(self.logits)]
 
     @cached_property
     def G(self) -> arb_mat:
-        """G~, rows a class."""
+        """G~, rows a type."""
         scale = [root / self.reduced.num_samples for root in self.reduced.roots]
-        slopes = [[*row[:k], -self.errors[k], *row[k + 1 :]] for k, row in enumerate(self.probabilities)]
-        return arb_mat([[c * slope for slope in row] for c, row in zip(scale, slopes, strict=True)])
+        return arb_mat([[c * slope for slope in row.slope] for c, row in zip(scale, self.rows, strict=True)])
 
     @cached_property
     def total_slope(self) -> list[arb]:
-        """G 1 = sum_k sqrt(n_k) g~_k (K,): the gradient of the loss in the bias."""
-        K = self.reduced.num_classes
-        return (arb_mat(1, K, self.reduced.roots) * self.G).entries()
+        """sum_t sqrt(n_t) g~_t (K,): the gradient of the loss in the bias."""
+        return (arb_mat(1, self.reduced.num_types, self.reduced.roots) * self.G).entries()
 
     @cached_property
     def value(self) -> arb:
         counts, N = self.reduced.problem.class_counts, self.reduced.num_samples
-        losses = [
-            sum(((other - z[k]).exp() for j, other in enumerate(z) if j != k), arb(0)).log1p()
-            for k, z in enumerate(self.logits)
-        ]
-        loss = sum((n * value for n, value in zip(counts, losses, strict=True)), arb(0)) / N
+        loss = sum((n * row.value for n, row in zip(counts, self.rows, strict=True)), arb(0)) / N
         return loss + sum((c * v * v for c, v in zip(self.reduced.decay, self.x.entries(), strict=True)), arb(0)) / 2
 
     @cached_property
@@ -196,39 +198,34 @@ class BallJet:
 
     @cached_property
     def hessian(self) -> arb_mat:
-        K, r, half, N = self.reduced.num_classes, self.reduced.rank, self.reduced.half, self.reduced.num_samples
-        hessian = arb_mat(self.reduced.size, self.reduced.size)
-        for k, n in enumerate(self.reduced.problem.class_counts):
-            jacobian = self._jacobian(k)
-            hessian += jacobian.transpose() * (self._curvature(k) * (arb(n) / N) * jacobian)
-        for i, k, a in np.ndindex(K, K, r):
-            row, col = i * r + a, half + k * r + a
-            hessian[row, col] += self.G[k, i]
-            hessian[col, row] += self.G[k, i]
-        for i, decay in enumerate(self.reduced.decay):
+        reduced = self.reduced
+        K, T, r, half, N = reduced.num_classes, reduced.num_types, reduced.rank, reduced.half, reduced.num_samples
+        hessian = arb_mat(reduced.size, reduced.size)
+        for t, (n, loss) in enumerate(zip(reduced.problem.class_counts, self.rows, strict=True)):
+            jacobian = self._jacobian(t)
+            hessian += jacobian.transpose() * (loss.curvature * (arb(n) / N) * jacobian)
+        for k, t, a in np.ndindex(K, T, r):
+            row, col = k * r + a, half + t * r + a
+            hessian[row, col] += self.G[t, k]
+            hessian[col, row] += self.G[t, k]
+        for i, decay in enumerate(reduced.decay):
             hessian[i, i] += decay
         return hessian
 
-    def _jacobian(self, k: int) -> arb_mat:
-        """J_k (K, size): the derivative of z_k."""
-        K, r, half, root = self.reduced.num_classes, self.reduced.rank, self.reduced.half, self.reduced.roots[k]
-        jacobian = arb_mat(K, self.reduced.size)
+    def _jacobian(self, t: int) -> arb_mat:
+        """J_t (K, size): the derivative of z_t."""
+        reduced, root = self.reduced, self.reduced.roots[t]
+        K, r = reduced.num_classes, reduced.rank
+        jacobian = arb_mat(K, reduced.size)
         for i, a in np.ndindex(K, r):
-            jacobian[i, i * r + a] = self.Y[k, a] / root
-            jacobian[i, half + k * r + a] = self.X[i, a] / root
-        for i in range(K if self.reduced.problem.bias else 0):
-            jacobian[i, 2 * half + i] = arb(1)
+            jacobian[i, i * r + a] = self.Y[t, a] / root
+            jacobian[i, reduced.half + t * r + a] = self.X[i, a] / root
+        for i in range(K if reduced.problem.bias else 0):
+            jacobian[i, reduced.features + i] = arb(1)
         return jacobian
-
-    def _curvature(self, k: int) -> arb_mat:
-        """S_k (K, K), with 1 - p_kk where it occurs as the sum of the others."""
-        p, K = self.probabilities[k], self.reduced.num_classes
-        rest = [1 - q for q in p]
-        rest[k] = self.errors[k]
-        return arb_mat([[p[i] * rest[i] if i == j else -p[i] * p[j] for j in range(K)] for i in range(K)])
 
 
 def pack(reduced: Reduced, W: torch.Tensor, H: torch.Tensor, b: torch.Tensor) -> arb_mat:
-    """The float tensors W V_r (K, r), H~ V_r (K, r), b (K,) as an exact column."""
+    """The float tensors W V_r (K, r), H~ V_r (T, r), b (K,) as an exact column."""
     parts = [W.reshape(-1), H.reshape(-1), b] if reduced.problem.bias else [W.reshape(-1), H.reshape(-1)]
     return exact(np.concatenate([part.numpy() for part in parts])[:, None])

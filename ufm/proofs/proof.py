@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..analysis import analysis
+from ..analysis import analysis, untied
 from ..errors import require
-from ..losses import CrossEntropy
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
@@ -44,8 +43,9 @@ class Proof(Result):
     rank        of W at the critical point
     value       (a, b) with a <= f <= b there            digits   the same as a decimal with all its digits and radius
     distance    from the given point to the critical one, at most: Euclidean, over all K d + N d + K variables,
-                modulo O(d) (and the shift of b where lb = 0)
-    unique_within   no other critical orbit of this rank or below is within this of the given point; 0 if none is shown
+                modulo O(d) (and the shift of b that leaves f alone, where lb = 0)
+    unique_within   no other critical orbit of this rank or below is within this of the given point; 0 if none is shown;
+                for a loss that is not convex: none that has one feature a type
     curvature   of a strict saddle: the second form along a direction over its squared norm is at most this, < 0
     duality_gap f - D at the critical point, at most (D <= f everywhere, by duality); None where D is not enclosed
     precision   bits of the midpoints
@@ -70,8 +70,14 @@ class Proof(Result):
 
 
 def length_unit(problem: Problem) -> float:
-    """sqrt(2 log K (1/lW + 1/lH)): the natural length of a point (W, H), which W and H have at most at a minimiser."""
-    return math.sqrt(2 * math.log(problem.num_classes) * (1 / problem.lambda_w + 1 / problem.lambda_h))
+    """sqrt(2 drop (1/lW + 1/lH)): the natural length of a point (W, H), which W and H have at most at a minimiser.
+
+    drop is f(0) less the infimum of the loss, log K for cross-entropy. Where it vanishes, so does the minimiser, and
+    the level f(0), or 1, gives a unit.
+    """
+    level = problem.floor + problem.drop
+    drop = max(problem.drop, 1e-12 * level) or 1.0
+    return math.sqrt(2 * drop * (1 / problem.lambda_w + 1 / problem.lambda_h))
 
 
 def is_available() -> bool:
@@ -80,21 +86,27 @@ def is_available() -> bool:
 
 
 def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within: float | None = None) -> Proof:
-    """Prove that an exact critical point is near `point`, and what kind it is (cross-entropy; any class counts, any d).
+    """Prove that an exact critical point is near `point`, and what kind it is.
+
+    Any loss of `ufm.losses` (not one of your own), any class counts, any number of types, any d.
 
     precision   bits of the midpoints of the balls
     within      how far the critical point may be from the given one: Euclidean over all variables, modulo O(d).
-                By default 1e-7 sqrt(2 log K (1/lW + 1/lH)); `ufm.minimize` at its default tolerance is well inside
+                By default 1e-7 sqrt(2 drop (1/lW + 1/lH)), drop = f(0) less the infimum of the loss; `ufm.minimize` at its default tolerance is well inside
 
     In turn: the rank r of W and its row space are read off; powers of two bring the two decays together; Newton's
-    method sharpens the point with one feature a class and r dimensions; Krawczyk's test, on a slice across the orbit of
+    method sharpens the point with one feature a type and r dimensions; Krawczyk's test, on a slice across the orbit of
     O(r), proves one critical point in a box (`ufm.proofs.krawczyk`); the distance to the given point is enclosed; the
     box is shown to hold a global minimiser, a strict saddle or a local minimiser (`ufm.proofs.conclusions`, with the
     arguments).
 
     A step that does not go through is a refusal, verdict "not proved" with the reason, never a guess: a point that is
-    not that near to a critical one, another problem's point, a degenerate critical point, too few bits, another
-    loss, more than 1,000 unknowns (2 K r + K and the symmetries; K = 10 has 226 at most, K = 20 has 951).
+    not that near to a critical one, another problem's point, a degenerate critical point (as where equal classes
+    under squares leave O(K) more symmetries than these), too few bits, a loss of your own, more than 1,000 unknowns
+    ((K + T) r + K and the symmetries; K = T = 10 has 226 at most for cross-entropy, 20 has 951).
+
+    Where the loss is not convex (focal), features of one type may differ at a critical point: then every sample is
+    taken for a type. A point is proved global only where the loss is proved to equal its convex envelope at the logits.
 
     Raises InputError for a point that does not fit the problem, a precision or distance that is none, or where
     python-flint is not installed.
@@ -113,6 +125,7 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
         try:
             if reason := _out_of_scope(problem):
                 raise NotProved(reason)
+            problem, point = untied(problem, point)
             seen = analysis(problem, point)
             given, basis = point.double().to("cpu"), seen.rows.cpu()
             return _prove(problem, given, seen.means.to("cpu"), basis, int(precision), float(within))
@@ -171,8 +184,13 @@ def _enclose(
 
 def _out_of_scope(problem: Problem) -> str:
     """Why no proof is tried; empty where one is."""
-    if not isinstance(problem.loss, CrossEntropy):
-        return f"the loss is {problem.loss.name!r}, and only cross-entropy is enclosed"
-    if problem.num_classes > MOST_CLASSES:
-        return f"K = {problem.num_classes:,} is too large; at most {MOST_CLASSES} are taken on"
+    from .losses import is_enclosed
+
+    if not is_enclosed(problem.loss):
+        return f"the loss is {problem.loss.name!r}, of which no enclosure is known; the losses of ufm.losses have one"
+    K, T = problem.num_classes, problem.num_types
+    if K > MOST_CLASSES:
+        return f"K = {K:,} is too large; at most {MOST_CLASSES} are taken on"
+    if K * T > MOST_CLASSES**2:
+        return f"K T = {K * T:,} is too large, with T = {T:,} types; at most {MOST_CLASSES**2:,} are taken on"
     return ""
