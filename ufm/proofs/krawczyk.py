@@ -7,7 +7,7 @@ vectors at x,
     F(x, mu) = (grad f(x) + T(x) mu,  T(x0)^T (x - x0)),      m + size equations in as many unknowns.
 
 * A zero has mu = 0 where T(x) has full rank: f is constant along orbits, so T(x)^T grad f(x) = 0 at every x, hence
-  T(x)^T T(x) mu = 0. (X A, Y A) = 0 with A skew means A = 0 where X has rank r, and (0, 0, 1) is orthogonal to the
+  T(x)^T T(x) mu = 0. (X A, Y A) = 0 with A skew means A = 0 where X has rank r, and (0, 0, s) is orthogonal to the
   other tangents, so the rank of X decides. The zero is then a critical point.
 * Every critical point x near x0 has a rotated and shifted copy on the slice, no farther from x0: the one nearest to
   x0, where the derivative of the distance along the orbit vanishes. With mu = 0 it is a zero of F.
@@ -26,6 +26,8 @@ from flint import arb, arb_mat, ctx
 from .balls import column, floats, identity, largest, row_sums
 from .enclosure import Reduced
 
+NEARLY_SINGULAR = "the derivative has condition {:.0e}, as at points that are degenerate beyond the symmetries"
+SINGULAR = 1e12  # a condition from which on that is said
 SWEEPS = 40  # of the simplified Newton iteration; each gains many digits near a regular zero
 
 
@@ -91,9 +93,11 @@ def find_zero(reduced: Reduced, x0: arb_mat, near: float, wide: float) -> Zero:
     spread = _contraction(system, inverse, centre, radius := _inflated(offset, centre))
     reach = offset + spread * radius
     if not reach < radius:
-        raise NotProved(
+        failure = (
             f"the existence test fails: a box of radius {float(radius):.1e} is mapped to one of {float(reach):.1e}"
         )
+        condition = float(row_sums(inverse) * row_sums(system.jacobian(start)))
+        raise NotProved(f"{failure}; {NEARLY_SINGULAR.format(condition)}" if condition >= SINGULAR else failure)
     box = column(entry + arb(0, reach.upper()) for entry in system.split(centre)[0].entries())
     alone = _alone(system, inverse, centre, offset, radius, wide)
     return Zero(x=box, alone=(alone - largest(centre - start)).lower())

@@ -92,7 +92,8 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
 
     precision   bits of the midpoints of the balls
     within      how far the critical point may be from the given one: Euclidean over all variables, modulo O(d).
-                By default 1e-7 sqrt(2 drop (1/lW + 1/lH)), drop = f(0) less the infimum of the loss; `ufm.minimize` at its default tolerance is well inside
+                By default 1e-7 sqrt(2 drop (1/lW + 1/lH)), drop = f(0) less the infimum of the loss;
+                `ufm.minimize` at its default tolerance is well inside
 
     In turn: the rank r of W and its row space are read off; powers of two bring the two decays together; Newton's
     method sharpens the point with one feature a type and r dimensions; Krawczyk's test, on a slice across the orbit of

@@ -117,4 +117,4 @@ def _crossing(g: arb, U: arb) -> arb:
         else:
             break
     below, above = Outer.at(g, low.exp()).psi, Outer.at(g, high.exp()).psi
-    return low.union(high).exp() if below < U and U < above else arb("nan")
+    return low.union(high).exp() if below < U < above else arb("nan")

@@ -53,10 +53,7 @@ class Soft(Row):
     @cached_property
     def slope(self) -> list[arb]:
         rests = [total(without(self.targets, k)) for k in range(self.K)]
-        return [
-            p * rest - r * miss
-            for p, rest, r, miss in zip(self.p, rests, self.targets, self.misses, strict=True)
-        ]
+        return [p * rest - r * miss for p, rest, r, miss in zip(self.p, rests, self.targets, self.misses, strict=True)]
 
     @cached_property
     def curvature(self) -> arb_mat:

@@ -7,16 +7,27 @@ that was refused decides nothing.
 import math
 from collections.abc import Collection, Mapping
 
+from ...losses import LOSSES
 from ...problem import Problem
 from ...proofs import PRECISION, Proof, is_available
 from ...results import PointVerdict
 from ..evidence import Evidence, Undecided
-from ..hypotheses import CROSS_ENTROPY, ETF, WIDE
+from ..hypotheses import ETF
 from ..theorem import Finding, Hypothesis, Theorem, here, worst_of
 
 MOST_CLASSES = 10
+LEAST_VALUE = 1e-15  # a value below this counts as it where a width is relative
 
-FEW = Hypothesis(f"K <= {MOST_CLASSES} (ball arithmetic)", lambda p: p.num_classes <= MOST_CLASSES)
+FEW = Hypothesis(
+    f"K <= {MOST_CLASSES} and no more types (ball arithmetic)",
+    lambda p: max(p.num_classes, p.num_types) <= MOST_CLASSES,
+)
+ENCLOSED = Hypothesis("a loss of ufm.losses (ball arithmetic)", lambda p: type(p.loss) in LOSSES.values())
+CONVEX = Hypothesis("a convex loss", lambda p: p.loss.convex)
+ROOMY = Hypothesis(
+    "d >= the largest rank of a critical point (K - 1 for a shift-invariant loss, else K; at most T)",
+    lambda p: p.dim >= p.largest_rank,
+)
 FLINT = Hypothesis("python-flint", lambda p: is_available())
 
 
@@ -30,7 +41,7 @@ PROVED_MINIMIZER = Theorem(
     "proved minimiser",
     "a global minimiser is at the best descent: proved, value enclosed",
     here("9.1", "9.2"),
-    (CROSS_ENTROPY, WIDE, FEW, FLINT),
+    (ENCLOSED, CONVEX, ROOMY, FEW, FLINT),
     proved_minimizer,
 )
 
@@ -81,7 +92,12 @@ PROVED_SADDLES = Theorem(
 
 
 def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
-    """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise."""
+    """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise.
+
+    If r = rank W < d the point is global or has the direction of section 4.1. If r = d it is the largest rank there is:
+    all of R^K (less the loss's shift) is the range of W, or all of R^T (less a free bias's) that of H~; there G~ is
+    sqrt(lW lH) times an isometry, elsewhere it vanishes, and the point is global.
+    """
     others = _proved_else(evidence.proofs, {PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE})
     return Finding(float(len(others)), 0.0, ", ".join(others or evidence.proofs))
 
@@ -90,7 +106,7 @@ PROVED_DICHOTOMY = Theorem(
     "proved dichotomy",
     "every critical point at hand is a global minimiser or a strict saddle: proved",
     here("9.2", "9.3"),
-    (CROSS_ENTROPY, WIDE, FEW, FLINT),
+    (ENCLOSED, CONVEX, ROOMY, FEW, FLINT),
     proved_dichotomy,
 )
 
@@ -112,11 +128,11 @@ def _proved_else(proofs: Mapping[str, Proof], verdicts: Collection[PointVerdict]
 
 
 def _width(proof: Proof, verdict: PointVerdict) -> float:
-    """(b - a)/b of a proof of that verdict; infinite for another one."""
+    """(b - a)/b of a proof of that verdict, b at least 1e-15; infinite for another one."""
     if proof.verdict != verdict or proof.value is None:
         return math.inf
     low, high = proof.value
-    return worst_of([(high - low) / high])
+    return worst_of([(high - low) / max(high, LEAST_VALUE)])
 
 
 def _value_deviation(problem: Problem, proof: Proof) -> float:
