@@ -198,31 +198,42 @@ class BallJet:
 
     @cached_property
     def hessian(self) -> arb_mat:
-        reduced = self.reduced
-        K, T, r, half, N = reduced.num_classes, reduced.num_types, reduced.rank, reduced.half, reduced.num_samples
-        hessian = arb_mat(reduced.size, reduced.size)
-        for t, (n, loss) in enumerate(zip(reduced.problem.class_counts, self.rows, strict=True)):
-            jacobian = self._jacobian(t)
-            hessian += jacobian.transpose() * (loss.curvature * (arb(n) / N) * jacobian)
-        for k, t, a in np.ndindex(K, T, r):
-            row, col = k * r + a, half + t * r + a
-            hessian[row, col] += self.G[t, k]
-            hessian[col, row] += self.G[t, k]
+        """By the columns that a type has of its own, those of y_t, and the others, (X, b), which all types share."""
+        reduced, r, half, N = self.reduced, self.reduced.rank, self.reduced.half, self.reduced.num_samples
+        own = [half + i for i in range(reduced.features - half)]
+        shared = [*range(half), *range(reduced.features, reduced.size)]
+        hessian, between = arb_mat(reduced.size, reduced.size), arb_mat(len(shared), len(shared))
+        for t, (n, row) in enumerate(zip(reduced.problem.class_counts, self.rows, strict=True)):
+            place, in_y, in_rest = own[t * r : (t + 1) * r], self.X / reduced.roots[t], self._jacobian(t)
+            curved = row.curvature * (arb(n) / N)
+            between += in_rest.transpose() * (curved * in_rest)
+            _add(hessian, place, place, in_y.transpose() * curved * in_y)
+            cross = in_y.transpose() * curved * in_rest
+            for k, a in np.ndindex(reduced.num_classes, r):
+                cross[a, k * r + a] += self.G[t, k]
+            _add(hessian, place, shared, cross)
+            _add(hessian, shared, place, cross.transpose())
+        _add(hessian, shared, shared, between)
         for i, decay in enumerate(reduced.decay):
             hessian[i, i] += decay
         return hessian
 
     def _jacobian(self, t: int) -> arb_mat:
-        """J_t (K, size): the derivative of z_t."""
-        reduced, root = self.reduced, self.reduced.roots[t]
-        K, r = reduced.num_classes, reduced.rank
-        jacobian = arb_mat(K, reduced.size)
+        """(K, K r + K): the derivative of z_t in X and b; (K, K r) without a bias."""
+        K, r = self.reduced.num_classes, self.reduced.rank
+        jacobian = arb_mat(K, self.reduced.size - (self.reduced.features - self.reduced.half))
         for i, a in np.ndindex(K, r):
-            jacobian[i, i * r + a] = self.Y[t, a] / root
-            jacobian[i, reduced.half + t * r + a] = self.X[i, a] / root
-        for i in range(K if reduced.problem.bias else 0):
-            jacobian[i, reduced.features + i] = arb(1)
+            jacobian[i, i * r + a] = self.Y[t, a] / self.reduced.roots[t]
+        for i in range(K if self.reduced.problem.bias else 0):
+            jacobian[i, self.reduced.half + i] = arb(1)
         return jacobian
+
+
+def _add(matrix: arb_mat, rows: list[int], columns: list[int], block: arb_mat) -> None:
+    """Add a block to the entries at those rows and columns."""
+    for i, row in enumerate(rows):
+        for j, col in enumerate(columns):
+            matrix[row, col] += block[i, j]
 
 
 def pack(reduced: Reduced, W: torch.Tensor, H: torch.Tensor, b: torch.Tensor) -> arb_mat:
