@@ -41,7 +41,7 @@ def test_the_rank_that_d_has_to_reach_is_that_of_the_loss(claim):
     """One logistic loss a class has local minimisers at d = K - 1 that are not global: the claim is not about them."""
     settings = {"lambda_w": 2e-3, "lambda_h": 2e-3, "bias": False}
     narrow = Problem.balanced(5, 1, 4, **settings, loss=BinaryCrossEntropy())
-    assert "d >= the largest rank" in judge(claim, narrow, None).note
+    assert "d >= K - 1 (K, if" in judge(claim, narrow, None).note
     assert claim.missing(Problem.balanced(5, 1, 4, **settings)) == []
     assert claim.missing(replace(narrow, dim=5)) == []
 

@@ -9,11 +9,9 @@ curvature  F' S + F'' u u^T
 conjugate  with U = t F' m, -l*(t slope) = -sum_{k != y} t F' p_k log(p_k/m) - max over w > 0 of phi(w),
            phi(w) = U log(e^w - 1) - F(w)
 
-phi'(w) = (U - psi(w))/(1 - e^-w), psi(w) = F'(w)(1 - e^-w), and psi'(w) has the sign of
-1 + 2 g - g w + g^2 w/(e^w - 1), which falls from (1 + g)^2 to -infinity (for g > 0). So psi rises from 0 and then
-falls to its limit 1: for U < 1 it is below U, then equal to U at one w, then above, and there phi is largest. Hence
-psi(v) < 1 proves l(z) + l*(u) = <u, z>, and for U < 1 the maximum is between any a < b with psi(a) < U < psi(b)
-(docs/theory.md, section 9.6).
+phi'(w) = (U - Q(w))/(1 - e^-w), Q(w) = F'(w)(1 - e^-w), and Q rises from 0 above 1 and falls to its limit 1
+(docs/theory.md, section 10.4): for U < 1 it is below U, then equal to U at one w, then above, and there phi is largest.
+Hence Q(v) < 1 proves l(z) + l*(u) = <u, z>, and for U < 1 the maximum is between any a < b with Q(a) < U < Q(b).
 """
 
 import math
@@ -68,17 +66,17 @@ class FocalRow(Row):
 
     def _best(self, share: arb) -> arb:
         """max over w > 0 of phi; at v where the share is 1."""
-        U = share * self.outer.psi
+        U = share * self.outer.Q
         where = self.inner.value if share == 1 else _crossing(self.g, U)
         return U * where.expm1().log() - Outer.at(self.g, where).value
 
     @property
     def touches_envelope(self) -> bool:
-        return self.loss.convex or bool(self.outer.psi < 1)
+        return self.loss.convex or bool(self.outer.Q < 1)
 
     @property
     def most(self) -> arb:
-        bound = (1 - ROOM) / self.outer.psi.upper()
+        bound = (1 - ROOM) / self.outer.Q.upper()
         return bound.lower() if bound < 1 else arb(1)
 
     @staticmethod
@@ -94,7 +92,7 @@ class Outer:
         self.value = power * v
         self.first = power * (1 + g * v * odds)
         self.second = g * power * odds * (2 - v + (g - 1) * v * odds)
-        self.psi = self.first * miss
+        self.Q = self.first * miss
 
     @classmethod
     def at(cls, g: arb, v: arb) -> "Outer":
@@ -102,19 +100,19 @@ class Outer:
 
 
 def _crossing(g: arb, U: arb) -> arb:
-    """A ball with the one w where psi(w) = U on the rise, for U < 1; NaN where it is not found.
+    """A ball with the one w where Q(w) = U, for U < 1; NaN where it is not found.
 
-    Bisection of log w at exact points; the ends are the last ones at which psi is proved below, and above, U.
+    Bisection of log w at exact points; the ends are the last ones at which Q is proved below, and above, U.
     """
     low, high = arb(-690), arb(math.log(700.0))
     for _ in range(ctx.prec + 20):
         middle = ((low + high) / 2).mid()
-        psi = Outer.at(g, middle.exp()).psi
-        if psi < U:
+        Q = Outer.at(g, middle.exp()).Q
+        if Q < U:
             low = middle
-        elif psi > U:
+        elif Q > U:
             high = middle
         else:
             break
-    below, above = Outer.at(g, low.exp()).psi, Outer.at(g, high.exp()).psi
+    below, above = Outer.at(g, low.exp()).Q, Outer.at(g, high.exp()).Q
     return low.union(high).exp() if below < U < above else arb("nan")

@@ -12,7 +12,7 @@ from ...problem import Problem
 from ...proofs import PRECISION, Proof, is_available
 from ...results import PointVerdict
 from ..evidence import Evidence, Undecided
-from ..hypotheses import ETF
+from ..hypotheses import CONVEX, ETF, WIDE
 from ..theorem import Finding, Hypothesis, Theorem, here, worst_of
 
 MOST_CLASSES = 10
@@ -23,11 +23,6 @@ FEW = Hypothesis(
     lambda p: max(p.num_classes, p.num_types) <= MOST_CLASSES,
 )
 ENCLOSED = Hypothesis("a loss of ufm.losses (ball arithmetic)", lambda p: type(p.loss) in LOSSES.values())
-CONVEX = Hypothesis("a convex loss", lambda p: p.loss.convex)
-ROOMY = Hypothesis(
-    "d >= the largest rank of a critical point (K - 1 for a shift-invariant loss, else K; at most T)",
-    lambda p: p.dim >= p.largest_rank,
-)
 FLINT = Hypothesis("python-flint", lambda p: is_available())
 
 
@@ -40,8 +35,8 @@ def proved_minimizer(problem: Problem, evidence: Evidence) -> Finding:
 PROVED_MINIMIZER = Theorem(
     "proved minimiser",
     "a global minimiser is at the best descent: proved, value enclosed",
-    here("9.1", "9.2"),
-    (ENCLOSED, CONVEX, ROOMY, FEW, FLINT),
+    here("9.1", "9.2", "9.6"),
+    (ENCLOSED, CONVEX, WIDE, FEW, FLINT),
     proved_minimizer,
 )
 
@@ -94,9 +89,7 @@ PROVED_SADDLES = Theorem(
 def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
     """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise.
 
-    If r = rank W < d the point is global or has the direction of section 4.1. If r = d it is the largest rank there is:
-    all of R^K (less the loss's shift) is the range of W, or all of R^T (less a free bias's) that of H~; there G~ is
-    sqrt(lW lH) times an isometry, elsewhere it vanishes, and the point is global.
+    For a convex loss and d >= the largest rank there is no other kind (docs/theory.md, section 10.1).
     """
     others = _proved_else(evidence.proofs, {PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE})
     return Finding(float(len(others)), 0.0, ", ".join(others or evidence.proofs))
@@ -105,8 +98,8 @@ def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
 PROVED_DICHOTOMY = Theorem(
     "proved dichotomy",
     "every critical point at hand is a global minimiser or a strict saddle: proved",
-    here("9.2", "9.3"),
-    (ENCLOSED, CONVEX, ROOMY, FEW, FLINT),
+    here("9.2", "9.3", "9.6"),
+    (ENCLOSED, CONVEX, WIDE, FEW, FLINT),
     proved_dichotomy,
 )
 
