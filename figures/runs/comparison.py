@@ -27,11 +27,11 @@ ERRORS = (
 PREDICTIONS = (
     Panel("mean_margin", "mean logit margin", "linear"),
     Panel("norm_w", "norm of W", "linear"),
-    Panel("loss", "training loss (nats)"),
+    Panel("loss", "train cross-entropy (nats)"),
     Panel("norm_ratio", "norm ratio W : H"),
 )
 BOUNDS = (
-    Panel("objective", "objective f (nats)"),
+    Panel("objective", "objective f"),
     Panel("lower_bound", "lower bound D on f", "linear"),
     Panel("gap", "gap f - D", theory=False),
 )

@@ -9,7 +9,7 @@ from ..drawing.drawing import Drawing
 from ..theory.spectra import spectrum_figure
 from .comparison import Track, figures_of
 from .material import Material
-from .said import minimiser_said
+from .said import loss_said, minimiser_said
 
 
 def drawings(run: Run, track: Track = iter) -> dict[str, Drawing]:
@@ -33,9 +33,9 @@ def _spectrum(material: Material) -> dict[str, Drawing]:
     comparison = material.comparison
     if comparison is None:
         return {}
-    problem = comparison.problem
+    problem, loss = comparison.problem, loss_said(material)
     where = (
         f"{minimiser_said([material])} of the unconstrained feature model of this network (K = {problem.num_classes}, "
-        f"N = {problem.num_samples:,}, d = {problem.dim})"
+        f"N = {problem.num_samples:,}, d = {problem.dim}{f', loss: {loss}' if loss else ''})"
     )
     return {"spectrum": spectrum_figure(ufm.spectrum(problem, comparison.minimizer), where)}

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from ufm.losses import CrossEntropy
+
 from ..drawing.panels import Panel
 from .material import Material
 
@@ -16,7 +18,7 @@ def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
         return ""
     zero = [panel for panel in drawn if all(run.theory[panel.column] == 0 for run in covered)]
     whose = "the run's" if len(runs) == 1 else "each run's" if len(covered) == len(runs) else "each covered run's"
-    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model"
+    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model{_losses(covered)}"
     sentences = [f"Dashed: {subject}."] if len(zero) < len(drawn) else []
     if zero:
         sentences.append(f"{'It' if sentences else subject.capitalize()} has zero in {_listed(zero)}.")
@@ -33,6 +35,18 @@ def minimiser_said(runs: Sequence[Material]) -> str:
     if all(certified):
         return "the global minimiser"
     return f"the minimiser that a descent finds ({'not always' if any(certified) else 'not'} certified as global)"
+
+
+def loss_said(run: Material) -> str:
+    """The loss of the run's model in words: "focal (focusing 2)"; empty where it is cross-entropy."""
+    facts = run.run.minimised
+    return "" if facts is None or facts.loss.name == CrossEntropy.name else facts.loss.said
+
+
+def _losses(runs: Sequence[Material]) -> str:
+    """What the models' losses are, where one is not cross-entropy."""
+    first, *others = {loss_said(run) for run in runs}
+    return " (of the loss that it was trained with)" if others else f" (loss: {first})" if first else ""
 
 
 def _listed(panels: Sequence[Panel]) -> str:

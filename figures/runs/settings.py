@@ -60,6 +60,10 @@ def in_words(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return " ".join(in_words(item) for item in value) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(
+            in_words(item) if name == "name" else f"{name} {in_words(item)}" for name, item in value.items()
+        )
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

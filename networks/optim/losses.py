@@ -14,7 +14,7 @@ class LossRecipe:
     """What the training minimises, weight decay apart."""
 
     loss: str = "cross-entropy"
-    """cross-entropy, mse (on one-hot labels, 1/2 |z - e_y|^2), label-smoothing or focal"""
+    """cross-entropy, mse (on one-hot labels, |z - e_y|^2/2), label-smoothing, focal or bce (a logistic loss a class)"""
     smoothing: float = 0.1
     """of label-smoothing: the part of the label spread evenly over all classes"""
     focusing: float = 2.0
@@ -60,6 +60,16 @@ def focal(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> tor
     return -(others**recipe.focusing * logs.gather(1, own).squeeze(1)).mean()
 
 
+def binary(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe) -> torch.Tensor:
+    """mean sum_k log(1 + exp(-s_k z_k)), s_k = +1 at the own class and -1 elsewhere.
+
+    One logistic loss a class on one-hot labels (Wightman et al. 2021, arXiv 2110.00476). With torch's
+    BCEWithLogitsLoss, which is a mean over the classes too, it is K times that.
+    """
+    targets = torch.zeros_like(logits).scatter(1, labels[:, None], 1.0)
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1).mean()
+
+
 @dataclass(frozen=True)
 class Loss:
     """mean(logits (m, K), labels (m,), recipe) is the mean loss of a batch, 0-d.
@@ -81,4 +91,5 @@ LOSSES: dict[str, Loss] = {
     "mse": Loss(mean_square, "mse"),
     "label-smoothing": Loss(smoothed, "label-smoothing", ("smoothing",)),
     "focal": Loss(focal, "focal", ("focusing",)),
+    "bce": Loss(binary, "bce"),
 }

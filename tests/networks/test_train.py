@@ -128,13 +128,9 @@ def test_feature_decay_is_recorded_as_lambda_h_and_compared_with(small_recipe, t
     assert run.epochs[1]["norm_h"] < free.epochs[1]["norm_h"]
 
 
-NOT_COMPARED = {"loss": ("mse", "trained with the loss mse"), "optimizer": ("adamw", "decoupled")}
-
-
-@pytest.mark.parametrize("setting", NOT_COMPARED)
-def test_another_objective_is_measured_but_not_compared(setting, small_recipe, tmp_path, capsys):
-    value, reason = NOT_COMPARED[setting]
-    run = networks.train(dataclasses.replace(small_recipe, epochs=2, **{setting: value}), tmp_path / "run")
+def test_another_objective_is_measured_but_not_compared(small_recipe, tmp_path, capsys):
+    reason = "decoupled"
+    run = networks.train(dataclasses.replace(small_recipe, epochs=2, optimizer="adamw"), tmp_path / "run")
     with pytest.raises(InputError, match=reason):
         compare_run(run)
     assert main(["validate", str(run.path)]) == 0

@@ -1,6 +1,6 @@
 """ufm validate: measure a run or a saved Point again, and put it beside the theory."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -8,6 +8,7 @@ import tyro
 
 from ..console import say, show, track
 from ..flags import as_flags
+from ..losses import LossFlags, said
 from ..options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
@@ -39,20 +40,23 @@ class Command:
     """for a Point: the weight decay of b; by default that of W"""
     bias: bool = True
     """for a Point: whether its layer has a bias"""
+    loss: LossFlags = field(default_factory=LossFlags)
+    """for a Point: the loss that it was trained with"""
     theorems: Switch = False
     """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
     json: JsonFile = None
 
     def check(self, given: set[str]) -> None:
-        decays = {"lambda_h", "lambda_b", "no_bias", "bias"}
+        trained = {"lambda_h", "lambda_b", "no_bias", "bias", *(flag.name for flag in fields(LossFlags))}
         if self.target.is_dir():
-            require_unused(given, {"lambda_w", *decays}, "a run's config.json says how it was trained")
+            require_unused(given, {"lambda_w", *trained}, "a run's config.json says how it was trained")
         if self.target.is_file():
             require_unused(given, {"data_dir"}, "a Point needs no data")
             if self.lambda_w is None:
-                require_unused(given, decays, "without --lambda-w nothing is compared with theory")
+                require_unused(given, trained, "without --lambda-w nothing is compared with theory")
             if not self.bias:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
+        self.loss.check(given)
 
     def run(self) -> int:
         from ufm import Status
@@ -80,7 +84,7 @@ class Command:
             _say_not_covered(reason)
             return metrics | {"not_covered": reason}
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
-        return metrics | self._beside(compare(point, **decays, bias=self.bias))
+        return metrics | self._beside(compare(point, **decays, bias=self.bias, loss=self.loss.made()))
 
     def _beside(self, comparison: "Comparison") -> dict[str, Any]:
         """Print theory beside a last layer; what was found, as plain data."""
@@ -236,8 +240,10 @@ def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
 
 def _show_comparison(comparison: "Comparison") -> None:
     problem, certificate = comparison.problem, comparison.certificate
+    plain = problem.loss.to_plain()
     show(
-        f"theory ({comparison.method}) beside network: lambda_w = {problem.lambda_w:g}, "
+        f"theory ({comparison.method}) beside network: {'' if plain == 'cross-entropy' else f'{said(plain)}, '}"
+        f"lambda_w = {problem.lambda_w:g}, "
         f"{'implied ' if comparison.implied else ''}lambda_h = {problem.lambda_h:.4g}",
         ("quantity", "theory", "network", "network/theory - 1"),
         [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],

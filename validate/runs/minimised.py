@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from ufm import InputError
 from ufm.errors import require
+from ufm.losses import Loss, of_plain
 from ufm.results import Result
 
 Classifier = Literal["free", "fixed", "of unit rows"]
@@ -22,6 +23,17 @@ class LossFacts:
 
     name: str
     parameters: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def of_theory(self) -> Loss:
+        """The loss of that name in `ufm.losses`. Raises InputError where it has none, or not with these parameters."""
+        return of_plain({"name": self.name} | dict(self.parameters))
+
+    @property
+    def said(self) -> str:
+        """In words: "focal (focusing 2)"."""
+        given = ", ".join(f"{name} {value:g}" for name, value in self.parameters.items())
+        return self.name + (f" ({given})" if given else "")
 
 
 @dataclass(frozen=True)
@@ -72,10 +84,9 @@ class Minimised(Result):
     @property
     def formula(self) -> str:
         """The objective in one line, with its numbers."""
-        given = ", ".join(f"{name} {value:g}" for name, value in self.loss.parameters.items())
         decays = {"W": self.lambda_w, "H": self.lambda_h, "b": self.lambda_b}
         penalties = [f"{value:g}/2 |{variable}|^2" for variable, value in decays.items() if value]
-        formula = " + ".join([f"mean {self.loss.name}{f' ({given})' if given else ''}", *penalties])
+        formula = " + ".join([f"mean {self.loss.said}", *penalties])
         return formula + (f", and lambda_h implied by {self.implied_by}" if self.implied_by else "")
 
     @classmethod

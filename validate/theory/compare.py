@@ -6,7 +6,9 @@ import torch
 
 import ufm
 from ufm import InputError, Point, Problem
-from ufm.errors import Setting
+from ufm.errors import Setting, require
+from ufm.losses import CrossEntropy, Loss
+from ufm.losses.own import completed, has_conjugate
 from ufm.results import Result
 from ufm.results.plain import OMITTED
 
@@ -17,6 +19,7 @@ MEANINGS = {  # those first whose agreement nothing arranges
     "mean_margin": "mean margin: own logit - mean of the others",
     "least_margin": "least margin: own logit - largest other",
     "norm_w": "|W|_F",
+    "mean_loss": "mean loss: {loss}",
     "loss": "mean cross-entropy",
     "accuracy": "accuracy",
     "nc1": "NC1 within-class variability",
@@ -55,7 +58,7 @@ class Row(Result):
 class Comparison(Result):
     """A network's last layer against the minimiser of its own unconstrained feature model.
 
-    problem       the model implied by the class counts, d, the weight decay, and the feature decay
+    problem       the model implied by the class counts, d, the loss, the weight decay, and the feature decay
                   lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
     implied       whether balance implied lambda_h; else it was given
     point         the network's point, shifted to the least penalty (see `compare`), labelled; not in plain data
@@ -90,6 +93,7 @@ def compare(
     lambda_b: float | None = None,
     lambda_h: float | None = None,
     bias: bool = True,
+    loss: Loss | None = None,
 ) -> Comparison:
     """Put a trained network's Point beside the unconstrained feature model's minimiser.
 
@@ -97,12 +101,19 @@ def compare(
                torch.optim.SGD's weight_decay is exactly this)
     lambda_b   that of the bias; None means lambda_w        lambda_h  None means implied by balance
     bias       whether the head has a bias
+    loss       the loss of the training, one of `ufm.losses` or your own (`ufm.losses.own`), of which a sample's type is
+               its class; None means cross-entropy
 
     A shift h -> h + v, b -> b - W v keeps all logits. Features behind a ReLU are far from zero on average
     and those of the model are not, so where there is a bias the point is first shifted to the v of least
-    lambda_h |H|^2 + lambda_b |b|^2, which is 0 at every critical point of the model. Works for imbalanced
-    classes (the minimiser is then computed).
+    lambda_h |H|^2 + lambda_b |b|^2, which is 0 at every critical point of the model. Where neither the loss nor a decay
+    sees the mean of b, the minimiser is the one of the network's mean. Where minimisers differ by more than a rotation
+    of feature space (mean squares with too small a d for all classes of equal n_k), the rows are those of one of them.
+
+    Works for imbalanced classes; the minimiser is computed where no closed form is known. Raises NotComparable (an
+    InputError) for a class without samples, a layer that implies no lambda_h, and a loss without a lower bound.
     """
+    loss = _of_classes(loss, point.num_classes)
     labels = resolve_labels(point, labels)
     counts = torch.bincount(labels, minlength=point.num_classes)
     empty = (counts == 0).nonzero().flatten().tolist()
@@ -128,12 +139,14 @@ def compare(
         lambda_h=lambda_h,
         lambda_b=lambda_b,
         bias=bias,
+        loss=loss,
     )
     best, method = minimizer(problem)
+    best = _of_the_networks_mean(problem, best, point)
     certificate = ufm.certify(problem, point)
     known = float(problem.objective(best)), ufm.lower_bound(problem, best).value
-    theory = without_rounding(problem, measured(best, problem.labels, *known))
-    network = measured(point, labels, certificate.value, certificate.lower_bound)
+    theory = without_rounding(problem, measured(problem, best, problem.labels, *known))
+    network = measured(problem, point, labels, certificate.value, certificate.lower_bound)
     residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
     return Comparison(
         problem=problem,
@@ -143,11 +156,39 @@ def compare(
         method=method,
         rows=tuple(
             Row(name, meaning, theory[name], network[name], implied and name in IMPLIED)
-            for name, meaning in MEANINGS.items()
+            for name, meaning in _meanings(loss).items()
         ),
         certificate=certificate,
         balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
     )
+
+
+def _of_classes(loss: Loss | None, num_classes: int) -> Loss:
+    """The loss, if it has a lower bound and its types of sample are the classes; cross-entropy for None."""
+    loss = CrossEntropy() if loss is None else completed(loss)
+    if not has_conjugate(loss):
+        raise NotComparable(f"no lower bound is known for the loss {loss.name!r}, which has no conjugate")
+    T, K = loss.shape or (num_classes, num_classes)
+    require(
+        T == K == num_classes,
+        f"the loss {loss.name!r} has {T} types of sample and {K} classes; a last layer of {num_classes} classes is "
+        "compared under a loss whose types are these classes",
+    )
+    return loss
+
+
+def _meanings(loss: Loss) -> dict[str, str]:
+    """The rows by name, in order, with what they mean under this loss."""
+    left_out = "mean_loss" if isinstance(loss, CrossEntropy) else None
+    return {name: meaning.format(loss=loss.name) for name, meaning in MEANINGS.items() if name != left_out}
+
+
+def _of_the_networks_mean(problem: Problem, best: Point, point: Point) -> Point:
+    """Of the minimisers that differ in the mean of b alone, if there are such, the one with the mean of b + W h_G."""
+    if not (problem.bias and problem.lambda_b == 0 and problem.loss.shift_invariant):
+        return best
+    mean = (point.b + point.W @ point.H.mean(0)).mean().to(best.b)
+    return replace(best, b=best.b - best.b.mean() + mean)
 
 
 def _full(point: Point, labels: torch.Tensor) -> Point:

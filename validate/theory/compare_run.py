@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ufm import InputError, Point
 from ufm.errors import Call, Setting, given
-from ufm.losses import CrossEntropy
+from ufm.losses import LOSSES
 
 from ..runs.minimised import BALANCE, Minimised
 from ..runs.run import AGAIN, Run
@@ -22,9 +22,13 @@ def not_covered(run: Run) -> str | None:
 def _reasons(facts: Minimised) -> Iterator[str]:
     """What the training says against any comparison, and then what this one lacks."""
     yield from facts.reasons
-    if facts.loss.name != CrossEntropy.name:
-        model = f"the comparison is with {CrossEntropy.name}'s model"
-        yield f"the run was trained with the loss {facts.loss.name}, and {model}"
+    if facts.loss.name not in LOSSES:
+        yield f"the run was trained with the loss {facts.loss.said}, of which no lower bound is known"
+    else:
+        try:
+            _ = facts.loss.of_theory
+        except InputError as error:
+            yield f"the record of the run's loss is damaged ({error})"
     if facts.head.W != "free":
         yield f"W is {facts.head.W}, and the comparison is with a W that is free"
     if facts.head.feature_norm is not None:
@@ -36,7 +40,7 @@ def _reasons(facts: Minimised) -> Iterator[str]:
 
 
 def compare_run(run: Run) -> Comparison:
-    """The comparison of a run's last recorded point, with the decays that it was trained with (`Run.minimised`).
+    """The comparison of a run's last recorded point, with the loss and decays it was trained with (`Run.minimised`).
 
     The feature decay lambda_h is the run's where it has one and implied by balance elsewhere.
     Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
@@ -55,6 +59,11 @@ def compare_run(run: Run) -> Comparison:
     if reason:
         raise NotComparable(reason)
     bias = facts.head.bias
-    lambda_b = (facts.lambda_b or 0.0) if bias else None
-    lambda_w = given(facts.lambda_w, NO_DECAY)
-    return compare(Point.load(run.last_point), lambda_w=lambda_w, lambda_h=facts.lambda_h, lambda_b=lambda_b, bias=bias)
+    return compare(
+        Point.load(run.last_point),
+        lambda_w=given(facts.lambda_w, NO_DECAY),
+        lambda_h=facts.lambda_h,
+        lambda_b=(facts.lambda_b or 0.0) if bias else None,
+        bias=bias,
+        loss=facts.loss.of_theory,
+    )

@@ -24,11 +24,11 @@ class Neighbourhood(Result):
     distance      from the network's class means to that point, modulo rotations of feature space, over that point's
                   norm; inf where that is 0
     fall          f at the network's point less f at that end
-    spread        f at the network's point less f at its class means: never negative (Jensen)
+    spread        f at the network's point less f at its class means: never negative where the loss is convex (Jensen)
     converged     whether the descent reached a relative gradient norm of 1e-12
     lowest        the smallest eigenvalue of the Hessian at the network's class means. Directions in which features
-                  move apart within a class are all positive there, so it is the smallest over all N features if it is
-                  negative. NaN where no Lanczos iteration converges
+                  move apart within a class are all positive there where the loss is convex, so it is then the smallest
+                  over all N features if it is negative. NaN where no Lanczos iteration converges
     lowest_at_end that at the end of the descent: rounding, where rotations are the only flat directions
     """
 
@@ -44,7 +44,8 @@ class Neighbourhood(Result):
 def locate(comparison: Comparison, *, max_iterations: int = 1000) -> Neighbourhood:
     """The neighbourhood of a compared network's last layer, for up to 100,000 variables K (2 d + 1).
 
-    Balanced or not, any d; nothing of it rests on a theorem about simplex ETFs. Raises InputError for larger layers.
+    Any loss, balanced or not, any d; nothing of it rests on a theorem about minimisers. Raises InputError for larger
+    layers.
     """
     problem = comparison.problem
     size = problem.num_classes * (2 * problem.dim + problem.bias)

@@ -33,14 +33,17 @@ def minimizer(problem: Problem) -> tuple[Point, str]:
     return point, "minimised, certified" if certified else NOT_CERTIFIED
 
 
-def measured(point: Point, labels: torch.Tensor, value: float, bound: float) -> dict[str, float]:
+def measured(problem: Problem, point: Point, labels: torch.Tensor, value: float, bound: float) -> dict[str, float]:
     """The numbers of a point: metrics, norms and their ratio, f = value, the bound under it, and the gap.
 
-    labels (N,), also of a collapsed point
+    labels (N,), also of a collapsed point. `mean_loss` is the problem's own; `loss` is the metric, mean cross-entropy.
     """
+    f, x = problem.landscape_at(point)
+    mean = f.counts @ f.loss.values(f.logits(x), f.labels) / f.num_samples
     found = asdict(last_layer(point, labels)) | asdict(neural_collapse(point, labels))
     ratio = found["norm_w"] / found["norm_h"] if found["norm_h"] else math.nan
-    return found | {"objective": value, "lower_bound": bound, "gap": value - bound, "norm_ratio": ratio}
+    bounded = {"objective": value, "lower_bound": bound, "gap": value - bound}
+    return found | bounded | {"norm_ratio": ratio, "mean_loss": float(mean)}
 
 
 def without_rounding(problem: Problem, found: dict[str, float]) -> dict[str, float]:
@@ -50,10 +53,10 @@ def without_rounding(problem: Problem, found: dict[str, float]) -> dict[str, flo
 
 
 def _units(problem: Problem) -> dict[str, float]:
-    """The natural sizes of the quantities that can be 0: logits count in nats, NC1 to NC3 have no unit.
+    """The natural sizes of the quantities that can be 0: logits count in ones (nats), NC1 to NC3 have no unit.
 
-    A minimiser has f <= log K, so |W|^2 <= 2 log K / lW and |H|^2 <= 2 log K / lH.
+    A minimiser has f <= f(0), so |W|^2 <= 2 drop/lW and |H|^2 <= 2 drop/lH, drop = f(0) less the loss's infimum.
     """
-    room, N = 2 * math.log(problem.num_classes), problem.num_samples
+    room, N = 2 * problem.drop, problem.num_samples
     norms = {"norm_w": math.sqrt(room / problem.lambda_w), "norm_h": math.sqrt(room / (problem.lambda_h * N))}
     return dict.fromkeys(("mean_margin", "least_margin", "nc1", "nc2", "nc3", "nc4"), 1.0) | norms

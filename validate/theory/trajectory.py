@@ -16,7 +16,8 @@ from .compare import shifted_to_least_penalty
 class Step(Result):
     """One epoch's class means and last layer in a problem.
 
-    objective    f there; averaging the features within classes never raises f, so the network's own is no lower
+    objective    f there; where the loss is convex, averaging the features within classes never raises f, and so the
+                 network's own is no lower
     lower_bound  the dual value that this point gives: f is nowhere below it
     gap          objective - lower_bound
     """

@@ -4,8 +4,10 @@ import pytest
 
 import ufm
 from figures.runs.comparison import comparison_figures
+from figures.runs.figures import drawings
 from figures.runs.report import write_report
 from ufm import Point, Problem
+from ufm.losses import Focal, MeanSquare
 from validate import Run
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 1e-4, "lambda_b": 5e-3}
@@ -16,7 +18,16 @@ CASES = {
     "imbalanced": (Problem((9, 5, 5, 1), 6, **DECAY), {}, f" Dashed: {GLOBAL}. It has zero in NC1."),
     "d < K - 1": (Problem.balanced(4, 5, 2, **DECAY), {}, f" Dashed: {FOUND}. It has zero in NC1 and NC4."),
     "fixed head": (Problem.balanced(4, 5, 6, **DECAY), {"head": "etf"}, ""),
-    "another loss": (Problem.balanced(4, 5, 6, **DECAY), {"loss": "mse"}, ""),
+    "another loss": (
+        Problem.balanced(4, 5, 6, **DECAY, loss=MeanSquare()),
+        {"loss": "mse"},
+        f" Dashed: {GLOBAL} (loss: mse). It has zero in NC1, NC2 and NC3.",
+    ),
+    "a loss with a parameter": (
+        Problem.balanced(4, 5, 6, **DECAY, loss=Focal(1.0)),
+        {"loss": "focal", "focusing": 1.0},
+        f" {GLOBAL.capitalize()} (loss: focal (focusing 1)) has zero in NC1, NC2, NC3 and NC4.",
+    ),
 }
 
 
@@ -50,6 +61,10 @@ def test_of_several_runs_only_what_holds_for_all(at):
     caption = comparison_figures(runs, only=["collapse"])["collapse"].caption
     assert "the minimiser that a descent finds (not always certified as global) of each run's own" in caption
     assert "It has zero in NC1 and NC4." in caption
+    assert "loss" not in caption
+    several = [*runs, at(CASES["another loss"][0], loss="mse")]
+    said = "of each run's own unconstrained feature model (of the loss that it was trained with)"
+    assert said in comparison_figures(several, only=["collapse"])["collapse"].caption
     runs.append(at(CASES["fixed head"][0], head="etf"))
     assert "of each covered run's own" in comparison_figures(runs, only=["collapse"])["collapse"].caption
 
@@ -69,3 +84,16 @@ def test_a_network_whose_features_are_all_equal_is_drawn_and_not_covered(at):
     assert {"collapse", "accuracy", "predictions"} <= set(drawn)
     assert "minimiser" not in drawn["predictions"].caption
     assert "Not covered: W is zero or all features are equal" in write_report(run).read_text()
+
+
+@pytest.mark.parametrize(("name", "words"), [("balanced", ""), ("another loss", "loss: mse")])
+def test_the_page_and_the_spectrum_say_the_loss_where_it_is_not_cross_entropy(name, words, at):
+    problem, changes, _ = CASES[name]
+    run = at(problem, **changes)
+    page = write_report(run).read_text()
+    assert f"loss {problem.loss.name}" in page
+    assert ("mean loss: mse" in page) == bool(words)
+    assert "theorem about simplex" not in page
+    caption = drawings(run)["spectrum"].caption
+    assert ("loss" in caption) == bool(words)
+    assert words in caption

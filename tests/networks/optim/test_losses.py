@@ -7,6 +7,7 @@ from torch.nn import functional
 import networks
 from networks.optim.losses import LOSSES
 from ufm import InputError
+from validate import LossFacts
 
 N, K = 7, 5
 
@@ -33,6 +34,7 @@ def closed_forms(logits, labels):
         "mse": (logits - e) / N,
         "label-smoothing": (p - 0.9 * e - 0.1 / K) / N,
         "focal": focal / N,
+        "bce": (logits.sigmoid() - e) / N,
     }
 
 
@@ -52,6 +54,28 @@ def test_mse_is_half_a_mean_square_over_samples(sample):
     logits, labels = sample
     expected = sum(((z - functional.one_hot(y, K)) ** 2).sum() for z, y in zip(logits, labels, strict=True)) / (2 * N)
     torch.testing.assert_close(LOSSES["mse"](logits, labels, networks.Recipe()), expected)
+
+
+def test_bce_is_a_logistic_loss_a_class(sample):
+    """K times torch's, and for two logits z and -z twice the logistic loss of one."""
+    logits, labels = sample
+    found = LOSSES["bce"](logits, labels, networks.Recipe())
+    targets = functional.one_hot(labels, K).double()
+    torch.testing.assert_close(found, K * torch.nn.BCEWithLogitsLoss()(logits, targets))
+    pair, own = torch.stack([logits[:, 0], -logits[:, 0]], 1), labels % 2
+    expected = 2 * functional.cross_entropy(pair / 2, own)
+    torch.testing.assert_close(LOSSES["bce"](pair, own, networks.Recipe()), expected)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_it_is_theorys_loss_of_the_same_law(name, sample):
+    """Value and slopes: the mean of what `ufm.losses` has under the name and parameters that the loss states."""
+    logits, labels = sample
+    recipe = networks.Recipe(loss=name, smoothing=0.3, focusing=1.5)
+    law = LossFacts(LOSSES[name].law, {setting: getattr(recipe, setting) for setting in LOSSES[name].parameters})
+    values, slopes, _ = law.of_theory.expand(logits.detach().clone(), labels)
+    torch.testing.assert_close(LOSSES[name](logits, labels, recipe), values.mean())
+    torch.testing.assert_close(gradient(name, logits, labels, smoothing=0.3, focusing=1.5), slopes / N)
 
 
 @pytest.mark.parametrize(("name", "settings"), [("label-smoothing", {"smoothing": 0}), ("focal", {"focusing": 0})])

@@ -9,7 +9,7 @@ import torch
 import ufm
 from ufm import Point
 from ufm_cli.main import main
-from validate import Run, neural_collapse
+from validate import Run, compare, neural_collapse
 
 
 def saved(folder, K, d, per_class=2):
@@ -106,3 +106,63 @@ def test_a_network_whose_features_are_all_equal_is_measured_and_not_covered(run_
     assert main(["validate", str(run_copy.path)]) == 0
     assert "theory: not covered (W is zero or all features are equal" in capsys.readouterr().out
     assert json.loads(run_copy.analysis.read_text())["comparison"] is None
+
+
+LOSSES = {
+    "mse": ((), ufm.losses.MeanSquare(), "mse, lambda_w"),
+    "bce": ((), ufm.losses.BinaryCrossEntropy(), "bce, lambda_w"),
+    "label-smoothing": (("--smoothing", "0.2"), ufm.losses.LabelSmoothing(0.2), "label-smoothing, smoothing 0.2,"),
+    "focal": (("--focusing", "1"), ufm.losses.Focal(1.0), "focal, focusing 1, lambda_w"),
+    "logit-adjusted": (
+        ("--offsets", *"0100"),
+        ufm.losses.LogitAdjusted([0, 1, 0, 0]),
+        "offsets 0 1 0 0, scales 1 1 1 1,",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_point_is_compared_under_the_loss_that_is_asked_for(name, capsys, tmp_path):
+    flags, loss, said = LOSSES[name]
+    file, out = saved(tmp_path, 4, 6), tmp_path / "v.json"
+    asked = [file, "--lambda-w", "5e-3", "--lambda-h", "1e-3", "--loss", name, *flags, "--json", str(out)]
+    assert main(["validate", *asked]) == 0
+    text, found = capsys.readouterr().out, json.loads(out.read_text())
+    assert said in " ".join(text.split())
+    assert f"mean loss: {name}" in text
+    expected = compare(Point.load(file), lambda_w=5e-3, lambda_h=1e-3, loss=loss)
+    assert found["comparison"] == json.loads(json.dumps(expected.plain()))
+    assert main(["show", str(out)]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_targets_of_the_classes_are_taken_and_other_types_refused(capsys, tmp_path):
+    file, targets = saved(tmp_path, 4, 6), tmp_path / "targets.csv"
+    asked = ["validate", file, "--lambda-w", "5e-3", "--loss", "soft-cross-entropy", "--targets", str(targets)]
+    rows = ["1,0,0,0", "0,2,0,0", "0,0,3,0", "0,0,0,4"]
+    targets.write_text("\n".join(rows))
+    assert main(asked) == 0
+    assert "mean loss: soft-cross-entropy" in capsys.readouterr().out
+    targets.write_text("\n".join(rows[:3]))
+    assert main(asked) == 2
+    assert "has 3 types of sample and 4 classes" in capsys.readouterr().err
+
+
+def test_theorems_under_another_loss(capsys, tmp_path):
+    asked = ["validate", saved(tmp_path, 3, 4), "--lambda-w", "5e-3", "--lambda-h", "1e-3", "--loss", "mse"]
+    assert main([*asked, "--theorems"]) == 0
+    text = capsys.readouterr().out
+    assert "d = 4, lambda_w = 0.005, lambda_h = 0.001, lambda_b = 0.005, mse:" in text
+    assert "needs cross-entropy" in text
+
+
+def test_flags_of_a_loss_that_would_do_nothing_are_refused(run_copy, capsys, tmp_path):
+    file = saved(tmp_path, 4, 6)
+    for asked, reason in [
+        ([str(run_copy.path), "--loss", "mse"], "a run's config.json says how it was trained"),
+        ([file, "--loss", "mse"], "without --lambda-w nothing is compared"),
+        ([file, "--lambda-w", "5e-3", "--focusing", "1"], "--loss cross-entropy does not have it"),
+        ([file, "--lambda-w", "5e-3", "--loss", "hinge"], "unknown loss 'hinge'"),
+    ]:
+        assert main(["validate", *asked]) == 2
+        assert reason in capsys.readouterr().err

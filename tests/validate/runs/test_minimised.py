@@ -45,7 +45,16 @@ def test_an_unknown_optimiser_that_states_an_objective_is_compared(tmp_path):
 
 REFUSED = {
     "a reason": ({"reasons": ("the steps are random walks",)}, "the steps are random walks"),
-    "a loss": ({"loss": LossFacts("hinge")}, "trained with the loss hinge, and the comparison is with cross-entropy's"),
+    "a loss": ({"loss": LossFacts("hinge")}, "trained with the loss hinge, of which no lower bound is known"),
+    "a loss with a parameter": (
+        {"loss": LossFacts("huber", {"delta": 2.0})},
+        "trained with the loss huber (delta 2), of which no lower bound is known",
+    ),
+    "a loss that lacks a parameter": ({"loss": LossFacts("focal")}, "the record of the run's loss is damaged"),
+    "a parameter out of range": (
+        {"loss": LossFacts("focal", {"focusing": -1.0})},
+        "the record of the run's loss is damaged (focusing must be a finite number >= 0",
+    ),
     "fixed": (
         {"head": HeadFacts("fixed", frame="standard")},
         "W is fixed, and the comparison is with a W that is free",

@@ -1,12 +1,14 @@
 """What theory predicts is free of rounding: exact zeros where a minimiser has zero, small values where it has not."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 import ufm
 from tests.cases import PROBLEMS
 from ufm import Problem
+from ufm.losses import Focal, MeanSquare
 from validate import compare
 from validate.theory.prediction import measured, minimizer, without_rounding
 
@@ -17,6 +19,17 @@ ZERO = {
     "imbalanced": (Problem((1, 2, 5, 50), 6, **DECAY), {"nc1", "gap"}),
     "tiny values": (Problem.balanced(4, 3, 6, lambda_w=1e-7, lambda_h=1e-7), {"nc1", "nc2", "nc3", "nc4", "gap"}),
     "nothing but a bias": (PROBLEMS["strong decay, imbalanced"], {"norm_w", "norm_h", "gap"}),
+    "mean squares": (Problem.balanced(10, 20, 64, **DECAY, loss=MeanSquare()), {"nc1", "nc2", "nc3", "gap"}),
+    "mean squares, no bias": (
+        Problem.balanced(10, 20, 64, lambda_w=5e-3, lambda_h=2e-5, bias=False, loss=MeanSquare()),
+        {"nc1", "nc3", "gap"},
+    ),
+    "mean squares, imbalanced": (Problem((1, 2, 5, 50), 6, **DECAY, loss=MeanSquare()), {"nc1", "gap"}),
+    "mean squares, nothing but a bias": (
+        replace(PROBLEMS["strong decay, imbalanced"], loss=MeanSquare()),
+        {"norm_w", "norm_h", "gap"},
+    ),
+    "focal": (Problem.balanced(10, 20, 64, **DECAY, loss=Focal(2.0)), {"nc1", "nc2", "nc3", "nc4", "gap"}),
 }
 
 
@@ -26,7 +39,7 @@ def predicted(problem: Problem) -> dict[str, float]:
     point = problem.expand(best)
     labelled = ufm.Point(point.W, point.H, point.b, problem.labels)
     known = float(problem.objective(labelled)), ufm.lower_bound(problem, labelled).value
-    return without_rounding(problem, measured(labelled, problem.labels, *known))
+    return without_rounding(problem, measured(problem, labelled, problem.labels, *known))
 
 
 @pytest.mark.parametrize(("problem", "zero"), ZERO.values(), ids=ZERO)

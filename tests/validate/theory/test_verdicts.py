@@ -5,6 +5,7 @@ import torch
 
 import ufm
 from ufm import Point, Problem
+from ufm.losses import BinaryCrossEntropy, Focal, LabelSmoothing, MeanSquare
 from validate import compare, theorems
 from validate.theory.theorems import counted, equivalent
 
@@ -31,6 +32,19 @@ def test_they_are_about_the_networks_own_model(counts):
     assert "fails" not in statuses.values()
     assert statuses["proved minimiser"] == "holds"
     assert statuses["ETF geometry"] == ("holds" if len(set(counts)) == 1 else "not covered")
+
+
+@pytest.mark.parametrize("loss", [MeanSquare(), BinaryCrossEntropy(), LabelSmoothing(0.1), Focal(2.0)], ids=str)
+def test_under_another_loss_they_are_about_its_model(loss):
+    problem = Problem(COUNTS["balanced"], 5, **DECAY, loss=loss)
+    comparison = compare(ufm.minimize(problem, seed=1).point, problem.labels, lambda_w=DECAY["lambda_w"], loss=loss)
+    found = theorems(comparison)
+    assert found.problem.loss == comparison.problem.loss == loss
+    statuses = {verdict.claim: verdict.status for verdict in found.verdicts}
+    assert "fails" not in statuses.values()
+    assert statuses["weak duality"] == statuses["balance"] == statuses["exact spectrum"] == "holds"
+    assert statuses["global optimality"] == ("holds" if loss.convex else "not covered")
+    assert equivalent(problem, 8).loss == loss
 
 
 def test_a_large_model_gives_way_to_one_of_fewer_samples(monkeypatch):

@@ -1,0 +1,89 @@
+"""Runs of every loss beside theory: the record says the loss, and the comparison is with that loss's model."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import networks
+import ufm
+from networks.optim.losses import LOSSES
+from ufm import Point
+from ufm_cli.main import main
+from validate import Run, compare_run, locate, not_covered
+from validate.theory.trajectory import trajectory
+
+
+@pytest.fixture(scope="module")
+def runs(small_recipe, tmp_path_factory) -> dict[str, Run]:
+    """Three epochs under each loss."""
+    folder = tmp_path_factory.mktemp("losses")
+    recipes = {name: dataclasses.replace(small_recipe, loss=name, epochs=3, focusing=1.0) for name in LOSSES}
+    return {name: networks.train(recipe, folder / name) for name, recipe in recipes.items()}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_run_is_beside_the_minimiser_of_its_own_loss(name, runs):
+    run = runs[name]
+    assert not_covered(run) is None
+    found = compare_run(run)
+    assert found.problem.loss == run.minimised.loss.of_theory
+    assert found.certified
+    assert ufm.certify(found.problem, found.minimizer).verdict == "global minimizer"
+    rows = {row.name: row for row in found.rows}
+    least, objective = rows["objective"].theory, rows["objective"].network
+    assert rows["lower_bound"].network <= least <= objective
+    assert rows["lower_bound"].theory == pytest.approx(least, rel=1e-8)
+    assert rows["gap"].network >= objective - least > 0
+    assert locate(found).verdict == "global minimizer"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_objective_beside_theory_is_the_one_that_training_minimises(name, runs):
+    """Of the last point: the loss that the training computes, and the decays where the shift puts features and bias."""
+    run = runs[name]
+    point, recipe, found = Point.load(run.last_point).double(), networks.recipe_of(run), compare_run(run)
+    mean = float(LOSSES[name](point.logits, point.labels, recipe))
+    rows = {row.name: row.network for row in found.rows}
+    assert rows["loss" if name == "cross-entropy" else "mean_loss"] == pytest.approx(mean, rel=1e-9)
+    W, H, b = (float(part.square().sum()) for part in (found.point.W, found.point.H, found.point.b))
+    decay = recipe.weight_decay * (W + b) + found.problem.lambda_h * H
+    assert rows["objective"] == pytest.approx(mean + decay / 2, rel=1e-9)
+    torch.testing.assert_close(found.point.logits, point.logits)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_epoch_is_bounded_under_the_runs_loss(name, runs):
+    found = compare_run(runs[name])
+    least = next(row.theory for row in found.rows if row.name == "objective")
+    steps = trajectory(runs[name], found.problem)
+    assert [step.epoch for step in steps] == [1, 2, 3]
+    assert all(step.lower_bound <= least <= step.objective for step in steps)
+
+
+def test_another_loss_than_the_runs_is_seen(runs):
+    """The record of a run with mean squares changed to say cross-entropy: another minimiser, another margin."""
+    run = runs["mse"]
+    config, honest = run.config, compare_run(run)
+    margin = next(row.theory for row in honest.rows if row.name == "mean_margin")
+    planted = Run.create(run.path.parent / "planted", config)
+    planted.write_config(config | {"minimised": config["minimised"] | {"loss": {"name": "bce", "parameters": {}}}})
+    Point.load(run.last_point).save(planted.last_point)
+    wrong = compare_run(planted)
+    assert abs(next(row.theory for row in wrong.rows if row.name == "mean_margin") / margin - 1) > 0.5
+    assert wrong.certificate.value / honest.certificate.value > 10
+
+
+def test_the_command_puts_theory_beside_it(runs, capsys):
+    run = runs["mse"]
+    assert main(["validate", str(run.path)]) == 0
+    text = capsys.readouterr().out
+    assert "theory (" in text
+    assert "beside network: mse, lambda_w = 0.005" in text
+    assert "mean loss: mse" in text
+    assert "not covered" not in text
+    assert "certified by duality" in text
+    assert main(["report", str(run.path)]) == 0
+    page = (run.path / "report.html").read_text()
+    assert "minimiser of the run&#39;s own unconstrained feature model (loss: mse)" in page
+    assert "training cross-entropy" in page
