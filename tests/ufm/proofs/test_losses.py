@@ -366,8 +366,8 @@ def test_the_block_of_features_within_a_type_is_their_second_form(name, decays):
 # What is proved.
 
 
-def minimiser(problem, seed=0):
-    return ufm.minimize(problem, seed=seed, tol=1e-14).point
+def minimiser(problem, start=None):
+    return ufm.minimize(problem, start=start, tol=1e-14).point
 
 
 SETTINGS = {"decayed bias": {}, "no bias": {"bias": False}, "free bias": {"lambda_b": 0.0}}
@@ -421,13 +421,27 @@ def test_a_point_moved_by_a_thousandth_is_refused(name):
 
 
 NARROW = Problem.balanced(5, 1, 4, lambda_w=2e-3, lambda_h=2e-3, bias=False, loss=BinaryCrossEntropy())
+ONE_AND_FOUR = [
+    [-1.8, 0, 0, -2.9],
+    [-2.3, 1.2, 2.8, 0.6],
+    [-2.3, -2.8, 1.2, 0.6],
+    [-2.3, 2.8, -1.2, 0.6],
+    [-2.3, -1.2, -2.8, 0.6],
+]
+TWO_AND_THREE = [[-2.0, 0, -1.4, -2.6], [-2.0, 0, -1.5, 2.5], [-2.0, 0, 2.9, 0], [-2.4, 3.2, 0, 0], [-2.4, -3.2, 0, 0]]
+
+
+def narrow_minimiser(W, common):
+    """The minimiser near classifiers W (5, 4) and the same features but for the sign of the common part."""
+    W = torch.tensor(W, dtype=torch.float64)
+    H = W * torch.tensor([common, 1, 1, 1])
+    return minimiser(NARROW, start=Point(W, H, torch.zeros(5, dtype=torch.float64)))
 
 
 def test_one_logistic_loss_a_class_has_local_minimisers_at_d_equal_to_k_minus_1():
-    """Three of rank d = 4, proved apart and each above the lower bound, while at d = K = 5 the least is lower yet."""
-    frame = simplex_frame(5, 4)
-    even = ufm.minimize(NARROW, start=Point(3 * frame, 3 * frame, torch.zeros(5, dtype=torch.float64)), tol=1e-14)
-    points = [minimiser(NARROW, 0), minimiser(NARROW, 3), even.point]
+    """Three of rank d = 4: one class and four, two and three, and the simplex. At d = K = 5 the least is lower yet."""
+    points = [narrow_minimiser(W, -1) for W in (ONE_AND_FOUR, TWO_AND_THREE)]
+    points.append(narrow_minimiser((3 * simplex_frame(5, 4)).tolist(), 1))
     proofs = [ufm.prove(NARROW, point) for point in points]
     assert [(proof.verdict, proof.rank) for proof in proofs] == [("local minimizer", 4)] * 3
     assert [round(proof.value[0], 10) for proof in proofs] == [0.1694720697, 0.1700457375, 0.2240061478]
