@@ -33,7 +33,7 @@ class Analysis:
     """
 
     def __init__(self, problem: Problem, point: Point):
-        self.problem, point = problem, point.double()
+        self.problem, point = problem, point.detach().double()
         self.relative_gradient = problem.relative_gradient(point)
         self.means = problem.class_means(point)
         self.rows, _ = row_space(problem, self.means)
@@ -113,8 +113,9 @@ def untied(problem: Problem, point: Point) -> tuple[Problem, Point]:
     if problem.loss.convex or len(point.H) != problem.num_samples:
         return problem, point
     types = (problem.labels if point.labels is None else point.labels).to(point.H.device)
-    spread = float((point.H - problem.class_means(point).H[types]).norm())
-    if spread <= SPREAD * float(point.H.norm()):
+    fixed = point.detach()
+    spread = float((fixed.H - problem.class_means(fixed).H[types]).norm())
+    if spread <= SPREAD * float(fixed.H.norm()):
         return problem, point
     loss = Untied(problem.loss, problem.num_classes, tuple(types.tolist()))
     alone = replace(problem, class_counts=(1,) * problem.num_samples, loss=loss)
@@ -145,4 +146,8 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
     if not seen.critical:
         f, x = problem.landscape_at(seen.point)
         return end_spectrum(problem, [Operator(f.jet(x).hvp, f.size, x.device)], [], k)
-    return seen.levels or seen.blocks.ends(k)
+    levels = seen.levels
+    if levels is None:
+        return seen.blocks.ends(k)
+    # What the analysis keeps is its own: a caller may change what it is given.
+    return replace(levels, values=levels.values.clone(), multiplicities=levels.multiplicities.clone())

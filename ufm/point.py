@@ -1,6 +1,6 @@
 """A Point (W, H, b): the one thing that theory and trained networks have in common."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,10 @@ class Point:
             require(not (labels < 0).any(), "labels must be >= 0, the number of each sample's class or type")
             object.__setattr__(self, "labels", labels.long())
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of, in memory or on disk: the fields, without the analysis that `ufm.analysis` keeps."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @property
     def num_classes(self) -> int:
         return self.W.shape[0]
@@ -87,6 +91,12 @@ class Point:
     def double(self) -> "Point":
         """The same point in float64."""
         return self if self.W.dtype == torch.float64 else self.to(torch.float64)
+
+    def detach(self) -> "Point":
+        """The same point, of which no tensor tracks gradients."""
+        if not any(tensor.requires_grad for tensor in (self.W, self.H, self.b)):
+            return self
+        return replace(self, W=self.W.detach(), H=self.H.detach(), b=self.b.detach())
 
     def padded(self, dim: int) -> "Point":
         """The point with zero columns appended up to feature dimension `dim`."""

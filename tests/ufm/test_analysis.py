@@ -92,3 +92,26 @@ def test_inference_tensors_are_analysed():
         made = Point(point.W.clone(), point.H.clone(), point.b.clone())
     assert ufm.certify(PROBLEM, made).verdict == "global minimizer"
     assert analysis(PROBLEM, made) is analysis(PROBLEM, made)
+
+
+def test_a_spectrum_that_is_changed_changes_no_later_one():
+    point = ufm.minimize(PROBLEM).point
+    before = ufm.spectrum(PROBLEM, point)
+    index, least, counts = before.index, before.min, before.multiplicities.clone()
+    before.values.neg_()
+    before.multiplicities.zero_()
+    after = ufm.spectrum(PROBLEM, point)
+    assert (after.index, after.min) == (index, least)
+    assert torch.equal(after.multiplicities, counts)
+
+
+@pytest.mark.parametrize("name", ["balanced", "focal"])
+@pytest.mark.filterwarnings("error")
+def test_points_that_track_gradients_are_taken(name):
+    problem = PROBLEM if name == "balanced" else replace(PROBLEM, loss=ufm.losses.Focal(2.0))
+    found = problem.expand(ufm.minimize(problem).point)
+    point = Point(*(part.clone().requires_grad_() for part in (found.W, found.H, found.b)))
+    assert ufm.certify(problem, point).verdict == ufm.certify(problem, found).verdict
+    assert ufm.prove(problem, point).verdict == ufm.prove(problem, found).verdict
+    assert not ufm.spectrum(problem, point).values.requires_grad
+    assert all(part.requires_grad for part in (point.W, point.H, point.b))

@@ -1,8 +1,12 @@
 """A Point refuses what it cannot be, in one line, and survives a trip to disk."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
+import ufm
 from tests.cases import PROBLEMS, orthogonal, random_point
 from ufm import InputError, Point
 
@@ -58,3 +62,22 @@ def test_logits_rotation_and_padding():
     torch.testing.assert_close(padded.logits, expected)
     with pytest.raises(InputError, match="cannot pad from d = 6 to d = 4"):
         point.padded(4)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda point: pickle.loads(pickle.dumps(point))])
+def test_a_point_that_was_analysed_is_copied(copied):
+    problem = PROBLEMS["balanced"]
+    point = ufm.minimize(problem).point
+    verdict = ufm.certify(problem, point).verdict
+    again = copied(point)
+    assert set(vars(again)) == {"W", "H", "b", "labels"}
+    assert torch.equal(again.W, point.W)
+    assert ufm.certify(problem, again).verdict == verdict
+
+
+def test_a_point_that_tracks_gradients_is_copied_after_its_analysis():
+    problem = PROBLEMS["balanced"]
+    found = ufm.minimize(problem).point
+    point = Point(found.W.clone().requires_grad_(), found.H, found.b)
+    ufm.certify(problem, point)
+    assert copy.deepcopy(point).W.requires_grad

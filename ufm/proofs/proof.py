@@ -128,7 +128,7 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
                 raise NotProved(reason)
             problem, point = untied(problem, point)
             seen = analysis(problem, point)
-            given, basis = point.double().to("cpu"), seen.rows.cpu()
+            given, basis = point.detach().double().to("cpu"), seen.rows.cpu()
             return _prove(problem, given, seen.means.to("cpu"), basis, int(precision), float(within))
         except NotProved as failure:
             return Proof(f"not proved: {failure}", PointVerdict.NOT_PROVED, str(failure), int(precision))
