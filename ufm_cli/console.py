@@ -8,6 +8,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 WIDTH = 140  # of tables that are not printed to a terminal
 Item = TypeVar("Item")
@@ -30,10 +31,14 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: numbers to the right, words to the left, a dash for what there is not, words for a NaN."""
+def show(title: object, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table: numbers to the right, words to the left, a dash for what there is not, words for a NaN.
+
+    Title and cells are shown as they are: brackets and colons in a path are no markup.
+    """
     rows = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    said = Text(str(title), style="bold")
+    table = Table(title=said, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         numeric = all(row[i] is None or isinstance(row[i], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
@@ -47,13 +52,13 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 STYLES = {"holds": "green", "fails": "bold red", "inconclusive": "magenta", "not covered": "yellow"}
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> Text:
     if value is None:
-        return "-"
+        return Text("-")
     if isinstance(value, float):
-        return "not defined" if math.isnan(value) else f"{value:.6g}"
-    text = (value if isinstance(value, str) else str(value)).replace("[", r"\[")
-    return f"[{STYLES[text]}]{text}[/]" if text in STYLES else text
+        return Text("not defined" if math.isnan(value) else f"{value:.6g}")
+    text = value if isinstance(value, str) else str(value)
+    return Text(text, style=STYLES.get(text, ""))
 
 
 def track(label: str) -> Callable[[Iterable[Item]], Iterable[Item]]:

@@ -44,3 +44,11 @@ def test_what_is_not_defined_is_said_and_every_status_has_its_style(capsys):
 def test_a_status_that_is_an_enum_of_words_is_shown_as_its_word(capsys):
     console.show("t", ("a",), [(enum.Enum("Status", {"HOLDS": "holds"}, type=str).HOLDS,)])
     assert "holds" in capsys.readouterr().out.splitlines()[-2].split()
+
+
+@pytest.mark.parametrize("title", ["run dir[/x]/p", "[bold]", r"a\[b] :smile:", 3, [1, 2]], ids=str)
+def test_titles_and_cells_are_shown_as_they_are(title, capsys):
+    console.show(title, ("a",), [(title,)])
+    first, *_, last = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert first.strip() == str(title)
+    assert last.strip() == str(title)
