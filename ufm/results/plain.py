@@ -14,6 +14,7 @@ from ..errors import InputError
 from .estimate import Estimate
 
 INFINITE = {"inf": math.inf, "-inf": -math.inf}  # which JSON does not have
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)  # of data
 OMITTED = {"omitted": True}  # metadata of a field that plain data leave out: it comes back as None
 
 
@@ -21,7 +22,8 @@ class Result:
     """A dataclass that goes to plain data and back; `derived` names properties that are written and not read.
 
     A sampled number becomes its value and its error, an infinity "inf" or "-inf", and NaN None; a tensor becomes nested
-    lists, and a mapping whose keys are neither words nor whole numbers a list of pairs.
+    lists, beside its dtype where that is neither float64 nor int64, and a mapping whose keys are neither words nor
+    whole numbers a list of pairs.
     """
 
     derived: tuple[str, ...] = ()
@@ -49,7 +51,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else repr(float(value))
     if isinstance(value, torch.Tensor):
-        return plain(value.tolist())
+        listed = plain(value.tolist())
+        if value.dtype in (torch.float64, torch.int64):
+            return listed
+        return {"dtype": str(value.dtype).removeprefix("torch."), "values": listed}
     if dataclasses.is_dataclass(value):
         kind: Any = type(value)
         own = getattr(kind, "to_plain", None)
@@ -74,9 +79,10 @@ def from_plain(kind: Any, data: Any) -> Any:
         return _read(kind, data)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNFIT as error:
         name = getattr(kind, "__name__", str(kind))
-        raise InputError(f"this is no {name} ({type(error).__name__}: {error}); write it again") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"this is no {name} ({type(error).__name__}: {reason}); write it again") from error
 
 
 def _read(kind: Any, data: Any) -> Any:
@@ -111,16 +117,19 @@ def _read(kind: Any, data: Any) -> Any:
 def _object(kind: Any, data: Any) -> Any:
     if issubclass(kind, Enum):
         return kind(data)
-    if hasattr(kind, "of_plain"):
-        return kind.of_plain(data)
     hints = _hints(kind)
+    if hasattr(kind, "of_plain"):
+        found = kind.of_plain(data)
+        for name, hint in hints.items():
+            if hint is bool:
+                _exactly(bool, getattr(found, name))
+        return found
     if issubclass(kind, tuple):  # a named one
         return kind(**{name: _read(hint, data[name]) for name, hint in hints.items()})
     unknown = set(data) - set(_written(kind)) - set(getattr(kind, "derived", ()))
     if unknown:
         raise KeyError(f"it has {', '.join(sorted(unknown))}")
-    found = {name: _read(hints[name], data[name]) for name in _written(kind)}
-    return kind(**dict.fromkeys(_fields(kind)) | found)
+    return kind(**dict.fromkeys(_fields(kind)) | {name: _read(hints[name], data[name]) for name in _written(kind)})
 
 
 @cache
@@ -139,11 +148,23 @@ def _written(kind: Any) -> tuple[str, ...]:
 
 
 def _tensor(data: Any) -> torch.Tensor:
-    """float64, or int64 where every entry is a whole number as JSON writes it."""
-    if not isinstance(data, list):
-        raise TypeError(f"a tensor is a list, not {data!r}")
-    whole = torch.tensor(data, device="cpu")
-    return whole if not whole.is_floating_point() and whole.numel() else torch.tensor(data, dtype=torch.float64)
+    """Of the dtype that stands beside it; else float64, or int64 where every entry is a whole number as JSON has it."""
+    if isinstance(data, Mapping):
+        dtype = getattr(torch, data["dtype"])
+        _entries(data["values"], (bool,) if dtype == torch.bool else (int, float))
+        return torch.tensor(data["values"], dtype=dtype, device="cpu")
+    kinds = _entries(data, (int, float))
+    return torch.tensor(data, dtype=torch.int64 if kinds == {int} else torch.float64, device="cpu")
+
+
+def _entries(data: Any, kinds: tuple[type, ...]) -> set[type]:
+    """The types of the numbers in nested lists; TypeError for one that is none of these (a bool is no int)."""
+    found = set(map(type, _exactly(list, data)))
+    if list in found:
+        return set().union(*(_entries(item, kinds) for item in data))
+    if not found <= set(kinds):
+        raise TypeError(f"a tensor has no entries of the types {found - set(kinds)}")
+    return found
 
 
 def _number(data: Any) -> float:
@@ -152,6 +173,8 @@ def _number(data: Any) -> float:
         return Estimate(_number(data["value"]), _number(data["error"]))
     if data is None or isinstance(data, str):
         return math.nan if data is None else INFINITE[data]
+    if isinstance(data, bool):
+        raise TypeError(f"{data!r} is no number")
     return float(_exactly((int, float), data))
 
 

@@ -35,6 +35,7 @@ class Spectrum(Result):
     tolerance  an eigenvalue within it of zero counts as zero; where only the ends are known, the largest
             residual |H v - value v| as well
     Values are as computed: equal eigenvalues of different blocks stand apart, `merged` puts them together.
+    Raises InputError unless there are as many multiplicities as values, whole numbers >= 1.
     """
 
     values: torch.Tensor
@@ -42,6 +43,16 @@ class Spectrum(Result):
     tolerance: float
     num_variables: int
     method: str
+
+    def __post_init__(self) -> None:
+        values, counts = self.values, self.multiplicities
+        require(values.ndim == 1 and values.is_floating_point(), "a spectrum is a list of floating-point numbers")
+        require(
+            counts.shape == values.shape,
+            f"a spectrum of {len(values)} values needs as many multiplicities, got shape {tuple(counts.shape)}",
+        )
+        whole = not (counts.is_floating_point() or counts.dtype == torch.bool)
+        require(not len(values) or (whole and int(counts.min()) >= 1), "multiplicities must be whole numbers >= 1")
 
     @property
     def complete(self) -> bool:

@@ -15,6 +15,7 @@ from ufm import InputError, PointVerdict, Status
 from ufm.atlas import explore
 from ufm.results import Estimate, Result, from_plain, plain
 from ufm.solvers.critical import origin
+from ufm.spectra import Spectrum
 from ufm.theorems import THEOREMS
 from ufm.traps import survey
 from validate import compare, generalized_collapse, last_layer, locate, neural_collapse, theorems
@@ -132,8 +133,13 @@ def test_every_kind_of_field():
 
 @pytest.mark.parametrize(
     ("kind", "data"),
-    [(int, 1.5), (int, True), (float, "much"), (bool, 1), (str, 2), (PointVerdict, "saddle"), (torch.Tensor, 3)],
-    ids=str,
+    [
+        *[(int, 1.5), (int, True), (float, "much"), (float, True), (float, 10**400), (bool, 1), (str, 2)],
+        *[(PointVerdict, "saddle"), (torch.Tensor, 3), (torch.Tensor, [None]), (torch.Tensor, [{}])],
+        *[(torch.Tensor, [True]), (torch.Tensor, [[1.0], [10**400]]), (torch.Tensor, [10**25])],
+        *[(torch.Tensor, {"dtype": "float32"}), (torch.Tensor, {"dtype": "load", "values": [1.0]})],
+    ],
+    ids=lambda value: str(value)[:30],
 )
 def test_what_does_not_fit_is_refused(kind, data):
     with pytest.raises(InputError, match="write it again"):
@@ -142,3 +148,44 @@ def test_what_does_not_fit_is_refused(kind, data):
 
 def test_plain_numbers_stay():
     assert plain([1, 0.5, math.inf, math.nan, None, "a"]) == [1, 0.5, "inf", None, None, "a"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"num_classes": 10**25}, {"lambda_w": 10**400}, {"dim": None}], ids=lambda c: next(iter(c))
+)
+def test_a_problem_out_of_reach_is_refused(changed):
+    with pytest.raises(InputError):
+        from_plain(ufm.Problem, plain(PROBLEM) | changed)
+
+
+@pytest.mark.parametrize("bias", [None, [], "x", 1.5, 1])
+def test_a_bias_is_yes_or_no(bias):
+    with pytest.raises(InputError, match="write it again"):
+        from_plain(ufm.Problem, plain(PROBLEM) | {"bias": bias})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"multiplicities": [1]}, {"multiplicities": [1.5, math.inf]}, {"multiplicities": [0, 1]}, {"values": [True, 1.0]}],
+    ids=str,
+)
+def test_a_spectrum_counts_its_values(changed):
+    found = {"values": [0.5, 1.5], "multiplicities": [1, 2], "tolerance": 0.1, "num_variables": 3, "method": "blocks"}
+    assert Spectrum.from_plain(found).size == 3
+    with pytest.raises(InputError):
+        Spectrum.from_plain(found | changed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int32, torch.bool, torch.float64, torch.int64])
+def test_tensors_keep_their_dtype(dtype):
+    tensor = torch.tensor([[0.1, 1.0, 0.0]]).to(dtype)
+    again = from_plain(torch.Tensor, json.loads(json.dumps(plain(tensor))))
+    assert again.dtype == dtype
+    assert torch.equal(again, tensor)
+
+
+def test_a_point_in_single_precision_comes_back_as_one():
+    point = ufm.minimize(PROBLEM).point.to(torch.float32)
+    again = from_plain(ufm.Point, json.loads(json.dumps(plain(point))))
+    assert again.W.dtype == torch.float32
+    assert same(again, point)
