@@ -113,6 +113,8 @@ def read_json(path: Path | str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON ({error}); make it again") from error
+    except RecursionError:
+        raise InputError(f"{path} is nested too deeply to be read; make it again") from None
 
 
 def write_tensors(

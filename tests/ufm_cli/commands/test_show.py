@@ -22,12 +22,16 @@ ASKED = {
 }
 
 
+def save_point(file):
+    problem = PROBLEMS["balanced"]
+    point = ufm.minimize(problem).point
+    ufm.Point(point.W, point.H, point.b, problem.labels).save(file)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    problem = PROBLEMS["balanced"]
-    point = ufm.minimize(problem).point
-    ufm.Point(point.W, point.H, point.b, problem.labels).save("point.safetensors")
+    save_point("point.safetensors")
     return tmp_path
 
 
@@ -107,6 +111,78 @@ def test_a_changed_file_is_refused_in_one_line(change, folder, capsys):
     (folder / "r.json").write_text(text)
     assert main(["show", "r.json"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def deeper(data, *path, value):
+    """The data with another value at the end of the path."""
+    inner = data
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return data
+
+
+MALFORMED = {
+    "a value too large": ("solve", ("starts", 0, "value"), 10**400),
+    "a certificate too large": ("solve", ("certificate", "value"), 10**400),
+    "a seed of no start": ("solve", ("seed",), 7),
+    "a truth for an eigenvalue": ("solve", ("spectrum", "values"), [True]),
+    "infinitely many": ("solve", ("spectrum", "multiplicities", 0), float("inf")),
+    "nothing in a tensor": ("solve", ("spectrum", "values", 0), None),
+    "an object in a tensor": ("solve", ("spectrum", "values", 0), {}),
+    "a class of many": ("atlas", ("sums", 0, "action", "counts", 0), 10**25),
+    "involutions without end": ("atlas", ("sums", 0, "action", "m"), 10**400),
+    "many involutions": ("atlas", ("sums", 0, "action", "m"), 60),
+    "a title that is a list": ("validate", ("of",), {"a": ["[/x]"]}),
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The results of three commands, as text by command."""
+    found = tmp_path_factory.mktemp("written")
+    save_point(found / "point.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(found)
+        for name in ("solve", "atlas"):
+            main([*ASKED[name], "--json", f"{name}.json"])
+        main(["validate", "point.safetensors", "--json", "validate.json"])
+    return {file.stem: file.read_text() for file in found.glob("*.json")} | {
+        "search": next(found.glob("runs/*/atlas.json")).read_text()
+    }
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_numbers_are_refused_in_one_line(case, written, folder, capsys):
+    name, path, value = MALFORMED[case]
+    data = deeper(json.loads(written[name]), *path, value=value)
+    (folder / "r.json").write_text(json.dumps(data))
+    capsys.readouterr()
+    status = main(["show", "r.json"])
+    complaint = capsys.readouterr().err.strip().splitlines()
+    assert (status, len(complaint)) == ((0, 0) if name == "validate" else (2, 1))
+
+
+@pytest.mark.parametrize("before", ["[", '{"command":'])
+def test_what_is_nested_without_end_is_refused(before, folder, capsys):
+    (folder / "r.json").write_text(before * 200_000)
+    assert main(["show", "r.json"]) == 2
+    assert "nested too deeply" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [('{"command": "figures", "files": []}', "ufm figures"), ('{"command": "report"}', "ufm report")]
+)
+def test_lists_of_files_have_nothing_to_show(text, word, folder, capsys):
+    (folder / "r.json").write_text(text)
+    assert main(["show", "r.json"]) == 2
+    assert f"{word}, which lists files" in capsys.readouterr().err
+
+
+def test_what_a_search_goes_on_from_is_not_what_it_found(written, folder, capsys):
+    (folder / "r.json").write_text(written["search"])
+    assert main(["show", "r.json"]) == 2
+    assert "ufm atlas --json FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"command": "dance"}', "no JSON"])
