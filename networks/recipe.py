@@ -1,6 +1,10 @@
 """What a run is asked to do: the data, the model, the optimiser and the run, each with its own settings and checks."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ufm import InputError
 from ufm.errors import Setting, require
@@ -49,11 +53,43 @@ class RunRecipe:
 
 @dataclass(frozen=True)
 class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
-    """Everything a run is asked to do. Raises InputError for settings out of range."""
+    """Everything a run is asked to do. Raises InputError for settings out of range, or of another type."""
 
     def __post_init__(self):
+        for name, hint in get_type_hints(Recipe).items():
+            _require_type(name, hint, getattr(self, name))
         for part in Recipe.__bases__:
             part.__post_init__(self)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that a float can hold, or infinite."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and isinstance(float(value), float)
+    except OverflowError:
+        return False
+
+
+TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {  # of settings: in words, and what tells
+    bool: ("True or False", lambda value: isinstance(value, bool)),
+    int: ("a whole number", _is_whole),
+    float: ("a number", _is_number),
+    str: ("text", lambda value: isinstance(value, str)),
+    tuple[int, ...]: ("whole numbers", lambda value: isinstance(value, list | tuple) and all(map(_is_whole, value))),
+    NoneType: ("None", lambda value: value is None),
+}
+
+
+def _require_type(name: str, hint: Any, value: Any) -> None:
+    """Raise InputError unless the value is of the type, one of a union, or text where words are listed."""
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [TYPES[str if get_origin(part) is Literal else part] for part in parts]
+    wanted = " or ".join(words for words, _ in kinds)
+    require(any(fits(value) for _, fits in kinds), (Setting(name), f" must be {wanted}, got {repr(value)[:40]}"))
 
 
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
@@ -68,13 +104,20 @@ USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices 
 }
 
 
+def idle(settings: Mapping[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What does nothing beside a recipe's choices: which setting uses it, with which values.
+
+    settings  of a Recipe by name; those that are left out are the defaults
+    """
+    chosen = vars(Recipe()) | dict(settings)
+    return {name: users for name, users in USERS.items() if chosen[users[0]] not in users[1]}
+
+
 def unused(recipe: Recipe) -> dict[str, str]:
     """The settings that were set (they are not the defaults) to no effect, with the choices that would use them."""
-    default, found = Recipe(), {}
-    for name, (setting, choices) in USERS.items():
-        if getattr(recipe, name) != getattr(default, name) and getattr(recipe, setting) not in choices:
-            found[name] = f"{setting} {' and '.join(choices)}"
-    return found
+    default, found = Recipe(), idle(vars(recipe))
+    changed = {name: users for name, users in found.items() if getattr(recipe, name) != getattr(default, name)}
+    return {name: f"{setting} {' and '.join(choices)}" for name, (setting, choices) in changed.items()}
 
 
 def recipe_of(run: Run) -> Recipe:
@@ -83,5 +126,5 @@ def recipe_of(run: Run) -> Recipe:
     require(bool(made), f"{run.path}/config.json holds no recipe", AGAIN)
     try:
         return Recipe(**made)
-    except TypeError as error:
+    except (TypeError, InputError) as error:
         raise InputError(f"{run.path}/config.json holds no recipe ({error})", AGAIN) from error

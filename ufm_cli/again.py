@@ -64,6 +64,7 @@ def _environment(config: dict[str, Any]) -> list[str]:
 def _train(run: "Run", whole: bool) -> list[str]:
     """The training, by the settings that are not today's defaults, or (whole) by all that config.json has."""
     from networks import Recipe
+    from networks.recipe import idle
 
     recipe, defaults = run.recipe, dataclasses.asdict(Recipe())
     if not recipe or set(recipe) - set(defaults):
@@ -73,7 +74,8 @@ def _train(run: "Run", whole: bool) -> list[str]:
     # What is a switch, None or empty has no flag that says so.
     given = {name: value for name, value in settings.items() if not isinstance(value, bool) and value not in (None, [])}
     comment, images = _images(recipe)
-    asked = {name: value for name, value in (given | changed if whole else changed).items() if name != "data_dir"}
+    left_out = {"data_dir", *idle(recipe)}  # what does nothing is refused
+    asked = {name: value for name, value in (given | changed if whole else changed).items() if name not in left_out}
     return [*comment, *_ufm(["train", "--name", run.name, "--runs", str(RUNS), *flags(asked | images)])]
 
 

@@ -32,7 +32,7 @@ PROFILES = {"step": _step, "exp": _exp}
 
 def parse_profile(text: str) -> tuple[str, float]:
     """("step", 0.1) of "step:0.1"; InputError says which profiles there are."""
-    name, _, number = text.partition(":")
+    name, _, number = str(text).partition(":")
     try:
         ratio = float(number)
     except ValueError:

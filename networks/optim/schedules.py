@@ -34,6 +34,10 @@ class ScheduleRecipe:
             (Setting("milestones"), f" must be epochs >= 1, got {self.milestones}"),
         )
         require(
+            list(self.milestones) == sorted(set(self.milestones)),
+            (Setting("milestones"), f" must be epochs in ascending order, each once, got {self.milestones}"),
+        )
+        require(
             bool(self.milestones) or self.schedule != "milestones",
             ("the schedule milestones needs epochs: pass ", Setting("milestones", (60, 120, 160)), ", say"),
         )

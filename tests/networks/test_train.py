@@ -86,6 +86,17 @@ BAD = [
     ({"lr": math.nan}, "lr must be a finite number > 0, got nan"),
     ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
     ({"weight_decay": -1e-3}, "weight_decay must be a finite number > 0"),
+    ({"milestones": 3}, "milestones must be whole numbers, got 3"),
+    ({"milestones": (3, "4")}, "milestones must be whole numbers"),
+    ({"schedule": "milestones", "milestones": (5, 3)}, "milestones must be epochs in ascending order"),
+    ({"epochs": "x"}, "epochs must be a whole number, got 'x'"),
+    ({"epochs": True}, "epochs must be a whole number, got True"),
+    ({"lr": None}, "lr must be a number, got None"),
+    ({"lr": 10**400}, "lr must be a number"),
+    ({"head": []}, "head must be text"),
+    ({"imbalance": -1}, "imbalance must be text or None, got -1"),
+    ({"bias": None}, "bias must be True or False"),
+    ({"width": "wide"}, "width must be a whole number or None"),
 ]
 
 

@@ -3,7 +3,7 @@
 (1/N) sum_i loss(W h_i + b, y_i) + lambda_w/2 |W|^2 + lambda_h/2 |H|^2 + lambda_b/2 |b|^2
 """
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -78,8 +78,9 @@ class Minimised(Result):
     def __post_init__(self) -> None:
         for name in ("lambda_w", "lambda_h", "lambda_b"):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and 0 <= value < math.inf
-            require(value is None or number, f"{name} must be a finite number >= 0 or None, got {value!r}")
+            number = isinstance(value, int | float) and 0 <= value <= sys.float_info.max
+            short = repr(value)[:40]
+            require(value is None or number, f"{name} must be a finite number >= 0 or None, got {short}")
 
     @property
     def formula(self) -> str:

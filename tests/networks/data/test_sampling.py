@@ -78,6 +78,7 @@ def test_random_labels_by_recipe():
     [
         ({"imbalance": "cliff:0.1"}, r"imbalance must be step:R or exp:R with R in \(0, 1\].*'cliff:0.1'"),
         ({"imbalance": "step"}, "imbalance must be"),
+        ({"imbalance": -1}, "imbalance must be"),
         ({"imbalance": "exp:2"}, "imbalance must be"),
         ({"imbalance": "exp:nan"}, "imbalance must be"),
         ({"per_class": 0}, "per_class must be >= 1, got 0"),

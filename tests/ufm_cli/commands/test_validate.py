@@ -166,3 +166,13 @@ def test_flags_of_a_loss_that_would_do_nothing_are_refused(run_copy, capsys, tmp
     ]:
         assert main(["validate", *asked]) == 2
         assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [("imbalance", -1), ("milestones", 3), ("lr", None)])
+def test_a_recipe_of_another_type_is_refused_in_one_line(name, value, run_copy, capsys):
+    run_copy.write_config(run_copy.config | {"recipe": run_copy.config["recipe"] | {name: value}})
+    status = main(["validate", str(run_copy.path)])
+    errors = capsys.readouterr().err
+    assert status == 2
+    assert errors.count("\n") == 1
+    assert f"config.json holds no recipe ({name} must be" in errors

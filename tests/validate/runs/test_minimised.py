@@ -104,6 +104,8 @@ DAMAGE = {
     "a missing fact": {name: value for name, value in PLAIN.plain().items() if name != "lambda_w"},
     "a word for a number": PLAIN.plain() | {"lambda_w": "much"},
     "a negative decay": PLAIN.plain() | {"lambda_h": -1.0},
+    "a decay too large": PLAIN.plain() | {"lambda_h": 10**400},
+    "a truth for a decay": PLAIN.plain() | {"lambda_h": True},
     "no list": PLAIN.plain() | {"reasons": "none"},
     "an unknown W": PLAIN.plain() | {"head": HeadFacts().__dict__ | {"W": "tame"}},
 }
@@ -113,6 +115,12 @@ DAMAGE = {
 def test_a_damaged_record_is_named(found, tmp_path):
     run = Run.create(tmp_path / "run", {"minimised": found})
     with pytest.raises(InputError, match=r"config\.json: the record of what was minimised is damaged"):
+        _ = run.minimised
+
+
+def test_a_decay_too_large_in_an_older_record_is_refused(tmp_path):
+    run = Run.create(tmp_path / "run", {"recipe": {"weight_decay": 5e-3}, "lambda_h": 10**400})
+    with pytest.raises(InputError, match="lambda_h must be a finite number"):
         _ = run.minimised
 
 
