@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, SoftFileLock, Timeout
 
 from ..errors import InputError
+from .files import require_writable
 
 
 @contextmanager
@@ -29,6 +30,8 @@ def held(path: Path | str, patience: float = 0.0) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
+        if not file.exists():
+            require_writable(file)  # where no file can be made, nobody holds one
         raise InputError(f"{path} is being written by {_holder(file)}; wait for it, or end it") from None
     except OSError as error:
         raise InputError(f"cannot write {path}: no lock {file} ({error.strerror}); choose another place") from error

@@ -111,3 +111,9 @@ def test_places_without_a_lock_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write .*: no lock .*; choose another place"):
         held(tmp_path / "file" / "run").__enter__()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_where_no_lock_can_be_made_nobody_is_said_to_hold_one():
+    with pytest.raises(InputError, match=r"cannot write /proc/\.x\.lock"):
+        held("/proc/x").__enter__()
