@@ -111,8 +111,9 @@ def _kind(name: str) -> type:
 def _parse(name: str, arguments: list[str]):
     """The command as a dataclass; None when its help was asked for and printed.
 
-    A command may have `check(given)`, which refuses flags that were given and would do nothing; and `defaults()`: the
-    instance whose values the flags that were not given take, or None.
+    A command may have `check(given)`, which refuses flags that were given and would do nothing; `defaults()`: the
+    instance whose values the flags that were not given take, or None; and `check_whole(given)`, a check of it with
+    these values.
     """
     import tyro
 
@@ -123,12 +124,16 @@ def _parse(name: str, arguments: list[str]):
         with contextlib.redirect_stderr(complaints):
             config = (tyro.conf.OmitArgPrefixes,)
             parse = functools.partial(tyro.cli, _kind(name), args=arguments, prog=f"ufm {name}", config=config)
+            _require_words(arguments)
             parsed, given = parse(), _given(arguments)
             _require_values(parsed, given)
             if hasattr(parsed, "check"):
                 parsed.check(given)
             defaults = parsed.defaults() if hasattr(parsed, "defaults") else None
-            return parsed if defaults is None else parse(default=defaults)
+            whole = parsed if defaults is None else parse(default=defaults)
+            if hasattr(whole, "check_whole"):
+                whole.check_whole(given)
+            return whole
     except SystemExit as stop:
         if stop.code in (0, None):
             return None
@@ -156,8 +161,19 @@ def _refused(stop: SystemExit):
 
 
 def _given(arguments: list[str]) -> set[str]:
-    """The names of the flags that were given: "lambda_w", "no_bias", "K"."""
-    return {word.lstrip("-").partition("=")[0].replace("-", "_") for word in arguments if word.startswith("-")}
+    """The names of the flags that were given: "lambda_w", "no_bias", "K" (of -K 3 and of -K3)."""
+    words = [word.partition("=")[0] for word in arguments if word.startswith("-")]
+    return {word[2:].replace("-", "_") if word.startswith("--") else word[1:2] for word in words}
+
+
+def _require_words(arguments: list[str]) -> None:
+    """Raise InputError for an argument that is empty, as an unset variable of a shell makes it."""
+    from ufm.errors import require
+
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        flag, given, value = word.partition("=") if word.startswith("-") else (before, "=", word)
+        what = f"what {flag} names" if flag.startswith("-") else "an argument"
+        require(bool(value) or not given, f"{what} is empty; give a name or a value, or leave it out")
 
 
 def _require_values(command, given: set[str]) -> None:

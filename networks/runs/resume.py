@@ -60,6 +60,5 @@ def _require_same(recipe: Recipe, run: Run) -> None:
     for field in dataclasses.fields(recipe):
         before, now = getattr(made, field.name), getattr(recipe, field.name)
         if before != now and field.name not in may_change:
-            raise InputError(
-                f"{run.path} was made with {field.name} = {before}, not {now}", "resume with the same recipe"
-            )
+            made_with = f"{run.path} was made with ", Setting(field.name), f" = {before}, not {now}"
+            raise InputError(made_with, "resume with the same recipe")

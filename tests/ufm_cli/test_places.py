@@ -140,6 +140,8 @@ IDLE = {
     "counts and K": (["verify", "--class-counts", "1", "2", "-K", "2"], "-K would do nothing here: --class-counts"),
     "counts and n": (["solve", "-n", "3", "--class-counts", "1", "2"], "-n would do nothing here: --class-counts"),
     "counts and both": (["atlas", "--class-counts", "1", "2", "--K=2", "-n=3"], "-K, -n would do nothing here"),
+    "counts and both, glued": (["solve", "--class-counts", "1", "2", "-K3", "-n2"], "-K, -n would do nothing here"),
+    "nothing to judge": (["validate", "point", "--theorems"], "--theorems would do nothing here: without --lambda-w"),
     "a decay of no bias": (["solve", "--no-bias", "--lambda-b", "1e-2"], "--lambda-b would do nothing here: --no-bias"),
     "a run's decay": (["validate", "run", "--lambda-w", "1e-3"], "--lambda-w would do nothing here: a run's config"),
     "a run's bias": (["validate", "run", "--no-bias"], "--no-bias would do nothing here: a run's config"),
@@ -163,6 +165,20 @@ IDLE = {
 def test_flags_that_would_do_nothing_are_refused(arguments, message, here, capsys):
     (here / "run").mkdir()
     (here / "point").write_text("")
+    refused(arguments, message, capsys)
+
+
+EMPTY = {
+    "a file": (["solve", "--json="], "what --json names is empty"),
+    "a file apart": (["solve", "--json", ""], "what --json names is empty"),
+    "a target": (["show", ""], "an argument is empty"),
+    "a number": (["verify", "-K", ""], "what -K names is empty"),
+}
+
+
+@pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize(("arguments", "message"), EMPTY.values(), ids=EMPTY)
+def test_empty_words_are_refused(arguments, message, here, capsys):
     refused(arguments, message, capsys)
 
 

@@ -11,6 +11,7 @@ import tyro
 from networks import Recipe
 
 from ..console import say, show, track
+from ..flags import flag
 from ..options import JsonFile, Switch, is_plain, require_plain_name, require_unused, write_result
 
 SHOWN = ("epoch", "loss", "accuracy", "test_accuracy", "nc1", "nc2", "nc3", "nc4", "mean_margin")
@@ -56,6 +57,15 @@ class Command:
             if not is_plain(self.target):
                 require_unused(given, {"runs"}, f"{self.target} is a path")
 
+    def check_whole(self, given: set[str]) -> None:
+        from networks.recipe import idle
+
+        for setting, (of, choices) in idle(vars(self.recipe)).items():
+            flag = f"--{of.replace('_', '-')}"
+            require_unused(given, {setting}, f"it is of {flag} {' and '.join(choices)}")
+        if self.recipe.data == "digits":
+            require_unused(given, {"data_dir"}, "the digits are those of scikit-learn, which brings them")
+
     @property
     def path(self) -> Path:
         """The run's folder."""
@@ -66,6 +76,7 @@ class Command:
     def run(self) -> int:
         from networks import train, unused
         from networks.distributed import is_main
+        from ufm.errors import Setting
 
         if not is_main():
             train(self.recipe, self.path, force=self.force, resume=self.resume)
@@ -73,7 +84,8 @@ class Command:
         if self.preset:
             _show_preset(self.preset, self.recipe)
         for setting, users in unused(self.recipe).items():
-            say(f"not used: {setting} = {getattr(self.recipe, setting)} (it is of {users})")
+            value = getattr(self.recipe, setting)
+            say(f"not used: {' '.join(flag(Setting(setting, value)))} (it is of --{users})")
         try:
             run = train(self.recipe, self.path, force=self.force, resume=self.resume, track=track("epochs"))
         except KeyboardInterrupt:

@@ -53,7 +53,7 @@ class Command:
         if self.target.is_file():
             require_unused(given, {"data_dir"}, "a Point needs no data")
             if self.lambda_w is None:
-                require_unused(given, trained, "without --lambda-w nothing is compared with theory")
+                require_unused(given, {*trained, "theorems"}, "without --lambda-w nothing is compared with theory")
             if not self.bias:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
         self.loss.check(given)

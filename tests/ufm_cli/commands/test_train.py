@@ -62,13 +62,13 @@ def test_in_its_own_folder_a_run_is_a_dot(cut, monkeypatch):
 REFUSED = {
     "another width": (
         ["--resume", "cut", "--width", "8"],
-        "was made with width = 16, not 8; resume with the same recipe",
+        "was made with --width = 16, not 8; resume with the same recipe",
     ),
-    "a default": (["--resume", "cut", "--head", "linear"], "was made with head = etf, not linear"),
-    "a frame": (["--resume", "cut", "--frame", "rotated"], "was made with frame = None, not rotated"),
-    "a bias": (["--resume", "cut", "--bias"], "was made with bias = False, not True"),
-    "its labels": (["--resume", "cut", "--no-random-labels"], "was made with random_labels = True, not False"),
-    "a preset": (["--resume", "cut", "--preset", "paper-sgd"], "was made with random_labels = True, not False"),
+    "a default": (["--resume", "cut", "--head", "linear"], "was made with --head = etf, not linear"),
+    "a frame": (["--resume", "cut", "--frame", "rotated"], "was made with --frame = None, not rotated"),
+    "a bias": (["--resume", "cut", "--bias"], "was made with --bias = False, not True"),
+    "its labels": (["--resume", "cut", "--no-random-labels"], "was made with --random-labels = True, not False"),
+    "a preset": (["--resume", "cut", "--preset", "paper-sgd"], "was made with --random-labels = True, not False"),
     "two names": (["--resume", "cut", "--name", "cut"], "--name would do nothing here: the run is cut"),
     "a path and its folder": (["--resume", "runs/cut", "--runs", "runs"], "--runs would do nothing here: runs/cut is"),
     "no --resume": (["cut"], "--name names a new run; to go on with cut add --resume"),
@@ -111,24 +111,46 @@ def test_settings_without_effect_are_named_and_have_none(name, small_recipe, tmp
     assert seen == {idle: (True, True)} | dict.fromkeys(choices, (False, False))
 
 
-def test_settings_without_effect_are_said(tmp_path, capsys):
-    flags = [
-        "--width",
-        "8",
-        "--depth",
-        "0",
-        "--feature-dim",
-        "10",
-        "--epochs",
-        "1",
-        "--max-iter",
-        "4",
-        "--gamma",
-        "0.5",
-    ]
+SMALL = ["--width", "8", "--depth", "0", "--feature-dim", "10", "--epochs", "1", "--device", "cpu"]
+IDLE = {
+    "milestones of steps": (
+        ["--milestones", "5"],
+        "--milestones would do nothing here: it is of --schedule milestones",
+    ),
+    "steps of a cosine": (["--schedule", "cosine", "--patience", "5"], "--patience would do nothing here"),
+    "momentum of adam": (["--optimizer", "adam", "--momentum", "0.5"], "it is of --optimizer sgd; leave it out"),
+    "smoothing": (["--smoothing", "0.1"], "--smoothing would do nothing here: it is of --loss label-smoothing"),
+    "temperature": (["--temperature=0.2"], "--temperature would do nothing here: it is of --head normalized"),
+    "a history": (["--history-size", "5"], "it is of --optimizer lbfgs"),
+    "against a preset": (["--preset", "sota", "--gamma", "0.5"], "it is of --schedule step and milestones"),
+    "a folder of digits": (
+        ["--data-dir", "."],
+        "--data-dir would do nothing here: the digits are those of scikit-learn",
+    ),
+    "out of order": (
+        ["--schedule", "milestones", "--milestones", "5", "3"],
+        "--milestones must be epochs in ascending",
+    ),
+}
+
+
+@pytest.mark.parametrize(("flags", "message"), IDLE.values(), ids=IDLE)
+def test_flags_without_effect_are_refused(flags, message, tmp_path, capsys):
+    assert main(["train", *SMALL, *flags, "--runs", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_of_a_preset_without_effect_are_said(tmp_path, capsys):
+    flags = ["--preset", "paper-sgd", "--schedule", "cosine", *SMALL]
     assert main(["train", *flags, "--runs", str(tmp_path)]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not used")]
-    assert said == ["not used: max_iter = 4 (it is of optimizer lbfgs)"]
+    assert said == ["not used: --patience 40 (it is of --schedule step)"]
+
+
+def test_a_setting_of_a_run_that_cannot_change_is_said_as_a_flag(cut, capsys):
+    assert main(["train", "--resume", "cut", "--lr", "0.5"]) == 2
+    assert "was made with --lr = 0.02, not 0.5" in capsys.readouterr().err
 
 
 def interrupted(monkeypatch, epoch: int) -> None:
