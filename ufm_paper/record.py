@@ -10,6 +10,7 @@ from typing import Any
 
 from figures.runs.comparison import comparison_figures
 from networks import Recipe, preset
+from networks.recipe import idle
 from ufm import Status
 from ufm.storage.files import write_json, write_text
 from ufm.storage.locks import held
@@ -93,11 +94,13 @@ def _write_cell(folder: Path, trained: Trained) -> None:
 
 
 def command_line(cell: str, recipe: Recipe) -> str:
-    """`ufm train` with the flags that make the cell's recipe."""
+    """`ufm train` with the flags that make the cell's recipe; those that would do nothing are refused."""
     name = CELLS[cell]["preset"]
     given, started = dataclasses.asdict(recipe), dataclasses.asdict(preset(name))
-    changed = {key: value for key, value in given.items() if key not in ELSEWHERE and value != started[key]}
-    return " ".join(["ufm train", *flags({"name": cell, "preset": name, "data_dir": "DATA_DIR"} | changed)])
+    left_out = {*ELSEWHERE, *idle(given)}
+    changed = {key: value for key, value in given.items() if key not in left_out and value != started[key]}
+    place = {} if recipe.data == "digits" else {"data_dir": "DATA_DIR"}
+    return " ".join(["ufm train", *flags({"name": cell, "preset": name} | place | changed)])
 
 
 def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> None:

@@ -189,7 +189,7 @@ BAD = {
     "d beyond memory": (["verify", "-d", "1000000000"], "GiB"),
     "n beyond memory": (["solve", "-n", "100000000000"], "GiB"),
     "name with a slash": (["train", "--name", "../x", "--runs", "{tmp}"], "plain name without slashes"),
-    "no name": (["train", "--name", "", "--runs", "{tmp}"], "plain name without slashes"),
+    "no name": (["train", "--name", "", "--runs", "{tmp}"], "what --name names is empty"),
     "unknown flag": (["verify", "--dimension", "3"], "--dimension"),
     "flag without value": (["verify", "--json"], "--json"),
     "tolerance": (["solve", "--tol", "2"], "tol must lie in (0, 1)"),
