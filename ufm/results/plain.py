@@ -14,7 +14,8 @@ from ..errors import InputError
 from .estimate import Estimate
 
 INFINITE = {"inf": math.inf, "-inf": -math.inf}  # which JSON does not have
-UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)  # of data
+# What comes of reading data that are no such result.
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 OMITTED = {"omitted": True}  # metadata of a field that plain data leave out: it comes back as None
 
 

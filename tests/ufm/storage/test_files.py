@@ -50,6 +50,12 @@ def test_json_is_strict_and_plain(tmp_path):
     assert read_json(file) == {"x": [1.5, 2.0], "y": [1, None], "z": {"n": None, "path": "p"}}
 
 
+def test_json_that_is_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(InputError, match=r"deep\.json is nested too deeply"):
+        read_json(tmp_path / "deep.json")
+
+
 @pytest.mark.parametrize("reader", [read_json, read_tensors])
 def test_missing_and_broken_files_are_named(tmp_path, reader):
     with pytest.raises(InputError, match=r"no file .*missing"):
