@@ -50,11 +50,15 @@ def minimize():
 
 @pytest.fixture
 def watch(minimize):
-    return minimize.Watch(PROBLEM, PROBLEM.landscape())
+    return minimize.Watch(PROBLEM.landscape())
 
 
 def relative(point: ufm.Point) -> float:
-    return float(autograd_gradient(PROBLEM, point).norm()) / PROBLEM.gradient_scale
+    """|gradient| by autograd over sqrt(4 rho f), in the coordinates in which both decays are rho."""
+    gradient, (K, d, N) = autograd_gradient(PROBLEM, point), (PROBLEM.num_classes, PROBLEM.dim, PROBLEM.num_samples)
+    units = torch.tensor([1 / PROBLEM.stretch, PROBLEM.stretch, 1.0], dtype=torch.float64)
+    even = gradient * torch.repeat_interleave(units, torch.tensor([K * d, N * d, K]))
+    return float(even.norm() / (4 * PROBLEM.ridge * PROBLEM.objective(point)).sqrt())
 
 
 def test_watch_measures_and_remembers_the_best(watch):

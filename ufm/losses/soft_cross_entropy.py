@@ -103,6 +103,11 @@ class SoftCrossEntropy(Soft):
     def kinds(self, num_classes: int) -> tuple[Hashable, ...]:
         return tuple(range(num_classes))
 
+    @property
+    def escaping(self) -> list[int]:
+        """The classes that no type has: without decay their biases go to -infinity."""
+        return np.flatnonzero(~self.targets.array.any(0)).tolist()
+
     def rows(self, like: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         return self.targets.to(like)[types]
 

@@ -120,6 +120,18 @@ class Jet:
     def G(self) -> torch.Tensor:
         return self.landscape.weighted(self.slopes) / self.landscape.num_samples
 
+    @cached_property
+    def terms(self) -> torch.Tensor:
+        """(R, K) the size of what each slope is made of: itself, or the curvature in its own logit if that is more.
+
+        A slope that is a difference, z - y or p - r, is as exact as its terms, and its logits as exact as they are. For
+        cross-entropy slopes are made of one sign, and this is |slope|.
+        """
+        K = self.landscape.num_classes
+        units = torch.eye(K, dtype=self.W.dtype, device=self.W.device)[:, None, :].expand(K, len(self.slopes), K)
+        own = self.curvature(units).diagonal(dim1=0, dim2=2)
+        return torch.maximum(self.slopes.abs(), own.abs())
+
     @property
     def sigma_max(self) -> float:
         """|G~|_2, the largest singular value of G~: the root of the top eigenvalue of the K x K matrix G~^T G~."""
