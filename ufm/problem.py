@@ -205,7 +205,7 @@ class Problem:
         """(lW/lH)^(1/4): (stretch W, H/stretch, b) are the coordinates in which both weight decays are `ridge`."""
         return (self.lambda_w / self.lambda_h) ** 0.25
 
-    @property
+    @cached_property
     def even(self) -> "Problem":
         """The problem in those coordinates: the same values, and the same critical points of the same indices."""
         return replace(self, lambda_w=self.ridge, lambda_h=self.ridge)

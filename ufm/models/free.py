@@ -124,9 +124,10 @@ class Jet:
     def terms(self) -> torch.Tensor:
         """(R, K) the size of what each slope is made of: itself, or the curvature in its own logit if that is more.
 
-        A slope that is a difference, z - y or p - r, is as exact as its terms, and its logits as exact as they are. For
-        cross-entropy slopes are made of one sign, and this is |slope|.
+        A slope that is a difference, z - y or p - r, is as exact as its terms, and its logits as exact as they are.
         """
+        if getattr(self.landscape.loss, "exact_slopes", False):
+            return self.slopes.abs()
         K = self.landscape.num_classes
         units = torch.eye(K, dtype=self.W.dtype, device=self.W.device)[:, None, :].expand(K, len(self.slopes), K)
         own = self.curvature(units).diagonal(dim1=0, dim2=2)
