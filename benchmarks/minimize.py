@@ -13,7 +13,7 @@ import torchmin
 
 import ufm
 from benchmarks.timing import Row, seconds
-from ufm.models.free import Landscape
+from ufm.landscape import Landscape
 from ufm.solvers.minimize import random_point
 
 PROBLEMS = {

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from .errors import InputError, Setting, require
+from .landscape import Jet, Landscape
 from .losses import CrossEntropy, Loss, of_plain
 from .losses.loss import shift_direction
 from .losses.own import completed, has_conjugate
-from .models.free import Jet, Landscape
 from .point import Point
 
 MOST_CLASSES = 10_000_000  # class counts are kept one by one

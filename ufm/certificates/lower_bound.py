@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 
 from ..analysis import Analysis
+from ..landscape import Jet
 from ..losses.own import has_conjugate, require_conjugate
-from ..models.free import Jet
 from ..point import Point
 from ..problem import Problem
 from ..results import Result

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..models.free import Jet, Landscape
+from ..landscape import Jet, Landscape
 
 
 class Step(NamedTuple):

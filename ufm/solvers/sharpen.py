@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..models.free import Jet, Landscape
+from ..landscape import Jet, Landscape
 from ..point import Point
 from ..problem import Problem
 

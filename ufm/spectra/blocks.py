@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..models.free import Jet
+from ..landscape import Jet
 from ..point import Point
 from ..problem import Problem
 from ..solvers.sharpen import DENSE

@@ -20,7 +20,7 @@ from functools import cached_property
 
 import torch
 
-from ..losses import Loss
+from .losses import Loss
 
 
 @dataclass(frozen=True, eq=False)

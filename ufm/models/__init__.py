@@ -1,1 +1,0 @@
-"""What the free variables may be, a geometry a file."""
