@@ -38,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.exit(2, f'benchmarks: no module {error.name}; pip install -e ".[bench]"\n')
     found = {name: list(scripts[name].rows()) for name in track("benchmarks")(scripts)}
     for name, rows in found.items():
-        show(name, HEADER, [_cells(row) for row in rows])
+        show(name, HEADER, [cells(row) for row in rows])
     if set(names) == set(SCRIPTS):
         write_text(RESULTS, _page([row for rows in found.values() for row in rows], asked.threads))
         print(RESULTS)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     return (
         row.task,
         row.ours,
@@ -66,7 +66,7 @@ def _page(rows: list[Row], threads: int) -> str:
         "",
         f"| {' | '.join(HEADER)} |",
         f"|{' --- |' * len(HEADER)}",
-        *(f"| {' | '.join(_cells(row))} |" for row in rows),
+        *(f"| {' | '.join(cells(row))} |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,7 @@ import torchmin
 
 import ufm
 from benchmarks.timing import Row, seconds
-from ufm.models.free import Landscape
+from ufm.landscape import Landscape
 from ufm.solvers.minimize import random_point
 
 PROBLEMS = {
@@ -31,12 +31,12 @@ class _Enough(Exception):
 class Watch:
     """Fused value and gradient, which stop a peer at its target or its limit and remember the best it saw."""
 
-    def __init__(self, problem: ufm.Problem, f: Landscape):
-        self.f, self.unit, self.best, self.start = f, problem.gradient_scale, torch.inf, time.perf_counter()
+    def __init__(self, f: Landscape):
+        self.f, self.best, self.start = f, torch.inf, time.perf_counter()
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         jet = self.f.jet(x)
-        self.best = min(self.best, float(jet.gradient.norm()) / self.unit)
+        self.best = min(self.best, jet.relative_gradient)
         if self.best <= TARGET or time.perf_counter() - self.start > LIMIT:
             raise _Enough
         return jet.value, jet.gradient
@@ -110,7 +110,7 @@ def _ours(problem: ufm.Problem, reduce: bool) -> float:
 
 def _theirs(problem: ufm.Problem, peer: Callable[[Watch, torch.Tensor], None]) -> tuple[float, float]:
     f, x = problem.landscape_at(random_point(problem))
-    watch = Watch(problem, f)
+    watch = Watch(f)
 
     def work():
         try:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import losses
+from . import losses, models
 from .analysis import spectrum
 from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_points
 from .certificates import Certificate, LowerBound, certify, lower_bound
@@ -45,6 +45,7 @@ __all__ = [
     "losses",
     "lower_bound",
     "minimize",
+    "models",
     "partition_points",
     "prove",
     "spectrum",

@@ -10,8 +10,8 @@ from functools import cached_property
 import torch
 
 from .closed_forms.minimizer import global_minimizer
+from .landscape import Jet
 from .losses.untied import Untied
-from .models.free import Jet
 from .point import Point
 from .problem import Problem
 from .solvers.sharpen import CRITICAL, Critical, critical_near, row_space

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from .errors import InputError, Setting, require
+from .landscape import Jet, Landscape
 from .losses import CrossEntropy, Loss, of_plain
+from .losses.loss import shift_direction
 from .losses.own import completed, has_conjugate
-from .models.free import Jet, Landscape
 from .point import Point
 
 MOST_CLASSES = 10_000_000  # class counts are kept one by one
@@ -73,6 +74,13 @@ class Problem:
             require(value <= LARGEST_DECAY, (Setting(name), f" must be at most {LARGEST_DECAY:g}, got {value!r}"))
             object.__setattr__(self, name, float(value))
         object.__setattr__(self, "dim", int(self.dim))
+        escaping = getattr(self.loss, "escaping", []) if self.bias and self.lambda_b == 0 else []
+        require(
+            not escaping,
+            f"f has no minimiser: nothing decays the bias of class {(*escaping, '')[0]}, which has one and the same "
+            "target in every type",
+            ("give a ", Setting("lambda_b"), " > 0, or leave that class out"),
+        )
 
     def _require_fit(self, num_types: int) -> None:
         """Raise InputError unless the loss takes so many types, of two classes or more."""
@@ -148,12 +156,22 @@ class Problem:
     def largest_rank(self) -> int:
         """The most that the rank of W can be at a critical point, for d that large or larger.
 
-        W is the product of G^T with H, and H that of G with W: it is at most T and K. A shift-invariant loss makes the
-        columns of W sum to 0, and a bias without decay the sum of all features: one less each
+        W is the product of G^T with H, and H that of G with W: it is at most T and K. A loss that ignores a shift of
+        the logits takes one from K (the columns of W sum to 0), and a bias without decay one from T (the features do)
         (docs/theory.md, section 10.1).
         """
         free = self.bias and self.lambda_b == 0
-        return min(self.num_classes - self.loss.shift_invariant, self.num_types - free)
+        return min(self.num_classes - (self.shift is not None), self.num_types - free)
+
+    @property
+    def shift(self) -> torch.Tensor | None:
+        """(K,) a direction along which the loss ignores all changes of the logits; None where there is none."""
+        return shift_direction(self.loss, self.num_classes)
+
+    @property
+    def bias_is_free(self) -> bool:
+        """Whether b moves along `shift` without a change of f."""
+        return self.bias and self.lambda_b == 0 and self.shift is not None
 
     @cached_property
     def floor(self) -> float:
@@ -187,7 +205,7 @@ class Problem:
         """(lW/lH)^(1/4): (stretch W, H/stretch, b) are the coordinates in which both weight decays are `ridge`."""
         return (self.lambda_w / self.lambda_h) ** 0.25
 
-    @property
+    @cached_property
     def even(self) -> "Problem":
         """The problem in those coordinates: the same values, and the same critical points of the same indices."""
         return replace(self, lambda_w=self.ridge, lambda_h=self.ridge)

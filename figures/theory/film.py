@@ -40,6 +40,8 @@ class Film:
         """Raises InputError unless d = 2."""
         if problem.dim != 2:
             raise InputError(f"the flow is drawn in the plane: it needs d = 2, got d = {problem.dim}")
+        if problem.num_types != problem.num_classes:
+            raise InputError("the flow is drawn for losses whose types are the classes")
         per_class = problem.num_samples / problem.num_classes
         scale = (per_class * problem.lambda_h / problem.lambda_w) ** 0.5
         far = max(max(float(f.point.W.norm(dim=1).max()), scale * float(f.point.H.norm(dim=1).max())) for f in frames)
@@ -66,11 +68,16 @@ class Film:
                 markersize=4.5, zorder=3, **look,
             )  # fmt: skip
 
+    @property
+    def figure_of_theory(self) -> str:
+        """What the rows of W are at the minimiser: a simplex for losses that ignore a shift of all logits."""
+        return "simplex" if self.problem.loss.shift_invariant else "minimiser"
+
     def keys(self) -> list[Line2D]:
         """The entries of the legend."""
         line = Line2D([], [], color="0.2", linewidth=1.6, label="row of W")
         dots = Line2D([], [], color="0.2", linestyle="", marker="o", markersize=4.5, label="feature (scaled)")
-        dashed = Line2D([], [], color="0.6", linestyle="--", linewidth=0.8, label="simplex of theory")
+        dashed = Line2D([], [], color="0.6", linestyle="--", linewidth=0.8, label=f"{self.figure_of_theory} of theory")
         return [line, dots] if self.frame is None else [line, dots, dashed]
 
 
@@ -131,7 +138,7 @@ def _caption(film: Film) -> str:
         "times t that are evenly spaced along its path. Lines: rows of W. Markers: features, one a sample, times "
         f"sqrt(n lambda_h / lambda_w) = {film.scale:.3g}, so that they meet the rows of W at the minimiser; a colour "
         "and a marker a class."
-        + (" Dashed: the simplex of the closed form, turned to fit." if film.frame is not None else "")
+        + (f" Dashed: the {film.figure_of_theory} of the closed form, turned to fit." if film.frame is not None else "")
     )
 
 

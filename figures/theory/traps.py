@@ -73,6 +73,8 @@ QUANTITIES = (
 def traps_figure(cells: Sequence[Cell]) -> Drawing:
     """Two rows of panels over K and d, a column a lambda, with the line d = K - 1; cells not run are hatched.
 
+    For a loss that is not shift-invariant the line is d = K.
+
     Raises InputError without any cell.
     """
     if not cells:
@@ -88,13 +90,14 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
             norm = quantity.norm([value for cell in cells if (value := quantity.of(cell)) is not None])
             for axes, column in zip(row, columns, strict=True):
                 _panel(axes, quantity, norm, column, classes, dims)
+                _border(axes, classes, dims, least=0 if cells[0].edge == "K" else 1)
             colours = ScalarMappable(norm, quantity.colours)
             scale = figure.colorbar(colours, ax=list(row), format=lambda value, _, text=quantity.ticks: text(value))
             scale.set_label(quantity.title, labelpad=5)
             scale.ax.grid(False)
         for axes, decay in zip(panels[0], lambdas, strict=True):
             axes.set_title(f"lambda = {decay:g}")
-        _legend(figure)
+        _legend(figure, cells[0].edge)
         figure.supxlabel("number of classes K")
         figure.supylabel("feature dimension d")
         figure.draw_without_rendering()
@@ -114,22 +117,21 @@ def _panel(axes: Axes, quantity: Quantity, norm: Normalize, cells: list[Cell], c
             ink = "white" if colours[y, x, :3] @ (0.3, 0.6, 0.1) < 0.55 else "0.2"
             axes.text(x, y, quantity.text(value), ha="center", va="center", fontsize=7, color=ink)
     axes.pcolormesh(range(len(classes)), range(len(dims)), colours, edgecolors="0.85", linewidth=0.4)
-    _border(axes, classes, dims)
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(dims)), dims)
 
 
-def _border(axes: Axes, classes: list[int], dims: list[int]) -> None:
-    """The line d = K - 1: from it upwards every critical point is a global minimiser or a strict saddle."""
-    heights = [sum(d < K - 1 for d in dims) - 0.5 for K in classes]
+def _border(axes: Axes, classes: list[int], dims: list[int], least: int) -> None:
+    """The line d = K - least: from it upwards every critical point is a global minimiser or a strict saddle."""
+    heights = [sum(d < K - least for d in dims) - 0.5 for K in classes]
     edges = np.arange(len(classes) + 1) - 0.5
     axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.4, clip_on=False)
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(-0.5, len(dims) - 0.5))
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, edge: str) -> None:
     keys = [
-        Line2D([], [], color="black", linewidth=1.4, label="d >= K - 1 above"),
+        Line2D([], [], color="black", linewidth=1.4, label=f"d >= {edge} above"),
         Patch(facecolor="white", edgecolor="0.75", label="no trap found"),
         Patch(**NOT_RUN, label="not run"),
     ]
@@ -144,7 +146,7 @@ def _caption(cells: Sequence[Cell]) -> str:
         f"{first.problem.per_class}, lambda_w = lambda_h = lambda, lambda_b = {first.problem.lambda_b:g}). Above: how "
         "many of them end in a local minimiser that is certainly not global. Below: how far the worst of those is "
         f"above the best point found. White: no trap found. {trapped} of {len(cells)} cells have traps, {beyond} "
-        "of them from the line d = K - 1 upwards, where the theory has none. Hatched: not run."
+        f"of them from the line d = {first.edge} upwards, where the theory has none. Hatched: not run."
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..problem import Problem
+from ..solvers.bias import without_shift
 from ..solvers.sharpen import at_rest
 from .family import Family
 from .rotations import grassmannian, groups
@@ -76,8 +77,8 @@ class Catalogue:
     def entry(self, family: Family, x: torch.Tensor, found_by: str) -> Entry:
         """What would be entered of a critical point x (size,) of full rank."""
         logits = family.logits(x[None])[0]
-        if self.problem.bias and self.problem.lambda_b == 0 and self.problem.loss.shift_invariant:
-            logits = logits - logits.mean(1, keepdim=True)
+        if self.problem.bias_is_free:
+            logits = without_shift(self.problem, logits)
         spaces = grassmannian(self.turning, family, x)
         return Entry(family, x, float(family.values(x[None])), logits.numpy(), spaces, found_by)
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from ..results import Result
+from ..solvers.bias import without_shift
 from ..spectra.spectrum import ZERO
 from .catalogue import Catalogue, Entry
 from .family import Family
@@ -217,7 +218,7 @@ def split_coordinates(
 def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, np.ndarray]) -> torch.Tensor:
     """(size, m) orthonormal: column j of W and H~ in the part of its character, b in the part that nothing changes.
 
-    Without weight decay on the bias, b is kept orthogonal to (1, ..., 1) where f is constant along that.
+    Without weight decay on the bias, b is kept orthogonal to the shift along which f is constant, if there is one.
     """
     f = family.landscape
     K, T, r = f.num_classes, len(f.labels), family.rank
@@ -231,8 +232,9 @@ def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, 
                 columns.append(column)
     if f.bias:
         trivial = parts[min(parts)]
-        if f.lambda_b == 0 and f.loss.shift_invariant:
-            trivial = np.linalg.svd(trivial - trivial.mean(0))[0][:, : trivial.shape[1] - 1]
+        if family.problem.bias_is_free:
+            moved = without_shift(family.problem, torch.from_numpy(trivial.T.copy())).numpy().T
+            trivial = np.linalg.svd(moved)[0][:, : trivial.shape[1] - 1]
         for vector in trivial.T:
             column = f.counts.new_zeros(f.size)
             column[(K + T) * r :] = torch.from_numpy(vector.copy())

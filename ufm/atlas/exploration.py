@@ -93,7 +93,7 @@ class Exploration:
     @property
     def _fewer(self) -> int:
         """By how much the rank of a point is less, at least, than the number of its different classes."""
-        return int(self.problem.loss.shift_invariant)
+        return int(self.problem.shift is not None)
 
     def partitions(self) -> None:
         """Once: every kind of partition with fewer blocks than classes, coarse ones first, at every rank."""

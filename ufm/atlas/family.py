@@ -1,6 +1,6 @@
 """f at many collapsed points of r dimensions at once: values, gradients and dense Hessians, a point a row.
 
-The coordinates are those of `ufm.models.free`: W (K, r), H~ (T, r) with rows sqrt(n_t) h_t, and b (K), flattened.
+The coordinates are those of `ufm.landscape`: W (K, r), H~ (T, r) with rows sqrt(n_t) h_t, and b (K), flattened.
 With A_t = (n_t/N) S_t the weighted curvature of type t, U = H~/sqrt(n) and B_t = A_t W/sqrt(n_t), the Hessian is
 
     W  W     sum_t A_t x u_t u_t^T + lW I            W  H~_t  (B_t, u_t) + G~_t I
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..models.free import Landscape
+from ..landscape import Landscape
 from ..point import Point
 from ..problem import Problem
 from ..solvers.sharpen import row_space

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 
 from ..analysis import Analysis
+from ..landscape import Jet
 from ..losses.own import has_conjugate, require_conjugate
-from ..models.free import Jet
 from ..point import Point
 from ..problem import Problem
 from ..results import Result
@@ -68,31 +68,35 @@ def dual(problem: Problem, jet: Jet, sigma_max: float) -> LowerBound:
     """The bound at a point whose jet and |G~|_2 are known, and whose bias is optimal where nothing decays it."""
     f, ridge = jet.landscape, problem.ridge
     t = min(1.0, ridge / sigma_max) if sigma_max > 0 else 1.0
-    t, values = _in_domain(jet, t)
-    entropy = f.counts @ values / problem.num_samples
-    return LowerBound(float(entropy) - _bias_term(problem, t * f.weighted(jet.G)), sigma_max, ridge, t)
+    total = f.counts @ jet.slopes / problem.num_samples
+    free, slopes = problem.bias and problem.lambda_b == 0, jet.slopes
+    if free and not _vanishes(jet, total):
+        return LowerBound(-math.inf, sigma_max, ridge, t)
+    if free:
+        slopes = slopes - total  # rounding, taken off: L 1 = 0 exactly
+    t, values = _in_domain(jet, slopes, t)
+    pull = 0.0 if free or not problem.bias else float((t * total).square().sum()) / (2 * problem.lambda_b)
+    return LowerBound(float(f.counts @ values / problem.num_samples) - pull, sigma_max, ridge, t)
 
 
-def _in_domain(jet: Jet, t: float) -> tuple[float, torch.Tensor]:
-    """(t, or a smaller one, with all slopes t g in the domain; the dual values (R,) there).
+def _vanishes(jet: Jet, total: torch.Tensor) -> bool:
+    """Whether the mean slope (K,) is rounding: 1e-12 of the slopes, or of the terms that they are made of."""
+    shares, size = jet.landscape.counts / jet.landscape.num_samples, float(total.norm())
+    return size <= 1e-12 * float((shares @ jet.slopes.abs()).norm()) or size <= 1e-12 * float(
+        (shares @ jet.terms).norm()
+    )
+
+
+def _in_domain(jet: Jet, slopes: torch.Tensor, t: float) -> tuple[float, torch.Tensor]:
+    """(t, or a smaller one, with all t times slopes in the domain; the dual values (R,) there).
 
     The domain of a convex loss is convex, and has its slopes and 0 in it: t is small enough.
     """
     f = jet.landscape
     for _ in range(60):
-        values = f.loss.negative_conjugate(t * jet.slopes, f.labels)
+        values = f.loss.negative_conjugate(t * slopes, f.labels)
         if f.loss.convex or bool((values > -math.inf).all()):
             break
-        share = f.loss.largest_share(t * jet.slopes, f.labels) if hasattr(f.loss, "largest_share") else 0.5
+        share = f.loss.largest_share(t * slopes, f.labels) if hasattr(f.loss, "largest_share") else 0.5
         t *= min(share, 1 - 1e-12)
     return t, values
-
-
-def _bias_term(problem: Problem, slopes: torch.Tensor) -> float:
-    """The dual cost of the bias: sup over b of <total, b> - lb/2 |b|^2, total (K,) the sum of the slopes' rows."""
-    if not problem.bias:
-        return 0.0
-    total = slopes.sum(0)
-    if problem.lambda_b == 0:
-        return 0.0 if float(total.norm()) <= 1e-12 * float(slopes.abs().sum(0).norm()) else math.inf
-    return float(total.square().sum()) / (2 * problem.lambda_b)

@@ -7,10 +7,11 @@ from ..errors import InputError, require
 from .binary_cross_entropy import BinaryCrossEntropy
 from .cross_entropy import CrossEntropy
 from .focal import Focal
+from .label_smoothing import LabelSmoothing
 from .logit_adjusted import LogitAdjusted
 from .loss import Loss
 from .mean_square import MeanSquare
-from .soft_cross_entropy import LabelSmoothing, SoftCrossEntropy
+from .soft_cross_entropy import SoftCrossEntropy
 
 LOSSES: dict[str, Callable[..., Loss]] = {  # by the name that records have
     loss.name: loss

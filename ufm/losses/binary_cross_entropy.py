@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -42,6 +43,11 @@ class BinaryCrossEntropy:
 
     def kinds(self, num_classes: int) -> tuple[Hashable, ...]:
         return (None,) * num_classes if self.targets is None else tuple(range(num_classes))
+
+    @property
+    def escaping(self) -> list[int]:
+        """The classes with one label in all types: without decay their biases go to infinity."""
+        return [] if self.targets is None else np.flatnonzero(abs(self.targets.array.mean(0)) == 1).tolist()
 
     def signs(self, like: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """(R, K) y."""

@@ -52,6 +52,11 @@ class LogitAdjusted:
         return bool((self.scales.array == self.scales.array[0]).all())
 
     @property
+    def shift(self) -> torch.Tensor:
+        """1/scales: along it all scaled logits shift alike, which cross-entropy ignores."""
+        return torch.from_numpy(1 / self.scales.array)
+
+    @property
     def shape(self) -> tuple[int, int]:
         return len(self.scales.array), len(self.scales.array)
 

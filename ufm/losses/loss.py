@@ -53,6 +53,16 @@ class Loss(Protocol):
         """The loss as plain data for JSON: its name, or a mapping with its name and settings."""
 
 
+def shift_direction(loss: Loss, num_classes: int) -> torch.Tensor | None:
+    """s (K,) float64 on the CPU with l_t(z + c s) = l_t(z) for every c and t; None where there is none.
+
+    (1, ..., 1) for a shift-invariant loss. A loss that has another one says so as `shift`.
+    """
+    if loss.shift_invariant:
+        return torch.ones(num_classes, dtype=torch.float64, device="cpu")
+    return getattr(loss, "shift", None)
+
+
 class OfClasses:
     """The parts that every loss has whose types are the classes, all alike."""
 

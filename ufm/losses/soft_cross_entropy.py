@@ -7,7 +7,6 @@ curvature  S = mu (diag(p) - p p^T)
 conjugate  -l*(u) = mu entropy(q),   q = (r + u)/mu in the simplex
 """
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,7 +17,7 @@ import torch
 from torch.nn import functional
 
 from ..errors import Setting, require
-from .loss import Expansion, OfClasses
+from .loss import Expansion
 from .tables import Given, Table, require_entries, table
 
 
@@ -103,6 +102,11 @@ class SoftCrossEntropy(Soft):
     def kinds(self, num_classes: int) -> tuple[Hashable, ...]:
         return tuple(range(num_classes))
 
+    @property
+    def escaping(self) -> list[int]:
+        """The classes that no type has: without decay their biases go to -infinity."""
+        return np.flatnonzero(~self.targets.array.any(0)).tolist()
+
     def rows(self, like: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         return self.targets.to(like)[types]
 
@@ -146,27 +150,3 @@ class SoftCrossEntropy(Soft):
         require(temperature > 0, (Setting("temperature"), f" must be > 0, got {temperature}"))
         z = torch.from_numpy(table("logits", logits, 2).array.copy())
         return cls(torch.softmax(z / temperature, 1))
-
-
-@dataclass(frozen=True)
-class LabelSmoothing(OfClasses, Soft):
-    """Cross-entropy with targets r = (1 - a) e_y + a/K, a the smoothing in [0, 1).
-
-    Source: Szegedy et al. 2016 (arXiv 1512.00567); torch.nn.functional.cross_entropy(label_smoothing=a).
-    """
-
-    smoothing: float
-    name: ClassVar[str] = "label-smoothing"
-
-    def __post_init__(self) -> None:
-        a = self.smoothing
-        good = isinstance(a, int | float) and not isinstance(a, bool) and math.isfinite(a) and 0 <= a < 1
-        require(good, (Setting("smoothing"), f" must lie in [0, 1), got {a!r}"))
-
-    def rows(self, like: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        K = like.shape[-1]
-        r = like.new_full(like.shape, self.smoothing / K)
-        return r.scatter_(1, types[:, None], 1 - self.smoothing + self.smoothing / K)
-
-    def to_plain(self) -> dict[str, Any]:
-        return {"name": self.name, "smoothing": self.smoothing}

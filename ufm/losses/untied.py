@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .loss import Expansion, Loss
+from .loss import Expansion, Loss, shift_direction
 from .own import has_conjugate
 
 
@@ -33,6 +33,10 @@ class Untied:
     @property
     def shift_invariant(self) -> bool:
         return self.inner.shift_invariant
+
+    @property
+    def shift(self) -> torch.Tensor | None:
+        return shift_direction(self.inner, self.num_classes)
 
     @property
     def has_conjugate(self) -> bool:

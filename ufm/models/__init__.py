@@ -1,1 +1,12 @@
-"""What the free variables may be, a geometry a file."""
+"""Models beside the free one (`ufm.Problem`): what the features or the classifier may be is restricted.
+
+model             what every model answers, and the records of the answers
+fixed_classifier  W is given, H and b are free: convex
+nonnegative       H >= 0, as behind a ReLU
+"""
+
+from .fixed_classifier import FixedClassifier
+from .model import Judgement, Minimum, Model
+from .nonnegative import Nonnegative
+
+__all__ = ["FixedClassifier", "Judgement", "Minimum", "Model", "Nonnegative"]

@@ -2,7 +2,7 @@
 
 Variables x = (X, Y, b): X = W V_r (K, r), Y (T, r) with rows sqrt(n_t) h_t V_r, b (K,) where there is a bias.
 With z_t = X y_t/sqrt(n_t) + b, S_t the curvature of l_t there, and G~ (T, K) the matrix of rows sqrt(n_t) u_t/N, u_t
-the slope, as in `ufm.models.free`:
+the slope, as in `ufm.landscape`:
 
     f         (1/N) sum_t n_t l_t(z_t) + lW/2 |X|^2 + lH/2 |Y|^2 + lb/2 |b|^2
     gradient  X: G~^T Y + lW X          Y: G~ X + lH Y          b: sum_t sqrt(n_t) g~_t + lb b

@@ -12,17 +12,18 @@ DAMPING = 1e-10  # of the gradient norm; with its rounding, keeps Newton's matri
 def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200) -> Point:
     """The point with b replaced by the minimiser of f(W, H, .), to rounding; needs a problem with a bias.
 
-    For a loss that ignores a shift of all logits it is the b of mean 0, which is the only one where lambda_b > 0.
-    Damped Newton on the dense K x K Hessian, made regular along the shift by a multiple of 11^T at no cost, since
-    the gradient has no part in it. Where the loss is not convex, eigenvalues of the Hessian count by their absolute
-    values, and the end is a stationary b. Steps have to lower f, and the gradient once f's rounding hides progress.
+    For a loss that ignores a shift of the logits it is the b without a part along it (of mean 0, for cross-entropy),
+    which is the only one where lambda_b > 0. Damped Newton on the dense K x K Hessian, made regular along the shift at
+    no cost, since the gradient has no part in it. Where the loss is not convex, eigenvalues of the Hessian count by
+    their absolute values, and the end is a stationary b. Steps have to lower f, and the gradient once f's rounding
+    hides progress.
     """
     f, x = problem.landscape_at(point)
     start = f.logits(x) - point.b
     weights, eps = f.counts / f.num_samples, torch.finfo(start.dtype).eps
     identity = torch.eye(f.num_classes, dtype=start.dtype, device=start.device)
-    shift = 1.0 if f.loss.shift_invariant else 0.0
-    b = point.b - shift * point.b.mean()
+    shift = None if problem.shift is None else problem.shift.to(start)
+    b = without_shift(problem, point.b)
 
     def value(b: torch.Tensor) -> float:
         return float(weights @ f.loss.values(start + b, f.labels) + f.lambda_b / 2 * b.square().sum())
@@ -40,7 +41,8 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
         # A row at a time into its place: kept beside the products that they come from, they would fragment memory.
         for row, e in zip(hessian, identity, strict=True):
             row += weights @ curvature(e.expand_as(start))
-        hessian += shift * hessian.diagonal().mean()
+        if shift is not None:
+            hessian += hessian.diagonal().mean() * torch.outer(shift, shift)
         if not f.loss.convex:
             hessian = _definite(hessian)
         step, singular = torch.linalg.solve_ex(hessian, gradient)
@@ -56,6 +58,16 @@ def with_optimal_bias(problem: Problem, point: Point, max_iterations: int = 200)
             break
         b = b - length * step
     return Point(point.W, point.H, b, point.labels)
+
+
+def without_shift(problem: Problem, b: torch.Tensor) -> torch.Tensor:
+    """b, or rows of logits (..., K), less their part along the shift that the loss ignores."""
+    if problem.shift is None:
+        return b
+    if problem.loss.shift_invariant:
+        return b - b.mean(-1, keepdim=True)
+    s = problem.shift.to(b)
+    return b - (b @ s / s.square().sum())[..., None] * s
 
 
 def _definite(hessian: torch.Tensor) -> torch.Tensor:

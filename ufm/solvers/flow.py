@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 from ..errors import require
-from ..models.free import Landscape
+from ..landscape import Landscape
 from ..point import Point
 from ..problem import Problem
 

@@ -11,6 +11,7 @@ from ..errors import InputError, Setting, require
 from ..point import Point
 from ..problem import Problem
 from ..results import Result
+from .bias import without_shift
 from .newton import Step, trust_region_newton
 
 
@@ -102,8 +103,8 @@ def minimize(
         if on_step:
             on_step(step)
     W, H, b = f.unpack(x)
-    # A loss that ignores a shift of all logits: where b has a decay its mean is 0, however small the decay is.
-    b = b - b.mean() if problem.lambda_b and problem.loss.shift_invariant else b.clone()
+    # Where b has a decay it has no part along a shift that the loss ignores, however small the decay is.
+    b = without_shift(problem, b) if problem.lambda_b else b.clone()
     point = problem.unevened(Point(W, H, b, start.labels))
     jet = problem.jet(point)
     if reduce:

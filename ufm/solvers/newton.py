@@ -8,11 +8,30 @@ needs to be fixed or added.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
-from ..models.free import Jet, Landscape
+
+class Jet(Protocol):
+    """A function at one x to second order."""
+
+    value: torch.Tensor
+    gradient: torch.Tensor
+
+    @property
+    def relative_gradient(self) -> float:
+        """The size of the gradient, in a unit of the function's own."""
+
+    def hvp(self, v: torch.Tensor) -> torch.Tensor:
+        """The Hessian times v."""
+
+
+class Function(Protocol):
+    """A function of flat vectors."""
+
+    def jet(self, x: torch.Tensor) -> Jet:
+        """The function at x to second order."""
 
 
 class Step(NamedTuple):
@@ -28,7 +47,7 @@ class Step(NamedTuple):
 
 
 def trust_region_newton(
-    landscape: Landscape,
+    landscape: Function,
     x: torch.Tensor,
     *,
     tol: float,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..models.free import Jet, Landscape
+from ..landscape import Jet, Landscape
 from ..point import Point
 from ..problem import Problem
 
@@ -103,9 +103,10 @@ def at_rest(f: Landscape, x: torch.Tensor, near: float = NEAR) -> torch.Tensor |
 def rounding(jet: Jet, x: torch.Tensor) -> float:
     """A bound on the rounding of the gradient at x: eps (4 + max |z|) times the norm of its terms' absolute values.
 
-    An error of eps |z| in a logit z is one of eps |z| in the slopes, relative.
+    An error of eps |z| in a logit z is one of eps |z| in the slopes, relative to the terms that they are made of.
     """
-    f, G = jet.landscape, jet.G.abs()
+    f = jet.landscape
+    G = f.weighted(jet.terms) / f.num_samples
     W, scaled, b = (part.abs() for part in f.split(x))
     into_W, into_H = G.T @ scaled + f.lambda_w * W, G @ W + f.lambda_h * scaled
     terms = f.join(into_W, into_H, (f.roots * G).sum(0) + f.lambda_b * b)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..models.free import Jet
+from ..landscape import Jet
 from ..point import Point
 from ..problem import Problem
 from ..solvers.sharpen import DENSE
@@ -98,8 +98,7 @@ def reduced_jet(problem: Problem, means: Point, basis: torch.Tensor) -> Jet:
 def orbit_dimension(problem: Problem, rank: int) -> int:
     """The dimension of the symmetry orbit of a rank-r critical point.
 
-    O(d)/O(d - r), the Stiefel manifold: r d - r (r + 1)/2. Without weight decay on the bias, adding a
-    constant to b is one more symmetry of a loss that ignores a shift of all logits.
+    O(d)/O(d - r), the Stiefel manifold: r d - r (r + 1)/2. Without weight decay on the bias, moving b along the
+    direction of logits that the loss ignores, if there is one, is one more symmetry.
     """
-    shift = problem.bias and problem.lambda_b == 0 and problem.loss.shift_invariant
-    return rank * problem.dim - rank * (rank + 1) // 2 + shift
+    return rank * problem.dim - rank * (rank + 1) // 2 + problem.bias_is_free

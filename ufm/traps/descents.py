@@ -125,6 +125,11 @@ class Cell(Result):
         return self.problem.loss.convex and self.problem.dim >= self.problem.largest_rank
 
     @property
+    def edge(self) -> str:
+        """The d from which on there are no traps, in terms of K."""
+        return "K - 1" if self.problem.largest_rank < self.problem.num_classes else "K"
+
+    @property
     def contradicts(self) -> bool:
         """Whether a local minimiser that is not global turned up where theory has none."""
         return self.wide and (self.ends[Ending.TRAPPED] > 0 or self.best.verdict == PointVerdict.LOCAL_MINIMIZER)

@@ -132,7 +132,8 @@ def _others(cell: "Cell") -> str | None:
 
 
 def _summary(cells: "list[Cell]") -> None:
-    for wide, where in ((False, "d < K - 1"), (True, "d >= K - 1")):
+    edge = cells[0].edge if cells else "K - 1"
+    for wide, where in ((False, f"d < {edge}"), (True, f"d >= {edge}")):
         region = [cell for cell in cells if cell.wide == wide]
         traps = sum(cell.gap is not None for cell in region)
         certified = sum(cell.certified for cell in region)

@@ -11,6 +11,7 @@ import ufm
 from figures.theory.film import Film, filmstrip_figure, write_animation
 from tests.figures.looks import require_readable
 from ufm import InputError, Point, Problem
+from ufm.losses import MeanSquare, SoftCrossEntropy
 from ufm.solvers.flow import Frame, gradient_flow
 from ufm.solvers.minimize import random_point
 
@@ -91,3 +92,17 @@ def test_refuses_what_is_not_in_the_plane():
     problem = Problem.balanced(3, 2, 3, lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-2)
     with pytest.raises(InputError, match="it needs d = 2, got d = 3"):
         filmstrip_figure(problem, [Frame(0.0, random_point(problem), 0.0)])
+
+
+def test_the_minimiser_of_another_loss_is_not_called_a_simplex():
+    problem = Problem.balanced(3, 2, 2, lambda_w=2e-2, lambda_h=2e-2, lambda_b=1e-2, loss=MeanSquare())
+    drawing = filmstrip_figure(problem, gradient_flow(problem, random_point(problem), 3))
+    assert "the minimiser of the closed form" in drawing.caption
+    assert "minimiser of theory" in [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+
+
+def test_types_that_are_not_classes_are_not_drawn():
+    loss = SoftCrossEntropy([[1, 0], [0, 1], [0.5, 0.5]])
+    problem = Problem((1, 1, 1), 2, 2e-2, 2e-2, 1e-2, loss=loss)
+    with pytest.raises(InputError, match="types are the classes"):
+        filmstrip_figure(problem, gradient_flow(problem, random_point(problem), 3))

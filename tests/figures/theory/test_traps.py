@@ -9,7 +9,8 @@ from matplotlib.image import imread
 
 from figures.theory.traps import traps_figure
 from tests.figures.looks import require_readable
-from ufm import InputError
+from ufm import InputError, Problem
+from ufm.losses import BinaryCrossEntropy
 from ufm.traps import Cell, Ending, survey
 from ufm.traps.grid import Grid
 
@@ -120,3 +121,17 @@ def test_no_words_beside_a_scale_of_colours_overlap(cells):
         assert not any(label.overlaps(tick) for tick in ticks)
         assert scale.get_window_extent().y0 <= label.y0
         assert label.y1 <= scale.get_window_extent().y1
+
+
+def test_the_line_of_a_loss_that_a_shift_changes_is_d_equal_k():
+    """Binary cross-entropy needs one dimension more; the words say so too."""
+    problems = [
+        Problem.balanced(K, 1, d, lambda_w=5e-2, lambda_h=5e-2, bias=False, loss=BinaryCrossEntropy())
+        for K in (2, 3)
+        for d in (1, 2, 3)
+    ]
+    drawing = traps_figure([survey(problem, starts=1) for problem in problems])
+    (line,) = [patch for patch in drawing.figure.axes[0].patches if type(patch).__name__ == "StepPatch"]
+    np.testing.assert_array_equal(line.get_data().values, [0.5, 1.5])
+    assert "from the line d = K upwards" in drawing.caption
+    assert drawing.figure.legends[0].get_texts()[0].get_text() == "d >= K above"

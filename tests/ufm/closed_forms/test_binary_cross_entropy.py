@@ -126,7 +126,7 @@ def test_a_planted_error_is_caught(error):
 SETTINGS = {"lambda_w": 1e-3, "lambda_h": 1e-3}
 REASONS = {
     "imbalanced": (Problem((1, 2, 3), 3, **SETTINGS, loss=BinaryCrossEntropy()), "imbalanced classes"),
-    "targets": (Problem((1, 2), 3, **SETTINGS, loss=BinaryCrossEntropy([[1, -1], [1, 1]])), "targets of its own"),
+    "targets": (Problem((1, 2), 3, **SETTINGS, loss=BinaryCrossEntropy([[1, -1], [-1, 1]])), "targets of its own"),
     "narrow": (balanced("bce", 4, 2, 3, 0.3), "d = 3 < 4"),
 }
 

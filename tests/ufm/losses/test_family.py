@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import minimize
 
 import ufm
-from tests.ufm.losses.naive import NAIVE, flat_objective, problem_of
-from ufm import InputError, Problem
+from tests.ufm.losses.naive import NAIVE, SCALES, flat_objective, problem_of
+from ufm import InputError, Point, Problem
 from ufm.certificates import descent_direction
 from ufm.losses import (
     LOSSES,
@@ -223,3 +223,40 @@ def test_a_false_conjugate_is_seen():
 
 def test_the_table_of_losses_has_every_name_once():
     assert set(LOSSES) == {loss.name for loss, _ in NAIVE.values()}
+
+
+@pytest.mark.parametrize("rho", [1e-3, 1e-5, 1e-6])
+@pytest.mark.parametrize("name", ["mse", "label smoothing", "scales", "bce", "cross-entropy"])
+def test_minimisers_of_small_decays_are_certified_without_a_decay_of_the_bias(name, rho):
+    """Slopes that are differences are as exact as their terms, not as they are themselves."""
+    problem = Problem((1, 2, 3), 4, rho / 6, rho / 6, 0.0, loss=NAIVE[name][0])
+    certificate = ufm.certify(problem, ufm.minimize(problem, tol=1e-12).point)
+    assert certificate.verdict == "global minimizer"
+    assert certificate.nullity == certificate.orbit_dimension
+
+
+def test_scaled_logits_have_a_shift_of_their_own():
+    """Without decay b moves along 1/scales: one more zero of the Hessian, and one rank less."""
+    problem = problem_of("scales", lambda_b=0.0)
+    assert problem.largest_rank == 2
+    point = ufm.minimize(problem, tol=1e-12).point
+    shifted = Point(point.W, point.H, point.b + 3 / torch.tensor(SCALES, dtype=torch.float64))
+    assert float(problem.objective(shifted)) == pytest.approx(float(problem.objective(point)), rel=1e-14)
+    dense = torch.linalg.eigvalsh(problem.jet(point).hessian())
+    assert int((dense.abs() < 1e-12).sum()) == ufm.certify(problem, point).orbit_dimension
+    assert float((point.W.T @ (1 / torch.tensor(SCALES, dtype=torch.float64))).norm()) < 1e-10
+
+
+ESCAPING = {
+    "a class that no type has": SoftCrossEntropy([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]),
+    "a tag that every type has": BinaryCrossEntropy([[1, -1, 1], [-1, 1, 1]]),
+}
+
+
+@pytest.mark.parametrize("loss", ESCAPING.values(), ids=ESCAPING)
+def test_a_bias_that_would_run_to_infinity_is_refused(loss):
+    settings = {"class_counts": (1, 2), "dim": 3, "lambda_w": 1e-2, "lambda_h": 1e-2, "loss": loss}
+    with pytest.raises(InputError, match="nothing decays the bias of class 2"):
+        Problem(**settings)
+    for mended in ({"lambda_b": 1e-3}, {"bias": False}):
+        assert ufm.minimize(Problem(**settings, **mended)).converged

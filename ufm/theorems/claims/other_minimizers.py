@@ -10,6 +10,7 @@ from ...closed_forms.minimizer import global_minimizer
 from ...errors import NoClosedForm
 from ...losses import BinaryCrossEntropy, LabelSmoothing, MeanSquare, SoftCrossEntropy
 from ...problem import Problem
+from ...solvers.bias import without_shift
 from ..evidence import Evidence, Undecided, converged
 from ..hypotheses import WEAK_DECAY, WIDE
 from ..theorem import EXACT, Finding, Hypothesis, Theorem, here, worst_of
@@ -43,7 +44,7 @@ def closed_form(problem: Problem, evidence: Evidence) -> Finding:
 
 
 def _centred(problem: Problem, logits: torch.Tensor) -> torch.Tensor:
-    return logits - logits.mean(1, keepdim=True) if problem.loss.shift_invariant else logits
+    return without_shift(problem, logits)
 
 
 def _of(name: str, statement: str, source: str, needs: str, holds: Callable[[Problem], bool]) -> Theorem:

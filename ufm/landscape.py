@@ -20,7 +20,7 @@ from functools import cached_property
 
 import torch
 
-from ..losses import Loss
+from .losses import Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,19 @@ class Jet:
     @cached_property
     def G(self) -> torch.Tensor:
         return self.landscape.weighted(self.slopes) / self.landscape.num_samples
+
+    @cached_property
+    def terms(self) -> torch.Tensor:
+        """(R, K) the size of what each slope is made of: itself, or the curvature in its own logit if that is more.
+
+        A slope that is a difference, z - y or p - r, is as exact as its terms, and its logits as exact as they are.
+        """
+        if getattr(self.landscape.loss, "exact_slopes", False):
+            return self.slopes.abs()
+        K = self.landscape.num_classes
+        units = torch.eye(K, dtype=self.W.dtype, device=self.W.device)[:, None, :].expand(K, len(self.slopes), K)
+        own = self.curvature(units).diagonal(dim1=0, dim2=2)
+        return torch.maximum(self.slopes.abs(), own.abs())
 
     @property
     def sigma_max(self) -> float:

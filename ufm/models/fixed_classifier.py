@@ -1,0 +1,234 @@
+"""A classifier that is given: f(H, b) with W fixed, convex where the loss is (Yang et al. 2022, arXiv 2203.09081).
+
+    f(H, b) = (1/N) sum_i l(W h_i + b, t_i) + lH/2 |H|^2 + lb/2 |b|^2
+
+*Dual.* With l(z) >= <g, z> - l*(g) and min over H of <G~ W, H~> + lH/2 |H~|^2 = -|G~ W|^2/(2 lH),
+
+    f >= D(G) = -(1/N) sum_i l*(g_i) - |G~ W|^2/(2 lH) - |sum_i g_i/N|^2/(2 lb),
+
+with equality at the minimiser, where lH H~ = -G~ W. Without a decay the sum of the g_i has to vanish.
+
+*A simplex frame without a bias* (or with equal n_k): W W^T = w^2 (I - 11^T/K). Then h_k = (c/w^2) w_k, and the margin c
+solves (K-1) e^-c/(1 + (K-1) e^-c) = N lH c (1 - 1/K)/w^2 for cross-entropy: it does not depend on n_k.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+
+from ..errors import NoClosedForm, Setting, require
+from ..landscape import Jet, Landscape
+from ..losses import CrossEntropy
+from ..losses.loss import Loss
+from ..losses.own import require_conjugate
+from ..losses.tables import Table, table
+from ..point import Point
+from ..problem import Problem
+from ..solvers.bias import without_shift
+from ..solvers.newton import trust_region_newton
+from ..spectra import Spectrum
+from .model import Judgement, Minimum, judge, require_tol
+
+ZERO = 1e-12  # of the largest eigenvalue: what counts as 0
+
+
+@dataclass(frozen=True)
+class FixedClassifier:
+    """H (N, d) and b (K,) are free, W (K, d) is given.
+
+    class_counts, lambda_h, lambda_b, bias, loss   as for `ufm.Problem`
+    Raises InputError where W does not fit, and as Problem does.
+    """
+
+    W: Table
+    class_counts: tuple[int, ...]
+    lambda_h: float
+    lambda_b: float = 0.0
+    bias: bool = True
+    loss: Loss = field(default_factory=CrossEntropy)
+    name = "fixed classifier"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "W", table("W", self.W, 2))
+        K, T = self.W.shape[0], len(tuple(self.class_counts))
+        there = T if self.loss.shape is None else self.loss.shape[1]
+        require(there == K, (Setting("W"), f" must have a row for each of K = {there} classes, got {K}"))
+        object.__setattr__(self, "class_counts", self.free.class_counts)
+
+    @cached_property
+    def free(self) -> Problem:
+        """The problem whose W is free too, with the feature decay for both."""
+        return Problem(
+            tuple(self.class_counts), self.W.shape[1], self.lambda_h, self.lambda_h, self.lambda_b, self.bias, self.loss
+        )
+
+    @cached_property
+    def classifier(self) -> torch.Tensor:
+        """W (K, d), float64 on the CPU."""
+        return torch.from_numpy(self.W.array.copy())
+
+    @property
+    def num_variables(self) -> int:
+        """N d, and K more with a bias."""
+        return self.free.num_samples * self.free.dim + self.free.num_classes * self.bias
+
+    def landscape(self, point: Point | None = None) -> "Frozen":
+        """f of the flat vectors (H~, b): over one row of H a type, or over the rows of a point."""
+        f = self.free.landscape(collapsed=True) if point is None else self.free.landscape_at(point)[0]
+        return Frozen(replace(f, lambda_w=0.0), self.classifier)
+
+    def objective(self, point: Point) -> torch.Tensor:
+        """0-d f. Raises InputError where the point's W is another."""
+        self._require(point)
+        f, _ = self.free.landscape_at(point)
+        f = replace(f, lambda_w=0.0)
+        return f.value(f.pack(point.W, point.H, point.b))
+
+    def minimize(self, seed: int = 0, tol: float = 1e-10) -> Minimum:
+        """Descend over H and b from a random start, features averaged within types; the minimiser is unique if convex.
+
+        residual <= tol is asked for, by a trust-region Newton method. Raises InputError for a tol that is none.
+        """
+        require_tol(tol)
+        f, generator = self.landscape(), torch.Generator("cpu").manual_seed(seed)
+        begin = torch.randn(f.size, generator=generator, dtype=torch.float64, device="cpu")
+        iterates = list(trust_region_newton(f, begin, tol=tol, max_iterations=1000))
+        point = self.point(iterates[-1][0])
+        residual = self.residual(point)
+        return Minimum(point, float(self.objective(point)), residual, len(iterates) - 1, residual <= tol)
+
+    def point(self, x: torch.Tensor) -> Point:
+        """The collapsed point of a flat vector (H~, b)."""
+        f = self.landscape()
+        W, H, b = f.inner.unpack(f.joined(x))
+        return Point(W, H, without_shift(self.free, b) if self.bias else b)
+
+    def residual(self, point: Point) -> float:
+        """|gradient in H~ and b| over sqrt(2 lH (f - infimum of the loss))."""
+        self._require(point)
+        f = self.landscape(point)
+        x = f.inner.pack(point.W, point.H, point.b)
+        return f.jet(x[self.classifier.numel() :]).relative_gradient
+
+    def lower_bound(self, point: Point) -> float:
+        """D(G) of the module's docstring, with the slopes at the point; -inf where those of a free bias do not cancel.
+
+        Raises InputError for a loss whose conjugate is not known.
+        """
+        self._require(point)
+        require_conjugate(self.loss)
+        jet = self.free.jet(point)
+        f, slopes = jet.landscape, jet.slopes
+        total = f.counts @ slopes / f.num_samples
+        pull = 0.0
+        if self.bias and self.lambda_b == 0:
+            if float(total.norm()) > 1e-9 * float((f.counts @ jet.terms).norm()) / f.num_samples:
+                return -math.inf
+            slopes = slopes - total
+        elif self.bias:
+            pull = float(total.square().sum()) / (2 * self.lambda_b)
+        moved = f.weighted(slopes) @ point.W / f.num_samples
+        dual = float(f.counts @ f.loss.negative_conjugate(slopes, f.labels)) / f.num_samples
+        return dual - float(moved.square().sum()) / (2 * self.lambda_h) - pull
+
+    def certify(self, point: Point) -> Judgement:
+        """What a point is: global where its duality gap closes, as it does at the minimiser of a convex loss."""
+        return judge(self, point, lambda p: self.spectrum(p).index == 0)
+
+    def spectrum(self, point: Point) -> Spectrum:
+        """The Hessian's spectrum over all N d + K variables at a collapsed point, exact.
+
+        Block 1: H~ (one row a type) and b. Block 2: W^T S_t W/N + lH I for features within type t, n_t - 1 times.
+        """
+        self._require(point)
+        means = self.free.class_means(point)
+        f = self.landscape()
+        jet = f.jet(f.inner.pack(means.W, means.H, means.b)[self.classifier.numel() :])
+        values, counts = [torch.linalg.eigvalsh(jet.hessian())], [1]
+        W, N = self.classifier, self.free.num_samples
+        T, d = self.free.num_types, self.free.dim
+        columns = W.T[:, None, :].expand(d, T, len(W))
+        SW = torch.stack([jet.full.curvature(column) for column in columns], -1)
+        within = torch.linalg.eigvalsh(torch.einsum("cr,tcs->trs", W, SW) / N) + self.lambda_h
+        values += list(within)
+        counts += [n - 1 for n in self.class_counts]
+        multiplicities = torch.cat(
+            [torch.full_like(v, m, dtype=torch.int64) for v, m in zip(values, counts, strict=True)]
+        )
+        every = torch.cat(values)[multiplicities > 0]
+        order = every.argsort()
+        tolerance = min(ZERO * float(every.abs().max()), 0.01 * self.lambda_h)
+        return Spectrum(
+            every[order], multiplicities[multiplicities > 0][order], tolerance, self.num_variables, "blocks"
+        )
+
+    def closed_form(self) -> Point:
+        """The minimiser for cross-entropy and a simplex frame: without a bias, or with equal n_k.
+
+        Raises NoClosedForm elsewhere, naming why.
+        """
+        K, N = self.free.num_classes, self.free.num_samples
+        if not isinstance(self.loss, CrossEntropy):
+            raise NoClosedForm(f"no closed form with a fixed classifier for the loss {self.loss.name!r}; minimise")
+        if self.bias and not self.free.is_balanced:
+            raise NoClosedForm("no closed form with a bias and imbalanced classes; minimise, or leave the bias out")
+        gram = self.W.array @ self.W.array.T
+        square = float(np.trace(gram)) / (K - 1)
+        if np.abs(gram - square * (np.eye(K) - 1 / K)).max() > 1e-12 * square:
+            raise NoClosedForm("no closed form: W is no simplex frame, W W^T = w^2 (I - 11^T/K); minimise")
+        pull = N * self.lambda_h * (1 - 1 / K) / square
+
+        def slope(c: float) -> float:
+            return (K - 1) * math.exp(-c) / (1 + (K - 1) * math.exp(-c)) - pull * c
+
+        margin = brentq(slope, 0.0, 1 / pull, xtol=1e-16, rtol=1e-15)
+        W = self.classifier
+        return Point(W, margin / square * W, W.new_zeros(K))
+
+    def _require(self, point: Point) -> None:
+        same = point.W.shape == self.classifier.shape and bool((point.W.cpu().double() == self.classifier).all())
+        require(same, "the point has another W than the fixed classifier; replace it by model.classifier")
+
+
+class Frozen:
+    """A landscape with its W held: the same questions about the flat vectors (H~, b)."""
+
+    def __init__(self, inner: Landscape, W: torch.Tensor):
+        self.inner, self.W = inner, W
+
+    @property
+    def size(self) -> int:
+        return self.inner.size - self.W.numel()
+
+    def joined(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.W.reshape(-1), x])
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        """0-d f(x), differentiable by autograd."""
+        return self.inner.value(self.joined(x))
+
+    def jet(self, x: torch.Tensor) -> "FrozenJet":
+        return FrozenJet(self, self.inner.jet(self.joined(x.detach())))
+
+
+class FrozenJet:
+    """f at one (H~, b) to second order; `full` is the jet over W too."""
+
+    def __init__(self, landscape: Frozen, full: Jet):
+        self.full, self.landscape, self.cut = full, landscape, landscape.W.numel()
+        self.value, self.gradient = full.value, full.gradient[self.cut :]
+
+    @property
+    def relative_gradient(self) -> float:
+        return float(self.gradient.norm()) / math.sqrt(2 * self.landscape.inner.lambda_h * self.full.excess)
+
+    def hvp(self, v: torch.Tensor) -> torch.Tensor:
+        return self.full.hvp(torch.nn.functional.pad(v, (self.cut, 0)))[..., self.cut :]
+
+    def hessian(self) -> torch.Tensor:
+        columns = self.hvp(torch.eye(self.landscape.size, dtype=self.gradient.dtype, device=self.gradient.device))
+        return (columns + columns.T) / 2
