@@ -28,7 +28,8 @@ class Landscape:
     """The objective on flat vectors of length K d + R d + K (without the last K when bias is False).
 
     labels (R,) int64 and counts (R,) float (how many samples a row stands for) fix device and dtype;
-    num_samples is N; the lambdas are the weight decays of W, H and b (not yet halved); f >= floor everywhere.
+    num_samples is N; the lambdas are the weight decays of W, H and b (not yet halved); f >= floor everywhere,
+    and an excess below `least` is rounding.
     """
 
     labels: torch.Tensor
@@ -42,6 +43,7 @@ class Landscape:
     bias: bool
     loss: Loss
     floor: float = 0.0
+    least: float = 1e-300
 
     @cached_property
     def roots(self) -> torch.Tensor:
@@ -142,7 +144,7 @@ class Jet:
     def excess(self) -> float:
         """f - floor: what f has of decays and of loss above its infimum; more than 0."""
         value = float(self.value)
-        return max(value - self.landscape.floor, 1e-16 * abs(value), 1e-300)
+        return max(value - self.landscape.floor, self.landscape.least, 1e-300)
 
     @property
     def relative_gradient(self) -> float:

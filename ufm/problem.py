@@ -17,6 +17,7 @@ from .point import Point
 
 MOST_CLASSES = 10_000_000  # class counts are kept one by one
 LARGEST_DECAY = 1e15  # where squares of decays and of points are still far from overflow
+LEAST = 1e-15  # of `drop`: nearer to its infimum than that rounding lets no f come
 SMALLEST_DECAY = 1e-12  # where verdicts in float64 were seen to hold
 
 
@@ -101,7 +102,7 @@ class Problem:
         """K classes of n samples each; the other settings as for Problem."""
         require(
             _whole(num_classes) and num_classes >= 2,
-            f"need K >= 2 classes, got num_classes = {num_classes!r}",
+            ("need K >= 2 classes, got ", Setting("num_classes"), f" = {num_classes!r}"),
         )
         require(num_classes <= MOST_CLASSES, f"K must be at most {MOST_CLASSES:,}, got {num_classes:,}")
         return cls(class_counts=(per_class,) * num_classes, dim=dim, **settings)
@@ -133,7 +134,9 @@ class Problem:
     @property
     def per_class(self) -> int:
         """n, of a balanced problem; InputError otherwise."""
-        require(self.is_balanced, f"the classes are not balanced: class_counts = {self.class_counts}")
+        require(
+            self.is_balanced, ("the classes are not balanced: ", Setting("class_counts"), f" = {self.class_counts}")
+        )
         return self.class_counts[0]
 
     @property
@@ -223,8 +226,11 @@ class Problem:
         small = self.ridge < SMALLEST_DECAY * (1 - 1e-9) or 0 < self.lambda_b < SMALLEST_DECAY
         require(
             not small,
-            f"verdicts in float64 need sqrt(lambda_w lambda_h) >= {SMALLEST_DECAY:g}, the smallest decay, and lambda_b "
-            f"that or 0; got lambda_w = {self.lambda_w:g}, lambda_h = {self.lambda_h:g}, lambda_b = {self.lambda_b:g}",
+            (
+                f"verdicts in float64 need sqrt(lW lH) and lb, if not 0, of at least {SMALLEST_DECAY:g}; got ",
+                *(Setting("lambda_w"), f" = {self.lambda_w:g}, ", Setting("lambda_h"), f" = {self.lambda_h:g}, "),
+                *(Setting("lambda_b"), f" = {self.lambda_b:g}"),
+            ),
         )
 
     def settings(self) -> dict[str, Any]:
@@ -247,6 +253,9 @@ class Problem:
     def of_plain(cls, settings: dict[str, Any]) -> "Problem":
         """The problem that `settings` describes. Raises InputError as Problem does, and for an unknown loss."""
         K, per_class = settings["num_classes"], settings["per_class"]
+        require(
+            isinstance(per_class, list) or 2 <= K <= MOST_CLASSES, f"K must lie in 2 .. {MOST_CLASSES:,}, got {K!r}"
+        )
         counts = tuple(per_class) if isinstance(per_class, list) else (per_class,) * K
         names = ("dim", "lambda_w", "lambda_h", "lambda_b", "bias")
         return cls(counts, **{name: settings[name] for name in names}, loss=of_plain(settings["loss"]))
@@ -278,6 +287,7 @@ class Problem:
             bias=self.bias,
             loss=self.loss,
             floor=self.floor,
+            least=LEAST * self.drop,
         )
 
     def landscape_at(self, point: Point) -> tuple[Landscape, torch.Tensor]:

@@ -71,7 +71,7 @@ def read_targets(file: Path) -> list[list[float]]:
     from ufm.errors import InputError
 
     try:
-        with file.open(newline="") as lines:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = [[float(word) for word in row] for row in csv.reader(lines) if row]
     except (ValueError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} must hold numbers, separated by commas, a line a type of sample ({error})") from error

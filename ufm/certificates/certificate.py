@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from ..analysis import Analysis, analysis, untied
 from ..losses.own import has_conjugate
 from ..point import Point
@@ -14,6 +16,8 @@ from .lower_bound import LowerBound, bound_of
 
 GAP = 1e-8  # a duality gap below this fraction of f certifies a global minimiser
 NO_CONJUGATE = "global optimality is not covered: the loss {!r} has no conjugate, and so there is no lower bound"
+FINE = 1e-9  # of sqrt(lW lH): rounding of the slopes above it hides whether a duality gap closes
+COARSE = "the slopes of this loss are differences, whose rounding exceeds 1e-9 sqrt(lW lH): a larger decay decides"
 ROOM = 1e-6  # by which sigma_max may exceed sqrt(lW lH) there, relative
 
 
@@ -62,7 +66,8 @@ def certify(problem: Problem, point: Point) -> Certificate:
     strict saddle     a direction of negative curvature is given: the explicit one where W has a null
                       vector and sigma_max > sqrt(lW lH), else an eigenvector of the reduced Hessian
     local minimizer   positive semidefinite Hessian whose null space is the symmetry orbit's tangent
-    degenerate        none of these
+    degenerate        none of these; or rounding hides which (note says so), where the slopes of a loss are differences
+                      (mean square, soft targets) and sqrt(lW lH) is below about 1e-7 of the targets
 
     What is judged is the critical point near the given one (`ufm.solvers.sharpen`), so that the gradient that is left
     in a numerical one decides nothing. All of it is floating point: `ufm.prove` proves. Raises InputError where
@@ -73,13 +78,14 @@ def certify(problem: Problem, point: Point) -> Certificate:
     seen = analysis(problem, point)
     value, bound = float(seen.jet.value), bound_of(seen)
     orbit = orbit_dimension(problem, seen.rank)
+    coarse = _rounding(seen) > FINE * problem.ridge
     optimal = seen.critical and _is_optimal(value, bound)
     # The index is the same in all coordinates; where the two decays are equal it is read off most sharply.
     even = seen.even_levels if seen.critical else None
     levels = seen.levels if even else None
     direction = _descent(seen, even) if seen.critical and not optimal else None
     return Certificate(
-        verdict=_verdict(seen, optimal, direction, even, orbit),
+        verdict=_verdict(seen, optimal, direction, even, orbit, coarse),
         value=value,
         relative_grad_norm=seen.relative_gradient,
         lower_bound=bound.value,
@@ -93,7 +99,7 @@ def certify(problem: Problem, point: Point) -> Certificate:
         orbit_dimension=orbit,
         direction=direction,
         curvature=None if direction is None else problem.curvature(seen.point, direction),
-        note="" if has_conjugate(problem.loss) else NO_CONJUGATE.format(problem.loss.name),
+        note=NO_CONJUGATE.format(problem.loss.name) if not has_conjugate(problem.loss) else COARSE if coarse else "",
     )
 
 
@@ -101,14 +107,23 @@ def _is_optimal(value: float, bound: LowerBound) -> bool:
     return abs(value - bound.value) <= GAP * value and bound.sigma_max <= bound.ridge * (1 + ROOM)
 
 
-def _verdict(seen: Analysis, optimal: bool, direction: Point | None, even: Spectrum | None, orbit: int) -> PointVerdict:
+def _rounding(seen: Analysis) -> float:
+    """What rounding may add to |G~|_2: that of the terms which the slopes are made of, without a part in the slopes."""
+    jet = seen.jet
+    lost = jet.terms - jet.slopes.abs()
+    return torch.finfo(lost.dtype).eps * float(jet.landscape.weighted(lost).norm()) / jet.landscape.num_samples
+
+
+def _verdict(
+    seen: Analysis, optimal: bool, direction: Point | None, even: Spectrum | None, orbit: int, coarse: bool
+) -> PointVerdict:
     if not seen.critical:
         return PointVerdict.NOT_CRITICAL
     if optimal:
         return PointVerdict.GLOBAL_MINIMIZER
     if direction is not None:
         return PointVerdict.STRICT_SADDLE
-    if even and even.index == 0 and even.nullity == orbit:
+    if even and even.index == 0 and even.nullity == orbit and not coarse:
         return PointVerdict.LOCAL_MINIMIZER
     return PointVerdict.DEGENERATE
 

@@ -77,7 +77,7 @@ class Focal(OfClasses):
         for _ in range(200):
             u = (low + high) / 2
             # log [F'(u) (1 - e^-u)], whose two terms keep their relative precision where both are tiny.
-            above = u > 0 and (g + 1) * math.log(-math.expm1(-u)) + math.log1p(g * u / math.expm1(u)) > 0
+            above = u > 0 and (g + 1) * math.log1p(-math.exp(-u)) + math.log1p(g * _odds(u)) > 0
             low, high = (low, u) if above else (u, high)
         return low
 
@@ -90,7 +90,7 @@ class Focal(OfClasses):
         low, high = 1e-9, 2 * (1 + 2 * g) / g + g + 1
         for _ in range(200):
             u = (low + high) / 2
-            low, high = (u, high) if 1 + 2 * g - g * u + g * g * u / math.expm1(u) > 0 else (low, u)
+            low, high = (u, high) if 1 + 2 * g - g * u + g * g * _odds(u) > 0 else (low, u)
         return low
 
     def largest_share(self, slopes: torch.Tensor, types: torch.Tensor) -> float:
@@ -125,3 +125,8 @@ class Focal(OfClasses):
 
     def to_plain(self) -> dict[str, Any]:
         return {"name": self.name, "focusing": self.focusing}
+
+
+def _odds(u: float) -> float:
+    """u/(e^u - 1), for u of any size."""
+    return u * math.exp(-u) / -math.expm1(-u)

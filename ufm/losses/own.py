@@ -19,6 +19,17 @@ from torch.func import jvp, vjp
 from ..errors import InputError, require
 from .loss import Expansion, Loss
 
+FAULTS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    NotImplementedError,
+    ArithmeticError,
+)
+
 
 @dataclass(frozen=True)
 class Own:
@@ -36,15 +47,20 @@ class Own:
 
     @property
     def convex(self) -> bool:
-        return bool(getattr(self.inner, "convex", False))
+        return _yes(self.inner, "convex")
 
     @property
     def shift_invariant(self) -> bool:
-        return bool(getattr(self.inner, "shift_invariant", False))
+        return _yes(self.inner, "shift_invariant")
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        return getattr(self.inner, "shape", None)
+        shape = getattr(self.inner, "shape", None)
+        fits = shape is None or (
+            isinstance(shape, tuple) and len(shape) == 2 and all(isinstance(n, int) for n in shape)
+        )
+        require(fits, f"the shape of the loss {self.name!r} must be (T, K) or None, got {shape!r:.40}")
+        return shape
 
     @property
     def has_conjugate(self) -> bool:
@@ -54,38 +70,115 @@ class Own:
         return self.inner.kinds(num_classes) if hasattr(self.inner, "kinds") else tuple(range(num_classes))
 
     def values(self, logits: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        return self.inner.values(logits, types)
+        found = self._said("values", logits.shape[:1], logits, types)
+        least = float(found.detach().min()) if len(found) else 0.0
+        unbounded = least < 0 and not self.has_conjugate
+        require(
+            not unbounded,
+            f"the loss {self.name!r} has a value of {least:g}; without a conjugate its values must be >= 0",
+            "add a constant to it, or give it negative_conjugate(slopes, types)",
+        )
+        return found
 
     def expand(self, logits: torch.Tensor, types: torch.Tensor) -> Expansion:
-        if hasattr(self.inner, "expand"):
-            return self.inner.expand(logits, types)
         logits = logits.detach()
-        return self.values(logits, types).detach(), self._slopes(logits, types).detach(), self._curvature(logits, types)
+        if hasattr(self.inner, "expand"):
+            values, slopes, curvature = self._called("expand", logits.clone(), types.clone())
+            self._require("expand", values, logits.shape[:1], logits)
+            self._require("expand", slopes, logits.shape, logits)
+            return values.detach(), slopes.detach(), self._by_rows(curvature)
+        values, slopes = self.values(logits, types), self._slopes(logits, types)
+        return values.detach(), slopes.detach(), self._by_rows(self._curvature(logits, types))
 
     def _slopes(self, logits: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         if hasattr(self.inner, "slopes"):
-            return self.inner.slopes(logits, types)
-        values, pullback, *_ = vjp(lambda z: self.values(z, types), logits)
-        return pullback(torch.ones_like(values))[0]
+            return self._said("slopes", logits.shape, logits, types)
+
+        def pulled() -> torch.Tensor:
+            values, pullback, *_ = vjp(lambda z: self.inner.values(z.clone(), types), logits)
+            return pullback(torch.ones_like(values))[0]
+
+        return self._differentiated(pulled, logits)
 
     def _curvature(self, logits: torch.Tensor, types: torch.Tensor) -> Any:
         def product(change: torch.Tensor) -> torch.Tensor:
-            if change.dim() > logits.dim():
-                return torch.stack([product(one) for one in change])
             if hasattr(self.inner, "curvature"):
-                return self.inner.curvature(logits, types, change).clone()
-            return jvp(lambda z: self._slopes(z, types), (logits,), (change.to(logits),))[1].detach().clone()
+                return self._said("curvature", logits.shape, logits, types, change)
+            along = (change.to(logits),)
+            return self._differentiated(lambda: jvp(lambda z: self._slopes(z, types), (logits,), along)[1], logits)
+
+        return product
+
+    def _by_rows(self, curvature: Any) -> Any:
+        """The products with S of a stack of changes, one at a time: an own curvature need not know of stacks."""
+
+        def product(change: torch.Tensor) -> torch.Tensor:
+            if change.dim() > 2:
+                return torch.stack([product(one) for one in change])
+            found = curvature(change.clone())
+            self._require("curvature", found, change.shape, change)
+            return found.detach().clone()
 
         return product
 
     def negative_conjugate(self, slopes: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         require_conjugate(self)
-        return self.inner.negative_conjugate(slopes, types)
+        found = self._called("negative_conjugate", slopes.clone(), types.clone())
+        self._require("negative_conjugate", found, slopes.shape[:1], slopes, finite=False)
+        return found
+
+    def _differentiated(self, made: Any, logits: torch.Tensor) -> torch.Tensor:
+        try:
+            found = made()
+        except FAULTS as error:
+            raise InputError(
+                f"torch cannot differentiate the values of the loss {self.name!r} ({_line(error)})",
+                "write them in torch operations, or give slopes and curvature",
+            ) from error
+        self._require("values", found, logits.shape, logits)
+        return found
+
+    def _said(self, part: str, shape: torch.Size, *given: torch.Tensor) -> torch.Tensor:
+        """What a part of the inner loss gives, of that shape."""
+        found = self._called(part, *(one.clone() for one in given))
+        self._require(part, found, shape, given[0])
+        return found
+
+    def _called(self, part: str, *given: torch.Tensor) -> Any:
+        try:
+            return getattr(self.inner, part)(*given)
+        except InputError:
+            raise
+        except FAULTS as error:
+            raise InputError(f"{part} of the loss {self.name!r} does not work: {_line(error)}") from error
+
+    def _require(self, part: str, found: Any, shape: tuple[int, ...], like: torch.Tensor, finite: bool = True) -> None:
+        """Raise InputError unless it is a tensor of that shape in the dtype of another, without NaN."""
+        fits = isinstance(found, torch.Tensor) and found.shape == shape and found.dtype == like.dtype
+        said = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"{found!r:.40}"
+        require(
+            fits,
+            f"{part} of the loss {self.name!r} must give a {like.dtype} tensor of shape {tuple(shape)}, got {said}",
+        )
+        bad = found.detach().isnan().any() if not finite else ~found.detach().isfinite().all()
+        require(not bool(bad), f"{part} of the loss {self.name!r} gave a number that is not finite")
 
     def to_plain(self) -> Any:
         raise InputError(
             f"the loss {self.name!r} is your own, and a file cannot say what it is; keep the problem in your program"
         )
+
+
+def _yes(inner: Any, name: str) -> bool:
+    value = getattr(inner, name, False)
+    require(
+        isinstance(value, bool), f"{name} of the loss {type(inner).__name__!r} must be True or False, got {value!r}"
+    )
+    return value
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
 
 
 def has_conjugate(loss: Loss) -> bool:

@@ -22,6 +22,7 @@ from ..solvers.minimize import Solution, minimize, random_point, require_memory
 from ..spectra import Spectrum
 from ..spectra.rates import gradient_descent
 
+NEAR = 1e-10  # a relative gradient that counts as a critical point's, where rounding ends a descent
 RANKS = 8  # of which saddles are sought, where there are more
 STEPS = (100, 5000)  # of gradient descent, to measure its rate: at least and at most
 
@@ -47,9 +48,10 @@ class Evidence:
 
     @cached_property
     def solutions(self) -> list[Solution]:
-        """Descents from random starts with free features (reduce=False)."""
+        """Descents from random starts with free features (reduce=False), to where rounding ends them."""
         seeds = range(self.seed, self.seed + self.starts)
-        return [minimize(self.problem, seed=seed, tol=1e-12, reduce=False) for seed in seeds]
+        found = [minimize(self.problem, seed=seed, tol=1e-12, reduce=False) for seed in seeds]
+        return [replace(s, converged=s.converged or s.relative_grad_norm <= NEAR) for s in found]
 
     @cached_property
     def ends(self) -> list[Solution]:
@@ -79,7 +81,7 @@ class Evidence:
     def ranks(self) -> list[int]:
         """All ranks above 0 and below the largest one (K - 1 for a shift-invariant loss), or eight of them."""
         most = self.problem.largest_rank - 1
-        return sorted({1 + round(i * (most - 1) / (RANKS - 1)) for i in range(RANKS)} if most else set())
+        return sorted({1 + round(i * (most - 1) / (RANKS - 1)) for i in range(RANKS)} if most > 0 else set())
 
     @cached_property
     def saddles(self) -> dict[int, Point]:
@@ -166,7 +168,7 @@ class Evidence:
     @cached_property
     def siblings(self) -> dict[int, "Evidence"]:
         """Evidence for the problem at d = K - 1 (the largest rank), at one more, and at its own d if no less."""
-        r, d = self.problem.largest_rank, self.problem.dim
+        r, d = max(1, self.problem.largest_rank), self.problem.dim
         others = {dim: Evidence(replace(self.problem, dim=dim), self.seed, 1, self.narrow) for dim in (r, r + 1)}
         return others | ({d: self} if d >= r else {})
 
@@ -246,14 +248,23 @@ class Evidence:
         return min(solution.value for solution in self.ends)
 
     @property
+    def excess(self) -> float:
+        """The least f above its floor, or 1e-12 of its drop from the origin where that is more."""
+        return max(self.level - self.problem.floor, 1e-12 * self.problem.drop)
+
+    def of_f(self, deviation: float, value: float) -> float:
+        """A deviation of values of f, relative to f there, or to 1e-12 of its drop from the origin where f is less."""
+        return deviation / max(abs(value), 1e-12 * self.problem.drop)
+
+    @property
     def feature_unit(self) -> float:
         """The natural length of one feature at the minimiser's level: sqrt(2 (f - floor) / (lH N))."""
-        return math.sqrt(2 * (self.level - self.problem.floor) / (self.problem.lambda_h * self.problem.num_samples))
+        return math.sqrt(2 * self.excess / (self.problem.lambda_h * self.problem.num_samples))
 
     @property
     def classifier_unit(self) -> float:
         """The natural size of W there: sqrt(2 (f - floor) / lW)."""
-        return math.sqrt(2 * (self.level - self.problem.floor) / self.problem.lambda_w)
+        return math.sqrt(2 * self.excess / self.problem.lambda_w)
 
 
 def converged(evidence: Evidence) -> str:

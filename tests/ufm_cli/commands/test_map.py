@@ -97,7 +97,7 @@ def test_map_exits_1_on_a_trap_from_k_minus_1(capsys, tmp_path, monkeypatch):
 
 
 BAD = {
-    "K = 1": (["--classes", "1"], "K >= 2 classes, got num_classes = 1"),
+    "K = 1": (["--classes", "1"], "K >= 2 classes, got --classes = 1"),
     "d = 0": (["--dims", "2", "0"], "dimension d must be a whole number >= 1, got 0"),
     "d beyond memory": (["--dims", "1000000000"], "GiB"),
     "no classes": (["--classes"], "classes must list at least one value"),

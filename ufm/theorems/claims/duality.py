@@ -19,7 +19,7 @@ def weak_duality(problem: Problem, evidence: Evidence) -> Finding:
     bounds = [lower_bound(problem, point).value for point in evidence.random_points]
     finite = [bound for bound in bounds if math.isfinite(bound)]
     note = f"{len(finite)} random points; largest bound / least f - 1"
-    return Finding(worst_of(bound / best - 1 for bound in finite), 1e-12, note)
+    return Finding(worst_of(evidence.of_f(bound - best, best) for bound in finite), 1e-12, note)
 
 
 WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", here("3.2"), (CONJUGATE,), weak_duality)
@@ -27,7 +27,8 @@ WEAK_DUALITY = Theorem("weak duality", "D(any point) <= f(every point)", here("3
 
 def global_optimality(problem: Problem, evidence: Evidence) -> Finding:
     """Each free descent ends within rounding of the lower bound that its own end gives."""
-    gaps = (abs(lower_bound(problem, solution.point).value / solution.value - 1) for solution in evidence.ends)
+    bounds = ((lower_bound(problem, solution.point).value, solution.value) for solution in evidence.ends)
+    gaps = (evidence.of_f(abs(value - bound), value) for bound, value in bounds)
     return Finding(worst_of(gaps), GAP, f"{converged(evidence)}; gap / f")
 
 

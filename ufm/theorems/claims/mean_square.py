@@ -32,7 +32,7 @@ def benign_at_every_d(problem: Problem, evidence: Evidence) -> Finding:
     spreads, notes = [], []
     for dim in sorted({*range(1, min(problem.largest_rank, 4) + 1), problem.dim}):
         levels = [solution.value for solution in evidence.narrowed(dim)]
-        spreads.append((max(levels) - min(levels)) / max(levels))
+        spreads.append(evidence.of_f(max(levels) - min(levels), max(levels)))
         notes.append(f"d = {dim}: {len(levels)}")
     return Finding(worst_of(spreads), 1e-9, "descents that converged: " + ", ".join(notes))
 

@@ -39,7 +39,10 @@ def closed_form(problem: Problem, evidence: Evidence) -> Finding:
     for solution in evidence.ends:
         point = problem.class_means(solution.point)
         found = _centred(problem, point.H @ point.W.T + point.b)
-        deviations += [abs(solution.value - value) / value, (found - logits).abs().max() / (1 + logits.abs().max())]
+        deviations += [
+            evidence.of_f(abs(solution.value - value), value),
+            (found - logits).abs().max() / (1 + logits.abs().max()),
+        ]
     return Finding(worst_of(deviations), 10 * EXACT, f"{converged(evidence)}; f* = {value:.10g}")
 
 
