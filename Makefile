@@ -31,8 +31,9 @@ test: .venv/ready-test
 
 # tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
 ROUNDING ?= 1
-SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,certificates closed_forms losses proofs solvers \
-  spectra traps) $(patsubst %,tests/ufm/%.py,atlas/test_symmetry theorems/test_rigorous_theorems))
+SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,certificates closed_forms losses models \
+  phases proofs solvers spectra traps) $(patsubst %,tests/ufm/%.py,atlas/test_symmetry atlas/test_losses \
+  theorems/test_rigorous_theorems theorems/test_other_losses))
 test-rounding: .venv/ready-test
 	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
 
