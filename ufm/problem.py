@@ -227,7 +227,7 @@ class Problem:
         require(
             not small,
             (
-                f"verdicts in float64 need sqrt(lW lH), and lb if not 0, >= {SMALLEST_DECAY:g}, the smallest decay: got ",
+                f"verdicts in float64 need sqrt(lW lH) and lb (or 0) >= {SMALLEST_DECAY:g}, the smallest decay; got ",
                 *(Setting("lambda_w"), f" = {self.lambda_w:g}, ", Setting("lambda_h"), f" = {self.lambda_h:g}, "),
                 *(Setting("lambda_b"), f" = {self.lambda_b:g}"),
             ),
