@@ -31,9 +31,10 @@ test: .venv/ready-test
 
 # tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
 ROUNDING ?= 1
-SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,certificates closed_forms losses models \
-  phases proofs solvers spectra traps) $(patsubst %,tests/ufm/%.py,atlas/test_symmetry atlas/test_losses \
-  theorems/test_rigorous_theorems theorems/test_other_losses))
+SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,certificates models spectra) \
+  $(patsubst %,tests/ufm/%.py,atlas/test_symmetry closed_forms/test_closed_form closed_forms/test_mean_square \
+  losses/test_losses losses/test_own proofs/test_enclosure proofs/test_krawczyk proofs/test_rigorous solvers/test_bias \
+  solvers/test_sharpen solvers/test_solver theorems/test_rigorous_theorems traps/test_traps))
 test-rounding: .venv/ready-test
 	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
 
