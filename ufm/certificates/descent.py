@@ -29,7 +29,8 @@ def explicit_direction(seen: Analysis) -> tuple[Point, float] | None:
     rows, sizes, columns = seen.residual
     t, s1, u = rows[:, 0], float(sizes[0]), columns[0]
     lW, lH = problem.lambda_w, problem.lambda_h
-    curvature = (lW + lH) / 2 - math.hypot((lW - lH) / 2, s1)
+    # (lW + lH)/2 - hypot((lW - lH)/2, s1), without its cancellation where one decay is far below the other.
+    curvature = (lW * lH - s1**2) / ((lW + lH) / 2 + math.hypot((lW - lH) / 2, s1))
     # The eigenvector of [[lW, -s1], [-s1, lH]] for that eigenvalue.
     a, c = s1, lW - curvature
     a, c = a / math.hypot(a, c), c / math.hypot(a, c)

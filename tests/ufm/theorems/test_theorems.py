@@ -360,3 +360,17 @@ def test_nothing_fails_at_small_decays(decay):
     problem = Problem.balanced(4, 2, 4, lambda_w=decay, lambda_h=decay, lambda_b=decay)
     verdicts = ufm.verify(problem, starts=1)
     assert {verdict.status for verdict in verdicts} <= {"holds", "not covered"}
+
+
+@pytest.mark.parametrize("decays", [(1e-12, 2e-3), (1e-14, 2e-3), (2e-3, 1e-14)], ids=str)
+def test_saddles_between_decays_far_apart_hold(decays):
+    """Their curvature is far below the larger decay: a difference of the decays would be rounding."""
+    problem = Problem.balanced(4, 3, 6, lambda_w=decays[0], lambda_h=decays[1], lambda_b=1e-2)
+    verdict = judge(BY_NAME["saddles of every rank"], problem, Evidence(problem, starts=1))
+    assert verdict.status == "holds", verdict
+
+
+def test_a_decay_below_the_spectrums_rounding_decides_nothing_about_its_zeros():
+    problem = Problem.balanced(4, 3, 6, lambda_w=2e-3, lambda_h=1e-20, lambda_b=1e-2)
+    verdict = judge(BY_NAME["nondegeneracy"], problem, Evidence(problem, starts=1))
+    assert (verdict.status, verdict.note[:22]) == ("inconclusive", "a decay is below the r"), verdict

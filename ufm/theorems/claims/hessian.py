@@ -8,7 +8,7 @@ from ...analysis import analysis
 from ...problem import Problem
 from ...spectra import orbit_dimension
 from ...spectra.rates import measured_rate, predicted_rate
-from ..evidence import Evidence
+from ..evidence import Evidence, Undecided
 from ..hypotheses import (
     BALANCED,
     CROSS_ENTROPY,
@@ -49,6 +49,8 @@ def nondegenerate(problem: Problem, evidence: Evidence) -> Finding:
     The nullity is counted in the three blocks of the spectrum, which know nothing of the orbit.
     """
     point, levels = evidence.spectra["minimiser, blocks"]
+    if min(problem.lambda_w, problem.lambda_h, problem.lambda_b or math.inf) <= levels.tolerance:
+        raise Undecided("a decay is below the rounding of the spectrum, and counts as 0 there")
     expected = orbit_dimension(problem, analysis(problem, point).rank)
     found = levels.inertia
     note = f"nullity {found.nullity}, orbit dimension {expected}, condition number {found.condition:.4g}"

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+import torch
+
 from ...certificates import descent_direction
 from ...problem import Problem
 from ...results import PointVerdict
@@ -51,7 +53,8 @@ SADDLES_OF_EVERY_RANK = Theorem(
 def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> Finding:
     """Each point is critical, of its rank, and the explicit direction has the negative curvature claimed.
 
-    The curvature (lW + lH)/2 - sqrt(((lW - lH)/2)^2 + sigma^2) is compared with the second form of f.
+    The curvature (lW + lH)/2 - sqrt(((lW - lH)/2)^2 + sigma^2) is compared with the second form of f, to rounding of
+    the terms that it is the sum of.
     """
     deviations, curvatures = [], []
     for rank in ranks:
@@ -65,6 +68,11 @@ def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> F
         direction, predicted = explicit
         measured = problem.curvature(point, direction)
         curvatures.append(measured)
-        deviations.append(abs(measured - predicted) / abs(predicted) if predicted < 0 and measured < 0 else math.inf)
+        rounding = 16 * torch.finfo(torch.float64).eps * (problem.lambda_w + problem.lambda_h + certificate.sigma_max)
+        excess = certificate.sigma_max - certificate.ridge
+        if excess <= 10 * torch.finfo(torch.float64).eps * certificate.sigma_max:
+            raise Undecided(f"rounding hides by how much sigma exceeds sqrt(lW lH) at the point of rank {rank}")
+        unit = abs(predicted) + rounding / 1e-8
+        deviations.append(abs(measured - predicted) / unit if predicted < 0 and measured < 0 else math.inf)
     note = f"rank {', '.join(map(str, ranks))}; curvature at most {max(curvatures, default=math.nan):.3g}"
     return Finding(worst_of(deviations), 1e-8, note)
