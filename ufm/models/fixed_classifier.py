@@ -137,7 +137,12 @@ class FixedClassifier:
 
     def certify(self, point: Point) -> Judgement:
         """What a point is: global where its duality gap closes, as it does at the minimiser of a convex loss."""
-        return judge(self, point, lambda p: self.spectrum(p).index == 0)
+        return judge(self, point, self._is_minimal)
+
+    def _is_minimal(self, point: Point) -> bool:
+        """Whether the Hessian is positive, but for the shift of b that the loss ignores."""
+        levels = self.spectrum(point)
+        return levels.index == 0 and levels.nullity == self.free.bias_is_free
 
     def spectrum(self, point: Point) -> Spectrum:
         """The Hessian's spectrum over all N d + K variables at a collapsed point, exact.

@@ -83,7 +83,7 @@ class Model(Protocol):
         """The global minimiser, collapsed; NoClosedForm where none is known."""
 
 
-def judge(model: Model, point: Point, minimal: Callable[[Point], bool] | None = None) -> Judgement:
+def judge(model: Model, point: Point, minimal: Callable[[Point], bool]) -> Judgement:
     """The judgement of a point: global by its gap, else critical or not; minimal says whether f is least nearby."""
     value, residual = float(model.objective(point)), model.residual(point)
     bound = model.lower_bound(point)
@@ -92,8 +92,8 @@ def judge(model: Model, point: Point, minimal: Callable[[Point], bool] | None = 
         verdict, note = PointVerdict.NOT_CRITICAL, "the conditions of first order do not hold"
     elif abs(gap) <= GAP * abs(value):
         verdict, note = PointVerdict.GLOBAL_MINIMIZER, "by its duality gap"
-    elif minimal is not None and minimal(point):
-        verdict, note = PointVerdict.LOCAL_MINIMIZER, "the Hessian is positive definite; the duality gap does not close"
+    elif minimal(point):
+        verdict, note = PointVerdict.LOCAL_MINIMIZER, "by the Hessian; the duality gap does not close"
     else:
         verdict, note = PointVerdict.DEGENERATE, "the duality gap does not close, and second order decides nothing"
     return Judgement(verdict, value, bound, gap, residual, note)

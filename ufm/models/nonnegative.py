@@ -37,6 +37,7 @@ from .model import Judgement, Minimum, judge, require_tol
 WARM = 2000  # iterations of L-BFGS-B before Newton's method
 STEPS = 200  # of Newton's method at most
 LARGEST = 3000  # variables: the Hessian is formed
+STRICT = 1e-6  # a slope at a bound above this, in units of the residual, is not 0
 ZERO = 1e-12  # of the largest eigenvalue: what counts as 0
 
 
@@ -123,7 +124,19 @@ class Nonnegative:
 
     def certify(self, point: Point) -> Judgement:
         """What a point is: global where its duality gap closes."""
-        return judge(self, point, lambda p: self.spectrum(p).index == 0 and self.spectrum(p).nullity == 0)
+        return judge(self, point, self._is_minimal)
+
+    def _is_minimal(self, point: Point) -> bool:
+        """Whether f is least nearby: its Hessian is positive inside, and f rises from every bound at first order.
+
+        Where f is flat at a bound, as for a feature and a column of W that are both 0, second order decides nothing.
+        """
+        f, x = self.free.even.landscape_at(self.free.evened(self.free.class_means(point)))
+        jet, bound = f.jet(x), self._bounded(f) & (x <= 0)
+        slopes = jet.gradient[bound]
+        rises = bool((slopes > STRICT * math.sqrt(4 * self.free.ridge * jet.excess)).all())
+        levels = self.spectrum(point)
+        return rises and levels.index == 0 and levels.nullity == self.free.bias_is_free
 
     def spectrum(self, point: Point) -> Spectrum:
         """The Hessian's spectrum at a collapsed point over the variables that are not at the bound 0.

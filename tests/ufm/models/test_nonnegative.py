@@ -118,3 +118,21 @@ def test_no_closed_form_says_why():
     ):
         with pytest.raises(NoClosedForm, match=words):
             model.closed_form()
+
+
+def test_the_origin_is_no_local_minimiser():
+    """A feature and a column of W that are 0: f is flat there at first order, and falls along both together."""
+    model = Nonnegative((3, 3, 3), 4, 1e-2, 1e-2)
+    zero = torch.zeros(3, 4, dtype=torch.float64)
+    judged = model.certify(Point(zero, zero.clone(), zero[:, 0].clone()))
+    assert judged.residual == 0
+    assert judged.verdict == "degenerate"
+    W, H = zero.clone(), zero.clone()
+    W[:, 0], H[0, 0] = torch.tensor([0.02, -0.01, -0.01]), 0.02
+    assert float(model.objective(Point(W, H, zero[:, 0].clone()))) < judged.value
+
+
+def test_a_vanished_class_is_told_from_a_flat_bound():
+    """A minimiser all of whose bounds are strict is one locally, without its bound: the dual is spoiled here."""
+    model = Nonnegative((3, 2, 1), 3, 1e-2, 2e-2)
+    assert model._is_minimal(model.closed_form())
