@@ -68,15 +68,25 @@ def dual(problem: Problem, jet: Jet, sigma_max: float) -> LowerBound:
     """The bound at a point whose jet and |G~|_2 are known, and whose bias is optimal where nothing decays it."""
     f, ridge = jet.landscape, problem.ridge
     t = min(1.0, ridge / sigma_max) if sigma_max > 0 else 1.0
-    total = f.counts @ jet.slopes / problem.num_samples
-    free, slopes = problem.bias and problem.lambda_b == 0, jet.slopes
-    if free and not _vanishes(jet, total):
+    slopes, pull = without_bias(problem, jet)
+    if pull == math.inf:
         return LowerBound(-math.inf, sigma_max, ridge, t)
-    if free:
-        slopes = slopes - total  # rounding, taken off: L 1 = 0 exactly
     t, values = _in_domain(jet, slopes, t)
-    pull = 0.0 if free or not problem.bias else float((t * total).square().sum()) / (2 * problem.lambda_b)
-    return LowerBound(float(f.counts @ values / problem.num_samples) - pull, sigma_max, ridge, t)
+    return LowerBound(float(f.counts @ values / problem.num_samples) - t**2 * pull, sigma_max, ridge, t)
+
+
+def without_bias(problem: Problem, jet: Jet) -> tuple[torch.Tensor, float]:
+    """(slopes (R, K) for the dual, what the bias costs it).
+
+    The cost is sup over b of <total, b> - lb/2 |b|^2 with the mean slope total: |total|^2/(2 lb), 0 without a bias.
+    Where nothing decays the bias the mean slope has to be 0: rounding is taken off the slopes, and more costs inf.
+    """
+    total = jet.landscape.counts @ jet.slopes / problem.num_samples
+    if not problem.bias:
+        return jet.slopes, 0.0
+    if problem.lambda_b > 0:
+        return jet.slopes, float(total.square().sum()) / (2 * problem.lambda_b)
+    return jet.slopes - total, 0.0 if _vanishes(jet, total) else math.inf
 
 
 def _vanishes(jet: Jet, total: torch.Tensor) -> bool:

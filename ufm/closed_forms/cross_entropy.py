@@ -45,23 +45,29 @@ def minimizer_scale(problem: Problem) -> Scale:
     Sources: Zhu et al. 2021, Theorem 3.1, for the geometry; docs/theory.md, section 5.1, for the scale. `ufm.verify`
     checks it against free minimisation and the duality gap.
     """
-    K, n = problem.num_classes, problem.class_counts[0]
     if not isinstance(problem.loss, CrossEntropy):
         raise NoClosedForm(f"no closed form for the loss {problem.loss.name!r}; use ufm.minimize")
+    return smoothed_scale(problem, 0.0)
+
+
+def smoothed_scale(problem: Problem, smoothing: float) -> Scale:
+    """The scale for labels smoothed by a, where s + a/K takes the place of s (docs/theory.md, section 11.4)."""
     require_balanced(problem)
-    if collapse_ratio(problem) >= 1:
+    K, n, a = problem.num_classes, problem.per_class, smoothing
+    if collapse_ratio(problem) >= 1 - a:
         return Scale(margin=0.0, alpha=0.0, beta=0.0, value=math.log(K), p_correct=1 / K, p_wrong=1 / K)
     require_room(problem)
-    s = math.sqrt(n) * problem.ridge
-    margin = math.log((1 - (K - 1) * s) / s)
+    wrong = math.sqrt(n) * problem.ridge + a / K
+    right = 1 - (K - 1) * wrong
+    margin = math.log(right / wrong)
     balance = math.sqrt(n * problem.lambda_h / problem.lambda_w)
     return Scale(
         margin=margin,
         alpha=math.sqrt(margin * balance),
         beta=math.sqrt(margin / balance),
-        value=math.log1p((K - 1) * math.exp(-margin)) + s * (K - 1) * margin,
-        p_correct=1 - (K - 1) * s,
-        p_wrong=s,
+        value=math.log1p((K - 1) * math.exp(-margin)) + wrong * (K - 1) * margin,
+        p_correct=right,
+        p_wrong=wrong,
     )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
+from ..certificates.lower_bound import without_bias
 from ..errors import NoClosedForm, Setting, require
 from ..landscape import Jet, Landscape
 from ..losses import CrossEntropy
@@ -28,7 +29,7 @@ from ..losses.own import require_conjugate
 from ..losses.tables import Table, table
 from ..point import Point
 from ..problem import Problem
-from ..solvers.bias import without_shift
+from ..solvers.bias import with_optimal_bias, without_shift
 from ..solvers.newton import trust_region_newton
 from ..spectra import Spectrum
 from .model import Judgement, Minimum, judge, require_tol
@@ -115,22 +116,14 @@ class FixedClassifier:
         return f.jet(x[self.classifier.numel() :]).relative_gradient
 
     def lower_bound(self, point: Point) -> float:
-        """D(G) of the module's docstring, with the slopes at the point; -inf where those of a free bias do not cancel.
+        """D(G) of the module's docstring, with the slopes at the point, a bias without decay made optimal first.
 
         Raises InputError for a loss whose conjugate is not known.
         """
         self._require(point)
         require_conjugate(self.loss)
-        jet = self.free.jet(point)
-        f, slopes = jet.landscape, jet.slopes
-        total = f.counts @ slopes / f.num_samples
-        pull = 0.0
-        if self.bias and self.lambda_b == 0:
-            if float(total.norm()) > 1e-9 * float((f.counts @ jet.terms).norm()) / f.num_samples:
-                return -math.inf
-            slopes = slopes - total
-        elif self.bias:
-            pull = float(total.square().sum()) / (2 * self.lambda_b)
+        jet = self.free.jet(with_optimal_bias(self.free, point) if self.bias and self.lambda_b == 0 else point)
+        f, (slopes, pull) = jet.landscape, without_bias(self.free, jet)
         moved = f.weighted(slopes) @ point.W / f.num_samples
         dual = float(f.counts @ f.loss.negative_conjugate(slopes, f.labels)) / f.num_samples
         return dual - float(moved.square().sum()) / (2 * self.lambda_h) - pull

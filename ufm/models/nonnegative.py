@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize as scipy_minimize
 
+from ..certificates.lower_bound import without_bias
 from ..errors import NoClosedForm, require
 from ..landscape import Jet, Landscape
 from ..losses import CrossEntropy
@@ -30,6 +31,7 @@ from ..losses.loss import Loss
 from ..losses.own import require_conjugate
 from ..point import Point
 from ..problem import Problem
+from ..solvers.bias import with_optimal_bias
 from ..spectra import Spectrum
 from ..spectra.spectrum import BLOCKS
 from .model import Judgement, Minimum, judge, require_tol
@@ -102,25 +104,20 @@ class Nonnegative:
         return _residual(f.jet(x), x, self._bounded(f))
 
     def lower_bound(self, point: Point) -> float:
-        """D of the module's docstring, from the slopes at the point; -inf where those of a free bias do not cancel.
+        """D of the module's docstring, from the slopes at the point, a bias without decay made optimal first.
 
         Raises InputError for a loss whose conjugate is not known.
         """
         require_conjugate(self.loss)
-        jet = self.free.jet(self.free.class_means(point))
-        f, slopes = jet.landscape, jet.slopes
-        total = f.counts @ slopes / f.num_samples
-        if self.bias and self.lambda_b == 0:
-            if float(total.norm()) > 1e-9 * float((f.counts @ jet.terms).norm()) / f.num_samples:
-                return -math.inf
-            slopes = slopes - total
+        means = self.free.class_means(point)
+        jet = self.free.jet(with_optimal_bias(self.free, means) if self.bias and self.lambda_b == 0 else means)
+        f, (slopes, pull) = jet.landscape, without_bias(self.free, jet)
         M = jet.G @ jet.G.T
         above = torch.where(torch.eye(len(M), dtype=torch.bool, device=M.device), M, M.clamp_min(0))
         most = min(float(torch.linalg.eigvalsh(part)[-1]) for part in (M, above))
         t = min(1.0, self.free.ridge / math.sqrt(most)) if most > 0 else 1.0
         dual = float(f.counts @ f.loss.negative_conjugate(t * slopes, f.labels)) / f.num_samples
-        decayed = self.bias and self.lambda_b > 0
-        return dual - (float((t * total).square().sum()) / (2 * self.lambda_b) if decayed else 0.0)
+        return dual - t**2 * pull
 
     def certify(self, point: Point) -> Judgement:
         """What a point is: global where its duality gap closes."""
