@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.timing import Row
+from ufm.errors import InputError, require
 
 HOUSE = Path(__file__).parents[1]
 ROUNDS = 3
@@ -59,10 +60,11 @@ print(json.dumps(found))
 
 
 def rows(revision: str) -> list[Row]:
-    """A row a task: here, at the revision, and the ratio of the two. InputError's place is taken by git's own words."""
+    """A row a task: here, at the revision, and the ratio of the two. InputError where git has no such revision."""
     with tempfile.TemporaryDirectory() as folder:
-        archive = subprocess.run(["git", "archive", revision], cwd=HOUSE, check=True, capture_output=True).stdout
-        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+        archive = subprocess.run(["git", "archive", revision], cwd=HOUSE, capture_output=True)
+        require(archive.returncode == 0, f"git has no revision {revision!r} here; name one that git log lists")
+        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         taken: dict[str, list[dict[str, float]]] = {"here": [], "there": []}
         for _ in range(ROUNDS):
             for place, house in (("here", str(HOUSE)), ("there", folder)):
@@ -89,7 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.before", description=__doc__)
     parser.add_argument("revision", help="of this repository, such as HEAD~1")
     revision = parser.parse_args().revision
-    show(f"beside {revision}", HEADER, [cells(row) for row in rows(revision)])
+    try:
+        found = rows(revision)
+    except InputError as error:
+        parser.exit(2, f"benchmarks: {error}\n")
+    show(f"beside {revision}", HEADER, [cells(row) for row in found])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 import networks
 import ufm
 from benchmarks import __main__ as front
-from benchmarks import metrics, timing
+from benchmarks import before, metrics, timing
 from tests.cases import PROBLEMS, autograd_gradient, autograd_hessian, flat, random_point
 from validate import neural_collapse
 
@@ -214,3 +214,23 @@ def test_the_plain_loop_and_ours_train_the_same_model_on_the_same_images():
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
     metrics = ours.epoch_and_metrics()
     assert {"nc1", "accuracy", "test_accuracy"} <= set(metrics)
+
+
+def test_tasks_beside_another_revision_are_paired_by_the_least_of_their_times(monkeypatch):
+    taken = iter([{"a": 3.0}, {"a": 8.0}, {"a": 2.0}, {"a": 9.0}, {"a": 4.0}, {"a": 7.0}])
+    monkeypatch.setattr(before.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout=b""))
+    monkeypatch.setattr(before, "_times", lambda house: next(taken))
+    (row,) = before.rows("HEAD~1")
+    assert (row.ours_seconds, row.peer_seconds) == (2.0, 7.0)
+    assert row.note == "0.29 of it"
+
+
+def test_a_revision_that_git_does_not_have_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(before.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=128, stdout=b""))
+    monkeypatch.setattr("sys.argv", ["before", "no-such-revision"])
+    with pytest.raises(SystemExit) as stop:
+        before.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        "benchmarks: git has no revision 'no-such-revision' here; name one that git log lists\n"
+    )
