@@ -16,6 +16,7 @@ from math import factorial, prod
 
 import numpy as np
 
+from ..errors import require
 from ..results import Result
 from .symmetry import Permutation
 
@@ -37,6 +38,10 @@ class Action(Result):
     m: int
     orbits: tuple[Orbit, ...]
     counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        K = len(self.counts)
+        require(0 <= self.m <= K, f"K = {K} classes have 0 to {K} independent involutions, got {str(self.m)[:20]}")
 
     @cached_property
     def generators(self) -> tuple[Permutation, ...]:

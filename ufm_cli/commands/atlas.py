@@ -75,12 +75,8 @@ class Command:
 def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm atlas` does."""
     from ufm.atlas import Atlas
-    from ufm.atlas.atlas import LARGEST
-    from ufm.errors import require
 
     atlas = Atlas.from_plain(data)
-    most = max((one.action.m for one in atlas.sums), default=0)
-    require(most <= LARGEST, f"an action of more than {LARGEST} involutions, as many as an atlas has classes at most")
     _show(atlas)
     for complaint in atlas.complaints(bool(atlas.descents)):
         say(complaint)
