@@ -3,10 +3,23 @@
 model             what every model answers, and the records of the answers
 fixed_classifier  W is given, H and b are free: convex
 nonnegative       H >= 0, as behind a ReLU
+orthant, within   the largest quadratic form over u >= 0; the Hessian within types
 """
 
+from typing import Any
+
+from ..errors import require
 from .fixed_classifier import FixedClassifier
 from .model import Judgement, Minimum, Model
 from .nonnegative import Nonnegative
 
-__all__ = ["FixedClassifier", "Judgement", "Minimum", "Model", "Nonnegative"]
+MODELS = {model.name: model for model in (Nonnegative, FixedClassifier)}
+
+__all__ = ["MODELS", "Judgement", "Minimum", "Model", "of_plain", *(model.__name__ for model in MODELS.values())]
+
+
+def of_plain(settings: dict[str, Any]) -> Any:
+    """The model that its `to_plain` described. Raises InputError for settings that it cannot have."""
+    name = settings.get("model")
+    require(name in MODELS, f"unknown model {name!r}; choose one of: {', '.join(MODELS)}")
+    return MODELS[str(name)].of_plain(settings)

@@ -126,7 +126,7 @@ def test_the_origin_is_no_local_minimiser():
     zero = torch.zeros(3, 4, dtype=torch.float64)
     judged = model.certify(Point(zero, zero.clone(), zero[:, 0].clone()))
     assert judged.residual == 0
-    assert judged.verdict == "degenerate"
+    assert judged.verdict == "strict saddle"
     W, H = zero.clone(), zero.clone()
     W[:, 0], H[0, 0] = torch.tensor([0.02, -0.01, -0.01]), 0.02
     assert float(model.objective(Point(W, H, zero[:, 0].clone()))) < judged.value
@@ -135,4 +135,4 @@ def test_the_origin_is_no_local_minimiser():
 def test_a_vanished_class_is_told_from_a_flat_bound():
     """A minimiser all of whose bounds are strict is one locally, without its bound: the dual is spoiled here."""
     model = Nonnegative((3, 2, 1), 3, 1e-2, 2e-2)
-    assert model._is_minimal(model.closed_form())
+    assert model._second_order(model.closed_form()) == "local minimizer"
