@@ -3,7 +3,9 @@
 model             what every model answers, and the records of the answers
 fixed_classifier  W is given, H and b are free: convex
 nonnegative       H >= 0, as behind a ReLU
+spheres           rows of W and features of unit length
 orthant, within   the largest quadratic form over u >= 0; the Hessian within types
+unit_rows, multipliers  f on a product of spheres, Riemannian; a number below it
 """
 
 from typing import Any
@@ -13,8 +15,9 @@ from ..problem import Problem
 from .fixed_classifier import FixedClassifier
 from .model import Judgement, Minimum, Model
 from .nonnegative import Nonnegative
+from .spheres import Spheres
 
-MODELS = {model.name: model for model in (Nonnegative, FixedClassifier)}
+MODELS = {model.name: model for model in (Nonnegative, FixedClassifier, Spheres)}
 
 __all__ = ["MODELS", "Judgement", "Minimum", "Model", "of_plain", *(model.__name__ for model in MODELS.values())]
 

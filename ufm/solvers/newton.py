@@ -7,7 +7,7 @@ needs to be fixed or added.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -52,11 +52,13 @@ def trust_region_newton(
     *,
     tol: float,
     max_iterations: int,
+    moved: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.add,
 ) -> Iterator[tuple[torch.Tensor, Step]]:
     """Yield (x, Step) for the start and each accepted iterate, until Jet.relative_gradient <= tol.
 
-    The inner iteration's relative tolerance is the root of the relative gradient, at most 0.3. Ends without reaching
-    tol when max_iterations trial steps are spent or no step can make progress any more.
+    moved(x, step) is where a step leads: on a manifold a retraction, where jets are Riemannian, with gradients and
+    products that are tangent. The inner iteration's relative tolerance is the root of the relative gradient, at most
+    0.3. Ends without reaching tol when max_iterations trial steps are spent or no step can make progress any more.
     """
     jet, products = landscape.jet(x), 0
     radius = max(1.0, float(x.norm()))
@@ -67,7 +69,8 @@ def trust_region_newton(
             return
         step, decrease, spent = _steihaug(jet, radius, min(0.3, math.sqrt(relative)) * size)
         products += spent
-        trial = landscape.jet(x + step)
+        there = moved(x, step)
+        trial = landscape.jet(there)
         ratio = _agreement(jet, trial, decrease)
         length = float(step.norm())
         if ratio < 0.25:
@@ -75,7 +78,7 @@ def trust_region_newton(
         elif ratio > 0.75 and length > 0.99 * radius:
             radius *= 2
         if ratio > 1e-4:
-            x, jet = x + step, trial
+            x, jet = there, trial
             yield x, Step.at(jet, products)
         elif radius < 1e-15 * (1 + float(x.norm())):
             return
