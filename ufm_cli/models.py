@@ -45,10 +45,17 @@ def _fixed_classifier(problem: "Problem", flags: "ModelFlags") -> Any:
     return FixedClassifier(W, p.class_counts, p.lambda_h, p.lambda_b, p.bias, p.loss, flags.nonnegative)
 
 
+def _spheres(problem: "Problem", flags: "ModelFlags") -> Any:
+    from ufm.models import Spheres
+
+    return Spheres(problem.class_counts, problem.dim, flags.scale, problem.loss)
+
+
 MODELS = {
     "free": Entry(lambda problem, flags: problem),
     "nonnegative": Entry(_nonnegative, bias=False),
     "fixed-classifier": Entry(_fixed_classifier, ("classifier", "nonnegative"), ("lambda_w",)),
+    "spheres": Entry(_spheres, ("scale",), ("lambda_w", "lambda_h", "lambda_b", "bias", "no_bias"), bias=False),
 }
 
 EVERY = "all"  # the models, a line each
@@ -59,12 +66,14 @@ class ModelFlags:
     """What the classifier and the features may be."""
 
     model: str = "free"
-    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked) or fixed-classifier; all: a line
-    each"""
+    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked), fixed-classifier or spheres (unit
+    rows of W and H); all: a line each"""
     classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """of fixed-classifier: a CSV file of W (K, d), a line a class; a simplex frame of unit rows if not given"""
     nonnegative: Switch = False
     """of fixed-classifier: its features are nonnegative too"""
+    scale: float = 5.0
+    """of spheres: logits are cosines times it (one over the temperature)"""
 
     @property
     def entry(self) -> Entry:

@@ -137,17 +137,18 @@ NOTES = {
 }
 
 
-def judge(model: Model[P], point: P, second_order: Callable[[P], PointVerdict]) -> Judgement:
+def judge(model: Model[P], point: P, second_order: Callable[[P], PointVerdict], least: float = 0.0) -> Judgement:
     """The judgement of a point: global by its gap, else critical or not, and then what second order says.
 
     second_order  gives one of `NOTES` for a critical point
+    least         a gap below it is rounding, however small f is
     """
     value, residual = float(model.objective(point)), model.residual(point)
     bound = model.lower_bound(point)
     gap = value - bound
     if residual > RESIDUAL:
         verdict, note = PointVerdict.NOT_CRITICAL, "the conditions of first order do not hold"
-    elif abs(gap) <= GAP * abs(value):
+    elif abs(gap) <= max(GAP * abs(value), least):
         verdict, note = PointVerdict.GLOBAL_MINIMIZER, "by its duality gap"
     else:
         verdict = second_order(point)

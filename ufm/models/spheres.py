@@ -17,6 +17,7 @@ nu nu^T/sum nu >= 0. With some mu < 0 there are traps at d = K - 1 (docs/theory.
 
 *Within types.* h_i sees the others through W alone. Replacing the features of a type by the best among them never
 raises f; where l is convex and mu_i > 0, l(tau W h) >= l(tau W h_i) + N mu_i (1 - <h, h_i>), so h_i is the only best.
+For cross-entropy mu_i > 0 at the best h_i for any W whose rows are not all equal.
 
 *Closed form.* Cross-entropy, equal n_k, d >= K - 1: the simplex frame W = H, f = log(1 + (K-1) exp(-tau K/(K-1))).
 """
@@ -34,7 +35,7 @@ from ..losses import CrossEntropy
 from ..losses.loss import Loss
 from ..losses.own import require_conjugate
 from ..point import Point
-from ..problem import Problem
+from ..problem import LEAST, Problem
 from ..results import PointVerdict
 from ..solvers.newton import trust_region_newton
 from ..spectra import Spectrum
@@ -94,14 +95,18 @@ class Spheres(Recorded):
         return self.free.num_classes
 
     @property
+    def is_balanced(self) -> bool:
+        return self.free.is_balanced
+
+    @property
     def num_variables(self) -> int:
         """(K + N)(d - 1), the dimension of the product of spheres."""
         return (self.num_classes + self.free.num_samples) * (self.dim - 1)
 
     @property
     def wide(self) -> bool:
-        """Whether d leaves no traps: at least K for a convex loss that ignores a shift of the logits, K + 1 for others."""
-        return self.loss.convex and self.dim >= self.num_classes + (not self.loss.shift_invariant)
+        """Whether every critical point is global or a strict saddle: cross-entropy and d >= K, but for K = d = 2."""
+        return isinstance(self.loss, CrossEntropy) and self.dim >= max(self.num_classes, 3)
 
     def require_decidable(self) -> None:
         low, high = SCALES
@@ -130,8 +135,8 @@ class Spheres(Recorded):
         point = point.double()
         least = min(float(part.norm(dim=1).min()) for part in (point.W, point.H))
         require(least > 0, "a row of W or H is 0 and has no direction on the sphere")
-        rows = (torch.nn.functional.normalize(part, dim=1, eps=1e-300) for part in (point.W, point.H))
-        return Point(*rows, point.b, point.labels)
+        W, H = (torch.nn.functional.normalize(part, dim=1, eps=1e-300) for part in (point.W, point.H))
+        return Point(W, H, point.b, point.labels)
 
     def collapsed(self, point: Point) -> Point:
         """One row of H a type, in the direction of its mean."""
@@ -177,7 +182,8 @@ class Spheres(Recorded):
 
     def certify(self, point: Point) -> Judgement:
         """What a point is: global where its duality gap closes; else what second order says."""
-        return judge(self, point, self._second_order)
+        least = 0.0 if getattr(self.loss, "exact_slopes", False) else LEAST * self.free.drop
+        return judge(self, point, self._second_order, least)
 
     def _second_order(self, point: Point) -> PointVerdict:
         return by_spectrum(self.spectrum(point), self.orbit(point))
@@ -229,7 +235,7 @@ class Spheres(Recorded):
         """
         if not isinstance(self.loss, CrossEntropy):
             raise NoClosedForm(f"no closed form on spheres for the loss {self.loss.name!r}; minimise")
-        if not self.free.is_balanced:
+        if not self.is_balanced:
             raise NoClosedForm("no closed form on spheres for imbalanced classes; minimise")
         if self.dim < self.num_classes - 1:
             raise NoClosedForm(
