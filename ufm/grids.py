@@ -1,4 +1,4 @@
-"""A grid of problems, surveyed cell by cell into a file that can be gone on with."""
+"""A grid of problems or models, surveyed cell by cell into a file that can be gone on with."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,6 @@ import torch
 from joblib import Parallel, delayed
 
 from .errors import InputError, Setting, given, require
-from .problem import Problem
 from .results import Result
 from .storage.files import read_json, write_json
 from .storage.locks import held
@@ -18,17 +17,24 @@ ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is
 C = TypeVar("C", bound=Result, covariant=True)
 
 
+class Described(Protocol):
+    """A Problem or a model of `ufm.models`: hashable, and plain data say which it is."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """What defines it, as plain data for JSON."""
+
+
 class Grid(Protocol[C]):
-    """Problems, and what is looked at in each; it is sent to other processes."""
+    """Problems, or models, and what is looked at in each; it is sent to other processes."""
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[Any, ...]:
         """Every cell's problem, in order."""
 
     def settings(self) -> dict[str, Any]:
         """What is asked, as plain data for JSON."""
 
-    def survey(self, problem: Problem) -> C:
+    def survey(self, problem: Any) -> C:
         """The cell of one of the problems."""
 
     def cell(self, data: dict[str, Any]) -> C:
@@ -42,7 +48,7 @@ def explore(
     jobs: int = 1,
     force: bool = False,
     made_by: dict[str, Any] | None = None,
-    track: Callable[[Iterable[Problem]], Iterable[Problem]] = iter,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> list[C]:
     """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished cell.
 
@@ -74,7 +80,7 @@ def explore(
 
 
 @contextmanager
-def _surveys(grid: Grid[Any], pending: list[Problem], jobs: int) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
+def _surveys(grid: Grid[Any], pending: list[Described], jobs: int) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
     """Yield an iterator of (place in `pending`, its cell as plain data) in the order they are finished."""
     tasks = (delayed(_survey)(grid, i, problem) for i, problem in enumerate(pending))
     results = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks)
@@ -84,7 +90,7 @@ def _surveys(grid: Grid[Any], pending: list[Problem], jobs: int) -> Iterator[Ite
         results.close()
 
 
-def _survey(grid: Grid[Any], i: int, problem: Problem) -> tuple[int, dict[str, Any]]:
+def _survey(grid: Grid[Any], i: int, problem: Described) -> tuple[int, dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -93,7 +99,7 @@ def _survey(grid: Grid[Any], i: int, problem: Problem) -> tuple[int, dict[str, A
         torch.set_num_threads(threads)
 
 
-def _recorded(grid: Grid[C], file: Path) -> dict[Problem, C]:
+def _recorded(grid: Grid[C], file: Path) -> dict[Described, C]:
     """The cells that the file has of this grid; none without a file."""
     if not file.is_file():
         return {}
@@ -114,8 +120,8 @@ def _recorded(grid: Grid[C], file: Path) -> dict[Problem, C]:
         raise InputError(f"{file} is damaged: {error}", ANEW) from error
 
 
-def _cells(grid: Grid[C], recorded: list[dict[str, Any]]) -> dict[Problem, C]:
-    by_settings = {_key(problem.settings()): problem for problem in grid.problems}
+def _cells(grid: Grid[C], recorded: list[dict[str, Any]]) -> dict[Described, C]:
+    by_settings = {_key(problem.to_plain()): problem for problem in grid.problems}
     cells = {}
     for data in recorded:
         found = by_settings.get(_key(data["problem"]))

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ufm import InputError
+from ufm import InputError, Problem
 from ufm.traps import Cell, Ending
 
 from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
 
 NOT_RUN = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "////"}
 LABELLED = 10  # panels with more values on an axis than this have no numbers in their cells
-HEADER = ("lambda", "K", "d", "starts", *map(str, Ending), "trapped fraction", "worst gap", "best f", "lower bound")
+HEADER = ("K", "d", "starts", *map(str, Ending), "trapped fraction", "worst gap", "best f", "lower bound")
 MORE = ("certified global", "one-vs-rest distance", "softmax code", "softmax code is known")
 
 
@@ -73,19 +73,19 @@ QUANTITIES = (
 def traps_figure(cells: Sequence[Cell]) -> Drawing:
     """Two rows of panels over K and d, a column a lambda, with the line d = K - 1; cells not run are hatched.
 
-    For a loss that is not shift-invariant the line is d = K.
+    On spheres a column is a scale. For a loss that is not shift-invariant, and on spheres, the line is d = K.
 
     Raises InputError without any cell.
     """
     if not cells:
         raise InputError("there is no cell to draw; survey at least one")
-    lambdas = sorted({cell.problem.lambda_w for cell in cells})
-    columns = [[cell for cell in cells if cell.problem.lambda_w == decay] for decay in lambdas]
+    settings = sorted({cell.setting for cell in cells})
+    columns = [[cell for cell in cells if cell.setting == setting] for setting in settings]
     classes = sorted({cell.problem.num_classes for cell in cells})
     dims = sorted({cell.problem.dim for cell in cells})
     with house_style():
-        figure = new_figure(TWO_COLUMNS if len(lambdas) > 1 else ONE_COLUMN, 4.4)
-        panels = figure.subplots(len(QUANTITIES), len(lambdas), sharex=True, sharey=True, squeeze=False)
+        figure = new_figure(TWO_COLUMNS if len(settings) > 1 else ONE_COLUMN, 4.4)
+        panels = figure.subplots(len(QUANTITIES), len(settings), sharex=True, sharey=True, squeeze=False)
         for row, quantity in zip(panels, QUANTITIES, strict=True):
             norm = quantity.norm([value for cell in cells if (value := quantity.of(cell)) is not None])
             for axes, column in zip(row, columns, strict=True):
@@ -95,13 +95,13 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
             scale = figure.colorbar(colours, ax=list(row), format=lambda value, _, text=quantity.ticks: text(value))
             scale.set_label(quantity.title, labelpad=5)
             scale.ax.grid(False)
-        for axes, decay in zip(panels[0], lambdas, strict=True):
-            axes.set_title(f"lambda = {decay:g}")
+        for axes, (name, value) in zip(panels[0], settings, strict=True):
+            axes.set_title(f"{name} = {value:g}")
         _legend(figure, cells[0].edge)
         figure.supxlabel("number of classes K")
         figure.supylabel("feature dimension d")
         figure.draw_without_rendering()
-    return Drawing(figure, _caption(cells), (*HEADER, *MORE), [_numbers(cell) for cell in cells])
+    return Drawing(figure, _caption(cells), (cells[0].setting[0], *HEADER, *MORE), [_numbers(cell) for cell in cells])
 
 
 def _panel(axes: Axes, quantity: Quantity, norm: Normalize, cells: list[Cell], classes: list[int], dims: list[int]):
@@ -141,17 +141,25 @@ def _legend(figure: Figure, edge: str) -> None:
 def _caption(cells: Sequence[Cell]) -> str:
     first, trapped = cells[0], sum(cell.gap is not None for cell in cells)
     beyond = sum(cell.contradicts for cell in cells)
+    model, settings = _model(first)
     return (
-        f"Random descents of the unconstrained feature model, {first.starts} a cell (n = "
-        f"{first.problem.per_class}, lambda_w = lambda_h = lambda, lambda_b = {first.problem.lambda_b:g}). Above: how "
-        "many of them end in a local minimiser that is certainly not global. Below: how far the worst of those is "
+        f"Random descents of {model}, {first.starts} a cell (n = {first.problem.class_counts[0]}, {settings}). Above: "
+        "how many of them end in a local minimiser that is certainly not global. Below: how far the worst of those is "
         f"above the best point found. White: no trap found. {trapped} of {len(cells)} cells have traps, {beyond} "
         f"of them from the line d = {first.edge} upwards, where the theory has none. Hatched: not run."
     )
 
 
+def _model(cell: Cell) -> tuple[str, str]:
+    """(the model that descents are of, its settings beside K and d, in words)."""
+    if isinstance(cell.problem, Problem):
+        settings = f"lambda_w = lambda_h = lambda, lambda_b = {cell.problem.lambda_b:g}"
+        return "the unconstrained feature model", settings
+    return "the model on spheres", "logits are cosines times the scale"
+
+
 def _numbers(cell: Cell) -> list[float | None]:
     problem, ends = cell.problem, [cell.ends[ending] for ending in Ending]
-    head = [problem.lambda_w, problem.num_classes, problem.dim, cell.starts, *ends]
+    head = [cell.setting[1], problem.num_classes, problem.dim, cell.starts, *ends]
     found = [cell.trapped, cell.gap, cell.best.value, cell.lower_bound]
     return [*head, *found, int(cell.certified), cell.best.distance, cell.code, int(cell.code_known)]

@@ -180,6 +180,11 @@ class Spheres(Recorded):
         means = sums / torch.bincount(types)[:, None]
         return dual_bound(self.on().inner, means, point.W.double(), self.scale)
 
+    def bound_of_any_dim(self) -> float:
+        """A number below f at every d: D at the end of a descent with d >= K and d >= 3, where traps are not."""
+        wider = replace(self, dim=max(self.dim, self.num_classes, 3))
+        return wider.lower_bound(wider.minimize().point)
+
     def certify(self, point: Point) -> Judgement:
         """What a point is: global where its duality gap closes; else what second order says."""
         least = 0.0 if getattr(self.loss, "exact_slopes", False) else LEAST * self.free.drop

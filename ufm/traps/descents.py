@@ -1,24 +1,29 @@
 """Where descents end: how many of them in a local minimiser that is not global, and how bad the worst of those is.
 
-For d >= K - 1 there is none (`ufm.theorems`, "landscape, d >= K - 1"); below, some problems have them.
+For d >= K - 1 there is none (`ufm.theorems`, "landscape, d >= K - 1"); below, some problems have them. On spheres
+there is none for d >= K ("spheres landscape").
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..certificates import Certificate, certify
 from ..errors import Setting, require
 from ..losses import CrossEntropy
+from ..models import Judgement, Spheres, of_plain
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
+from ..results.plain import READ
 from ..results.words import Word
 from ..solvers.minimize import minimize
 from .codes import one_vs_rest_distance, reference_distance
 
 LEVEL = 1e-10  # values of f closer than this fraction of log K are one level
 TOL = 1e-12  # relative gradient norm that each descent has to reach
+ON_SPHERES = 1e-10  # the same there
+LEVEL_THERE = 1e-8  # of the least value, which may be tiny: closer values are one level there
 
 
 class Ending(Word):
@@ -31,25 +36,35 @@ class Ending(Word):
     UNCONVERGED = "not converged", "The descent did not reach a critical point.", "Raise max_iterations."
 
 
+def _certificate(data: Any) -> Certificate | Judgement:
+    """The certificate of a problem's point, or the judgement of a model's, that plain data has."""
+    kind: Any = Certificate if "sigma_max" in data else Judgement
+    return kind.from_plain(data)
+
+
 @dataclass(frozen=True, eq=False)
 class End(Result):
     """Where the descent from the random start `seed` ended.
 
-    converged    whether it reached a relative gradient norm of 1e-12
-    certificate  of `ufm.certify` there, without its direction
+    converged    whether it reached a relative gradient norm of 1e-12 (on spheres 1e-10)
+    certificate  of `ufm.certify` there, without its direction, or of the model's `certify`
     distance     the one-vs-rest distance of the rows of W
     point        collapsed, float64
     """
 
     seed: int
     converged: bool
-    certificate: Certificate
+    certificate: Certificate | Judgement = field(metadata={READ: _certificate})
     distance: float
     point: Point
 
     @classmethod
-    def of(cls, problem: Problem, seed: int) -> "End":
+    def of(cls, problem: Problem | Spheres, seed: int) -> "End":
         """Descend on class means, which never raises f, and certify where that leads."""
+        if isinstance(problem, Spheres):
+            found = problem.minimize(seed, ON_SPHERES)
+            judged, point = problem.certify(found.point), found.point
+            return cls(seed, found.converged, judged, one_vs_rest_distance(point.W), point)
         solution = minimize(problem, seed=seed, tol=TOL)
         means = problem.class_means(solution.point)
         certificate = replace(certify(problem, means), direction=None)
@@ -91,7 +106,7 @@ class Cell(Result):
                  or None
     """
 
-    problem: Problem
+    problem: Problem | Spheres = field(metadata={READ: of_plain})
     seed: int
     starts: int
     ends: dict[Ending, int]
@@ -103,6 +118,13 @@ class Cell(Result):
     code_known: bool
 
     derived = ("trapped", "gap", "certified")
+
+    @property
+    def setting(self) -> tuple[str, float]:
+        """What the map varies beside K and d: the weight decay, or the scale of the logits on spheres."""
+        if isinstance(self.problem, Spheres):
+            return "scale", self.problem.scale
+        return "lambda", self.problem.lambda_w
 
     @property
     def trapped(self) -> float:
@@ -121,12 +143,16 @@ class Cell(Result):
 
     @property
     def wide(self) -> bool:
-        """Whether d is large enough for no traps to be there: K - 1 for a shift-invariant loss, else K."""
+        """Whether d is large enough for no traps: K - 1 for a shift-invariant loss, else K; on spheres K."""
+        if isinstance(self.problem, Spheres):
+            return self.problem.wide
         return self.problem.loss.convex and self.problem.dim >= self.problem.largest_rank
 
     @property
     def edge(self) -> str:
         """The d from which on there are no traps, in terms of K."""
+        if isinstance(self.problem, Spheres):
+            return "K"
         return "K - 1" if self.problem.largest_rank < self.problem.num_classes else "K"
 
     @property
@@ -145,15 +171,15 @@ class Cell(Result):
         return cell
 
 
-def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
-    """Descend from `starts` random starts (those of `ufm.minimize` with seed, seed + 1, ...) and certify every end.
+def survey(problem: Problem | Spheres, starts: int = 64, seed: int = 0) -> Cell:
+    """Descend from `starts` random starts (those of `minimize` with seed, seed + 1, ...) and certify every end.
 
     Starts that end in neither the best level nor a trap are counted apart. Raises InputError for starts < 1.
     """
     require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
     ends = [End.of(problem, start) for start in range(seed, seed + starts)]
-    width = LEVEL * problem.drop
     lowest = min(ends, key=lambda end: end.value)
+    width, bounds = _width_and_bounds(problem, ends, lowest.value)
     endings = [end.ending(lowest.value + width) for end in ends]
     minima = {
         one: [end for end, ending in zip(ends, endings, strict=True) if ending == one]
@@ -168,9 +194,17 @@ def survey(problem: Problem, starts: int = 64, seed: int = 0) -> Cell:
         starts=starts,
         ends={ending: endings.count(ending) for ending in Ending},
         levels=sum(b - a > width for a, b in zip([-math.inf, *values], values, strict=False)),
-        lower_bound=max(end.certificate.lower_bound for end in ends),
+        lower_bound=max(bounds),
         best=minima[Ending.BEST][0] if minima[Ending.BEST] else lowest,
         worst=max(minima[Ending.TRAPPED], key=lambda end: end.value, default=None),
         code=code,
         code_known=known,
     )
+
+
+def _width_and_bounds(problem: Problem | Spheres, ends: list[End], least: float) -> tuple[float, list[float]]:
+    """(how far apart values of one level may be, numbers below f everywhere). On spheres one of them is of any d."""
+    bounds = [end.certificate.lower_bound for end in ends]
+    if isinstance(problem, Spheres):
+        return LEVEL_THERE * least, [*bounds, problem.bound_of_any_dim()]
+    return LEVEL * problem.drop, bounds

@@ -12,7 +12,7 @@ from tests.figures.looks import require_readable
 from ufm import InputError, Problem
 from ufm.losses import BinaryCrossEntropy
 from ufm.traps import Cell, Ending, survey
-from ufm.traps.grid import Grid
+from ufm.traps.grid import Grid, SpheresGrid
 
 LAMBDAS = (2e-4, 2e-3)
 GRID = Grid(classes=(3, 5, 6), dims=(1, 2, 4, 5), lambdas=LAMBDAS)
@@ -135,3 +135,17 @@ def test_the_line_of_a_loss_that_a_shift_changes_is_d_equal_k():
     np.testing.assert_array_equal(line.get_data().values, [0.5, 1.5])
     assert "from the line d = K upwards" in drawing.caption
     assert drawing.figure.legends[0].get_texts()[0].get_text() == "d >= K above"
+
+
+def test_a_map_of_spheres_has_a_column_a_scale_and_the_line_d_equal_k():
+    models = SpheresGrid(classes=(3, 4), dims=(2, 3), scale=(2.0, 10.0), per_class=1).problems
+    cells = [survey(model, starts=6) for model in models]
+    drawing = traps_figure(cells)
+    panels = drawing.figure.axes[:4]
+    assert [axes.get_title("left") for axes in panels[:2]] == ["scale = 2", "scale = 10"]
+    (line,) = [patch for patch in panels[0].patches if type(patch).__name__ == "StepPatch"]
+    np.testing.assert_array_equal(line.get_data().values, [0.5, 1.5])
+    assert drawing.header[:2] == ("scale", "K")
+    assert [row[0] for row in drawing.rows] == [2.0] * 4 + [10.0] * 4
+    assert "the model on spheres" in drawing.caption
+    require_readable(drawing)

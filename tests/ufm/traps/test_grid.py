@@ -12,7 +12,7 @@ import torch
 
 from ufm import InputError
 from ufm.traps import survey
-from ufm.traps.grid import Grid, explore
+from ufm.traps.grid import Grid, SpheresGrid, explore
 
 GRID = Grid(classes=(3, 6), dims=(1, 2), lambdas=(2e-4, 2e-3), starts=2)
 
@@ -206,3 +206,32 @@ def test_refuses_no_jobs(jobs, tmp_path):
     with pytest.raises(InputError, match="jobs must be >= 1, or -1"):
         explore(GRID, tmp_path / "map.json", jobs=jobs)
     assert not (tmp_path / "map.json").exists()
+
+
+SPHERES = SpheresGrid(classes=(3, 4), dims=(2, 3), scale=(2.0,), starts=2)
+
+
+def test_a_stopped_map_of_spheres_goes_on_to_the_same_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        explore(SPHERES, tmp_path / "stopped.json", track=stop_after(2))
+    for name in ("stopped", "whole"):
+        cells = explore(SPHERES, tmp_path / f"{name}.json")
+        assert [cell.problem for cell in cells] == list(SPHERES.problems)
+    assert (tmp_path / "stopped.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    with pytest.raises(InputError, match="was made with lambdas = None"):
+        explore(Grid((3, 4), (2, 3), (2e-3,), starts=2), tmp_path / "whole.json")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"dims": (1, 2)}, "dim must be >= 2"),
+        ({"scale": ()}, "scale must list at least one value"),
+        ({"scale": (1.0, 1.0)}, "scale must not repeat a value"),
+        ({"scale": (1e4,)}, "scale must lie in"),
+        ({"starts": 0}, "starts must be >= 1"),
+    ],
+)
+def test_a_map_of_spheres_refuses_what_it_cannot_be(settings, words):
+    with pytest.raises(InputError, match=words):
+        SpheresGrid(**{"classes": (3,), "dims": (2,), "scale": (1.0,)} | settings)

@@ -10,6 +10,7 @@ import torch
 import ufm
 from tests.cases import autograd_gradient, autograd_hessian
 from ufm import InputError
+from ufm.models import Spheres
 from ufm.traps import Cell, End, Ending, survey
 
 DECAY = {"lambda_w": 2e-4, "lambda_h": 2e-4, "lambda_b": 1e-3}
@@ -140,6 +141,46 @@ def test_plain_data_keep_everything(problem):
     again = Cell.from_plain(json.loads(text))
     assert json.dumps(again.plain()) == text
     assert isinstance(again.best, End)
+
+
+CIRCLE = Spheres.balanced(3, 2, 2, 10.0)
+
+
+@pytest.fixture(scope="module")
+def circle():
+    return survey(CIRCLE, starts=8)
+
+
+def test_three_classes_on_a_circle_have_a_trap(circle):
+    assert circle.certified
+    assert circle.best.distance == pytest.approx(circle.code, abs=1e-8)
+    assert circle.ends[Ending.TRAPPED] > 0
+    assert circle.gap == pytest.approx(0.461133, abs=1e-5)
+    assert circle.setting == ("scale", 10.0)
+    assert not circle.contradicts
+    assert replace(circle, problem=replace(CIRCLE, dim=3)).contradicts
+
+
+def test_on_spheres_there_is_no_trap_from_k():
+    cell = survey(Spheres.balanced(4, 2, 4, 5.0), starts=6)
+    assert cell.wide
+    assert cell.certified
+    assert cell.ends[Ending.BEST] == 6
+    assert abs(cell.best.value - cell.lower_bound) <= 1e-10 * cell.best.value
+
+
+def test_below_k_minus_1_the_bound_on_spheres_is_the_least_of_any_d():
+    cell = survey(Spheres.balanced(4, 2, 2, 5.0), starts=2)
+    wide = Spheres.balanced(4, 2, 3, 5.0)
+    assert not cell.certified
+    assert cell.lower_bound == pytest.approx(float(wide.objective(wide.closed_form())), rel=1e-8)
+
+
+def test_plain_data_keep_everything_on_spheres(circle):
+    text = json.dumps(circle.plain())
+    again = Cell.from_plain(json.loads(text))
+    assert again.problem == CIRCLE
+    assert json.dumps(again.plain()) == text
 
 
 def test_refuses_no_starts():

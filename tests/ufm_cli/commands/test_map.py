@@ -39,6 +39,23 @@ def test_map_shows_the_known_trap_and_none_from_k_minus_1(capsys, tmp_path):
     assert load(folder / "map.json")["versions"]["torch"]
 
 
+def test_a_map_of_spheres_is_shown_again_and_goes_on(capsys, tmp_path):
+    ask = ["map", "--model", "spheres", "--classes", "3", "4", "--dims", "2", "3", "--scale", "10", "--starts", "6"]
+    ask += ["--jobs", "1", "--runs", str(tmp_path)]
+    assert main(ask) == 0
+    text = capsys.readouterr().out
+    rows = {tuple(words[:2]): words for words in map(str.split, text.splitlines()) if words[:1] in (["3"], ["4"])}
+    assert float(rows["3", "2"][4].rstrip("%")) > 0
+    assert float(rows["3", "3"][-1]) < 1e-8  # certified
+    assert float(rows["4", "2"][-1]) > 0.5  # an honest gap
+    assert "d < K: traps in 1 of 3 cells; the best is certified global in 2" in text
+    assert main(ask) == 0
+    assert capsys.readouterr().out == text
+    assert main(["show", str(tmp_path / "map" / "map.json")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.split() == text[: text.index(str(tmp_path))].split()
+
+
 def test_map_goes_on_and_is_not_replaced_without_force(capsys, tmp_path):
     ask = [*QUICK, "--runs", str(tmp_path), "--name", "mine"]
     assert main(ask) == 0
@@ -106,6 +123,9 @@ BAD = {
     "lambda NaN": (["--lambdas", "nan"], "--lambdas must be a finite number > 0, got nan"),
     "negative lambda_b": (["--lambda-b", "-1"], "--lambda-b must be a finite number >= 0, got -1.0"),
     "n = 0": (["-n", "0"], "n_k >= 1"),
+    "another model": (["--model", "other"], "unknown model 'other'; a map is of one of: free, spheres"),
+    "a scale of free": (["--scale", "2"], "--scale would do nothing here: --model free does not have it"),
+    "lambdas of spheres": (["--model", "spheres"], "--lambdas would do nothing here"),
     "no starts": (["--starts", "0"], "starts must be >= 1, got 0"),
     "negative seed": (["--seed", "-1"], "seed must be >= 0, got -1"),
     "no jobs": (["--jobs", "0"], "jobs must be >= 1, or -1"),
