@@ -16,6 +16,7 @@ from .theory.compare import Comparison, NotComparable, compare
 from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
 from .theory.nearer import Deviation, nearer
+from .theory.on_spheres import OnSpheres, compare_on_spheres, compare_run_on_spheres
 from .theory.theorems import theorems
 
 __all__ = [
@@ -34,11 +35,14 @@ __all__ = [
     "NeuralCollapse",
     "NeuralCollapseMetric",
     "NotComparable",
+    "OnSpheres",
     "Run",
     "batch_neural_collapse",
     "collect",
     "compare",
+    "compare_on_spheres",
     "compare_run",
+    "compare_run_on_spheres",
     "generalized_collapse",
     "last_layer",
     "locate",

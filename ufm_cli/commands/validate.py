@@ -13,7 +13,7 @@ from ..options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
-    from validate import Comparison, Deviation, Neighbourhood, Run
+    from validate import Comparison, Deviation, Neighbourhood, OnSpheres, Run
     from validate.theory.compare import Row
 
 UNSEEN = "not defined: class means only"
@@ -101,9 +101,16 @@ class Command:
 
     def _beside_run(self, run: "Run") -> dict[str, Any]:
         """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
-        from validate import NotComparable, compare_run, not_covered
+        from validate import NotComparable, compare_run, compare_run_on_spheres, not_covered
+        from validate.theory.on_spheres import is_on_spheres
 
+        nothing = dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu"))
         try:
+            if is_on_spheres(run) and run.last_point.is_file():
+                beside = compare_run_on_spheres(run)
+                _show_on_spheres(beside)
+                checked = _show_theorems(beside) if self.theorems else None
+                return nothing | {"on_spheres": beside.plain(), "theorems": checked}
             if run.last_point.is_file():
                 comparison = compare_run(run)
                 return self._beside(comparison) | {"behind_a_relu": _behind_a_relu(run, comparison)}
@@ -111,7 +118,7 @@ class Command:
         except NotComparable as error:
             reason = as_flags(error, Command)
         _say_not_covered(reason)
-        return dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu")) | {"not_covered": reason}
+        return nothing | {"not_covered": reason}
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
@@ -138,7 +145,7 @@ class Command:
 def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm validate` does."""
     from ufm.results import from_plain
-    from validate import Deviation, Neighbourhood
+    from validate import Deviation, Neighbourhood, OnSpheres
     from validate.theory.theorems import Checked
 
     from .verify import show_verdicts
@@ -151,6 +158,8 @@ def show_result(data: dict[str, Any]) -> None:
         _say_not_covered(data["not_covered"])
     if data.get("comparison"):
         _show_comparison(_comparison(data["comparison"]))
+    if data.get("on_spheres"):
+        _show_on_spheres(OnSpheres.from_plain(data["on_spheres"]))
     if data.get("neighbourhood"):
         _say_neighbourhood(Neighbourhood.from_plain(data["neighbourhood"]))
     if data.get("theorems"):
@@ -275,7 +284,7 @@ def _say_neighbourhood(found: "Neighbourhood") -> None:
     )
 
 
-def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
+def _show_theorems(comparison: "Comparison | OnSpheres") -> dict[str, Any]:
     """Print every theorem's verdict at this last layer's own problem."""
     from validate import theorems
 
@@ -304,6 +313,23 @@ def _show_comparison(comparison: "Comparison") -> None:
         f"the network's last layer: {certificate.verdict} (relative gradient norm {size:.1e}); "
         f"{_bounded(certificate.duality_gap)}{balance}"
     )
+
+
+def _show_on_spheres(found: "OnSpheres") -> None:
+    loss = found.model.loss.to_plain()
+    show(
+        f"theory ({found.method}) beside network: unit rows of W and H, "
+        f"{'' if loss == 'cross-entropy' else f'{said(loss)}, '}scale = {found.model.scale:.6g}",
+        ("quantity", "theory", "network", "network/theory - 1"),
+        [(row.meaning, row.theory, row.network, _deviation(row)) for row in found.rows],
+    )
+    own = found.certificate
+    say(
+        f"the network's last layer: {own.verdict} (relative gradient norm {own.residual:.1e}); "
+        f"{_bounded(own.duality_gap)}"
+    )
+    if found.one_sign:
+        say("no feature of the network is negative anywhere, as behind a ReLU; those of the model are of either sign")
 
 
 def _kind(comparison: "Comparison") -> str:

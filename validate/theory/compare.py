@@ -155,13 +155,13 @@ def compare(
     """
     for name, value, known in (("features", features, FEATURES), ("classifier", classifier, CLASSIFIERS)):
         require(value in known, f"unknown {name} {value!r}; choose one of: {', '.join(known)}")
-    loss = _of_classes(loss, point.num_classes)
+    loss = of_classes(loss, point.num_classes)
     labels = resolve_labels(point, labels)
     if not bias and bool(point.b.any()):
         raise InputError("the point has a bias b that is not zero", ("leave ", Setting("bias", False), " out"))
-    point, fixed = _full(point.double(), labels), classifier == "fixed"
+    point, fixed = full(point.double(), labels), classifier == "fixed"
     decay = _decay_of_w(lambda_w, fixed)
-    asked = _Asked(_counts(point, labels), decay, lambda_h, (decay if lambda_b is None else lambda_b), bias, loss)
+    asked = _Asked(counts_of(point, labels), decay, lambda_h, (decay if lambda_b is None else lambda_b), bias, loss)
     asked.problem(1, 1.0 if lambda_h is None else lambda_h, 1.0 if fixed else None)  # refuses decays that none can have
     if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
         raise NotComparable(
@@ -180,7 +180,8 @@ def _decay_of_w(lambda_w: float | None, fixed: bool) -> float:
     return given(lambda_w, ("pass ", Setting("lambda_w"), ", the weight decay that W was trained with"))
 
 
-def _counts(point: Point, labels: torch.Tensor) -> tuple[int, ...]:
+def counts_of(point: Point, labels: torch.Tensor) -> tuple[int, ...]:
+    """n_k of each class. Raises NotComparable for one without samples."""
     counts = torch.bincount(labels, minlength=point.num_classes)
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
@@ -275,7 +276,7 @@ def _balance(model: Problem | Kin, point: Point) -> float:
     return float((of_W - of_H).norm() / of_W.norm())
 
 
-def _of_classes(loss: Loss | None, num_classes: int) -> Loss:
+def of_classes(loss: Loss | None, num_classes: int) -> Loss:
     """The loss, if it has a lower bound and its types of sample are the classes; cross-entropy for None."""
     loss = CrossEntropy() if loss is None else completed(loss)
     if not has_conjugate(loss):
@@ -303,7 +304,7 @@ def _of_the_networks_mean(problem: Problem, best: Point, point: Point) -> Point:
     return replace(best, b=best.b - best.b.mean() + mean)
 
 
-def _full(point: Point, labels: torch.Tensor) -> Point:
+def full(point: Point, labels: torch.Tensor) -> Point:
     """The point with one row of H a sample, and its labels."""
     H = point.H if len(point.H) == len(labels) else point.H[labels]
     return Point(point.W, H, point.b, labels.to(H.device))

@@ -21,14 +21,7 @@ def not_covered(run: Run) -> str | None:
 
 def _reasons(facts: Minimised) -> Iterator[str]:
     """What the training says against any comparison, and then what this one lacks."""
-    yield from facts.reasons
-    if facts.loss.name not in LOSSES:
-        yield f"the run was trained with the loss {facts.loss.said}, of which no lower bound is known"
-    else:
-        try:
-            _ = facts.loss.of_theory
-        except InputError as error:
-            yield f"the record of the run's loss is damaged ({error})"
+    yield from why_not(facts)
     if facts.head.W not in CLASSIFIERS:
         yield f"W is {facts.head.W}, and the comparison is with a W that is free, or fixed"
     if facts.head.feature_norm is not None:
@@ -37,6 +30,18 @@ def _reasons(facts: Minimised) -> Iterator[str]:
         yield NO_DECAY
     if facts.lambda_h is None and facts.head.W == "free" and facts.implied_by != BALANCE:
         yield "nothing says which decay the features have, and the comparison needs their lambda_h"
+
+
+def why_not(facts: Minimised) -> Iterator[str]:
+    """What the training and its loss say against any comparison."""
+    yield from facts.reasons
+    if facts.loss.name not in LOSSES:
+        yield f"the run was trained with the loss {facts.loss.said}, of which no lower bound is known"
+    else:
+        try:
+            _ = facts.loss.of_theory
+        except InputError as error:
+            yield f"the record of the run's loss is damaged ({error})"
 
 
 def compare_run(run: Run, features: str = "free") -> Comparison:
