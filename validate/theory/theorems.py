@@ -12,6 +12,7 @@ from ufm.results import Result
 from ufm.results.plain import READ
 
 from .compare import Comparison
+from .on_spheres import OnSpheres
 
 STARTS = 2
 VARIABLES = 500_000  # of the largest model that is descended over with all its features; a larger one has fewer
@@ -29,7 +30,7 @@ class Checked(Result):
     verdicts: list[Verdict]
 
 
-def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = iter) -> Checked:
+def theorems(comparison: Comparison | OnSpheres, track: Callable[[Iterable], Iterable] = iter) -> Checked:
     """Every theorem, those proved in ball arithmetic among them, checked on the model that a network is compared with.
 
     A model of more than half a million variables gives way to the `equivalent` one of about that size. track wraps the

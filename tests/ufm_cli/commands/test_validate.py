@@ -2,11 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
+import networks
 import ufm
+from tests.conftest import SMALL
 from ufm import Point
 from ufm_cli.main import main
 from validate import Run, compare, neural_collapse
@@ -196,6 +199,39 @@ def test_features_of_either_sign_are_no_relus(run_copy, capsys):
     assert main(["validate", str(run_copy.path)]) == 0
     assert "H >= 0" not in capsys.readouterr().out
     assert json.loads(Run.open(run_copy.path).analysis.read_text())["behind_a_relu"] is None
+
+
+@pytest.fixture(scope="module")
+def normalised(tmp_path_factory):
+    """A run with unit rows and features of one norm, hardly trained."""
+    runs = tmp_path_factory.mktemp("runs")
+    recipe = replace(SMALL, head="normalized", temperature=0.2, bias=False, epochs=1)
+    return networks.train(recipe, runs / "cosines").path
+
+
+def test_a_run_with_a_normalised_head_is_compared_on_spheres(normalised, capsys):
+    assert main(["validate", str(normalised)]) == 0
+    printed = capsys.readouterr().out
+    assert "beside network: unit rows of W and H, scale = 5" in printed
+    assert "not covered" not in printed
+    found = json.loads((normalised / "validation.json").read_text())
+    assert found["comparison"] is None
+    rows = {row["name"]: row for row in found["on_spheres"]["rows"]}
+    assert rows["objective"]["network"] == pytest.approx(found["checkpoints"][-1]["metrics"]["loss"], rel=1e-5)
+    assert rows["gap"]["network"] >= rows["objective"]["network"] - rows["objective"]["theory"] > 0
+    assert main(["show", str(normalised / "validation.json")]) == 0
+    assert capsys.readouterr().out.split() == printed.split()
+
+
+def test_theorems_on_spheres(normalised, capsys):
+    assert main(["validate", str(normalised), "--theorems"]) == 0
+    assert "spheres landscape" in capsys.readouterr().out
+
+
+def test_a_normalised_head_with_a_bias_is_not_covered(tmp_path, capsys):
+    networks.train(replace(SMALL, head="normalized", epochs=1), tmp_path / "cosines")
+    assert main(["validate", str(tmp_path / "cosines")]) == 0
+    assert "theory: not covered (the head has a bias" in capsys.readouterr().out
 
 
 def test_a_point_of_a_fixed_classifier(capsys, tmp_path):
