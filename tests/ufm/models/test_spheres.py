@@ -10,9 +10,10 @@ from scipy.optimize import minimize
 
 from tests.ufm.losses.naive import NAIVE
 from ufm import InputError, NoClosedForm, Point
-from ufm.losses import MeanSquare
+from ufm.losses import LabelSmoothing, MeanSquare
 from ufm.models import Spheres, of_plain
 from ufm.models.multipliers import pairing
+from ufm.solvers.newton import trust_region_newton
 
 LOSSES = ["cross-entropy", "label smoothing", "mse", "bce", "focal", "scales", "soft"]
 EACH = pytest.mark.parametrize("name", LOSSES)
@@ -190,6 +191,36 @@ def test_a_trap_at_d_one_less_than_the_classes_has_a_negative_multiplier():
     assert dense_spectrum(model, "cross-entropy", trap)[0] > -1e-12
     wider = Spheres((2, 2, 2), 3, 10.0)
     assert wider.certify(trap.padded(3)).verdict == "strict saddle"
+
+
+def test_features_of_a_class_may_differ_at_a_trap_and_not_at_a_minimiser():
+    """Descents over all N features, by the same method: every end that is global has collapsed, a trap need not."""
+    model = Spheres((3, 3, 3), 2, 10.0)
+    generator = torch.Generator().manual_seed(0)
+    spreads = {"global minimizer": [], "local minimizer": []}
+    for _ in range(25):
+        rows = torch.nn.functional.normalize(torch.randn(12, 2, generator=generator, dtype=torch.float64), dim=1)
+        start = Point(rows[:3], rows[3:], torch.zeros(3, dtype=torch.float64))
+        on = model.on(start)
+        steps = trust_region_newton(on, rows.reshape(-1), tol=1e-10, max_iterations=1000, moved=on.moved)
+        end = Point(*on.inner.unpack(list(steps)[-1][0]))
+        verdict = model.certify(end).verdict
+        spreads[str(verdict)].append(float((end.H - model.collapsed(end).H[model.free.labels]).abs().max()))
+    assert max(spreads["global minimizer"]) < 1e-6
+    assert max(spreads["local minimizer"]) > 0.1
+
+
+def test_smoothed_labels_within_the_reach_of_the_scale_do_not_fix_features():
+    """The loss is at its infimum, mu = 0, and the mirror images of the features are as good."""
+    model = Spheres((2, 2, 2), 3, 20.0, LabelSmoothing(0.1))
+    end = model.minimize(0)
+    assert end.value == pytest.approx(model.free.floor, rel=1e-12)
+    assert float(model.jet(end.point).multipliers.abs().max()) < 1e-9
+    W, H = end.point.W, end.point.H
+    normal = torch.nn.functional.normalize(torch.linalg.cross(W[1] - W[0], W[2] - W[0]), dim=0)
+    mirrored = Point(W, H - 2 * (H @ normal)[:, None] * normal, end.point.b)
+    assert float((mirrored.H - H).norm()) > 0.1
+    assert float(model.objective(mirrored)) == pytest.approx(end.value, rel=1e-12)
 
 
 def test_two_classes_on_circles_have_a_degenerate_critical_point():
