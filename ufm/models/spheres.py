@@ -105,7 +105,7 @@ class Spheres(Recorded):
 
     @property
     def wide(self) -> bool:
-        """Whether every critical point is global or a strict saddle: cross-entropy and d >= K, but for K = d = 2."""
+        """Whether theory has no traps: cross-entropy and d >= K, but for K = d = 2 (docs/theory.md, section 12.3)."""
         return isinstance(self.loss, CrossEntropy) and self.dim >= max(self.num_classes, 3)
 
     def require_decidable(self) -> None:

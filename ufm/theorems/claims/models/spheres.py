@@ -106,7 +106,7 @@ def landscape(model: Spheres, evidence: ModelEvidence) -> Finding:
 
 LANDSCAPE = Theorem(
     "spheres landscape",
-    "every critical point is global or a strict saddle",
+    "critical: global or a strict saddle (d = K: nu not 0)",
     f"{YARAS} for d > K; {here('12.3')}",
     (WIDE,),
     landscape,
