@@ -41,6 +41,7 @@ DEEPEST = 64  # factors
 STEPS = 2000  # of Newton's method at most
 SCALES = 40  # of the start, of which the best is taken
 LARGEST_LOGIT = (0.25, 64.0)  # of the start: the range of its scales
+SPREAD = 0.3  # of the logarithms of a start's stretch along its directions
 SCATTER = 0.1  # of a factor's size: how far free features begin from their type's
 
 
@@ -113,8 +114,8 @@ class DeepLinear:
         """Descend from a random start to a critical point where residual <= tol, by a trust-region Newton method.
 
         The start is balanced, of rank R - (seed mod R), R = min(d, K, T) (R for L = 2): for L >= 3 the origin attracts
-        small starts, and no descent raises its rank. So R seeds in a row try every rank. Its logits are the projection
-        of -G~(0) to random dimensions, at the scale that is best for them.
+        small starts, and no descent raises its rank. So R seeds in a row try every rank. Its logits are -G~(0)
+        projected to random dimensions and stretched a little along these, at the scale that is best for them.
 
         reduce   with one row of H a type (see the module's docstring), in no more dimensions than the start's rank.
                  False frees all N features in d dimensions, apart from each other at the start.
@@ -139,8 +140,11 @@ class DeepLinear:
         f = self.free.landscape(collapsed=True)
         zero = torch.zeros(T, K, dtype=torch.float64, device="cpu")
         slopes = f.loss.expand(zero.clone(), f.labels)[1]
-        directions = torch.randn(K, rank, generator=_generator(seed), dtype=torch.float64, device="cpu")
-        Z = -slopes @ directions @ directions.T
+        generator = _generator(seed)
+        normal = torch.randn(K, rank, generator=generator, dtype=torch.float64, device="cpu")
+        stretch = torch.randn(rank, generator=generator, dtype=torch.float64, device="cpu").mul(SPREAD).exp()
+        directions = torch.linalg.qr(normal)[0]
+        Z = -(slopes @ directions * stretch) @ directions.T
         Z = Z / Z.abs().max().clamp_min(1e-300)
         norm = float((torch.linalg.svdvals(f.roots * Z)[:rank] ** (2 / self.depth)).sum())
 
