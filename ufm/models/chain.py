@@ -108,7 +108,7 @@ class ChainJet:
         for W, dW, Y in zip(self.layers, changes, self.before, strict=False):
             forwards.append(forwards[-1] @ W.mT + Y @ dW.mT)
         dB = self.curvature(forwards[-1] / f.roots) * (f.roots / f.num_samples)
-        moved = []
+        moved: list[torch.Tensor] = []
         steps = zip(self.layers, changes, self.before, forwards, self.behind[1:], strict=False)
         for W, dW, Y, dY, B in reversed(list(steps)):
             moved.insert(0, dB.mT @ Y + B.mT @ dY)

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,6 +95,21 @@ class DeepLinear:
         """(L - 2) d^2 + K d + N d."""
         d = self.dim
         return (self.depth - 2) * d**2 + (self.free.num_classes + self.free.num_samples) * d
+
+    def settings(self) -> dict[str, Any]:
+        """What defines the model, as plain data for JSON; n_k is listed once when balanced."""
+        names = ("num_classes", "per_class", "dim", "loss")
+        return {name: self.free.settings()[name] for name in names} | {"depth": self.depth, "decay": self.decay}
+
+    to_plain = settings
+
+    @classmethod
+    def of_plain(cls, settings: dict[str, Any]) -> "DeepLinear":
+        """The model that `settings` describes. Raises InputError as DeepLinear does, and for an unknown loss."""
+        decays = dict.fromkeys(("lambda_w", "lambda_h"), settings["decay"]) | {"lambda_b": 0.0, "bias": False}
+        depth, decay = settings["depth"], settings["decay"]
+        free = Problem.of_plain({**settings, **decays})
+        return cls(free.class_counts, free.dim, depth, decay, free.loss)
 
     def chain(self, collapsed: bool = True, dim: int | None = None) -> Chain:
         """f of flat vectors, over one row of H a type or over all N, in so many dimensions (d by default)."""

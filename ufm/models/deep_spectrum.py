@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import torch
 
 from ..errors import require
-from ..solvers.newton import trust_region_newton
 from ..solvers.sharpen import DENSE
 from ..spectra.spectrum import BLOCKS, Spectrum
 from .chain import Chain, ChainJet
@@ -29,7 +28,8 @@ from .factors import Factors
 
 CRITICAL = 1e-7  # a relative gradient above this is no critical point's
 ZERO = 1e-11  # of the largest eigenvalue: what counts as 0
-SHARP = 1e-15  # the relative gradient asked for in r dimensions; rounding ends the descent before
+FLAT = 1e-10  # of the largest eigenvalue: along smaller ones no step is made
+SWEEPS = 8  # of Newton's method at most
 EXACT_RANK = 1e-11  # of sqrt(2 excess/decay), the largest size of a factor: a smaller singular value is 0
 
 
@@ -53,7 +53,8 @@ def inner_point(chain: Chain, point: Factors) -> Inner:
     """The critical point near a collapsed one whose relative gradient is at most 1e-7, in its r dimensions.
 
     A singular value of H~ counts as in `ufm.solvers.sharpen.row_space`. Newton's method goes on within these to
-    where rounding ends it. Raises InputError for a point that is not critical.
+    where rounding ends it. Raises InputError for a point that is not critical, and where block 1 has more than 3,000
+    rows.
     """
     jet = chain.jet(chain.pack(point))
     residual = jet.relative_gradient
@@ -68,18 +69,26 @@ def inner_point(chain: Chain, point: Factors) -> Inner:
         space = following
     narrow = chain.of_width(rank)
     x = narrow.join([*layers, jet.layers[-1] @ space], U[:, :rank] * sizes[:rank])
-    if rank:
-        *_, (x, _) = trust_region_newton(narrow, x, tol=SHARP, max_iterations=30)
-    return Inner(narrow, x)
+    require(narrow.size <= DENSE, f"the spectrum needs (K + T) r + (L-2) r^2 <= {DENSE:,}, got {narrow.size:,}")
+    return Inner(narrow, settled(narrow, x))
+
+
+def settled(chain: Chain, x: torch.Tensor) -> torch.Tensor:
+    """The critical point next to x, a saddle too, by Newton steps off the orbit, as long as they halve the gradient."""
+    jet = chain.jet(x)
+    for _ in range(SWEEPS if len(x) else 0):
+        values, vectors = torch.linalg.eigh(jet.hessian())
+        flat = values.abs() <= max(FLAT, jet.relative_gradient) * values.abs().max()
+        step = vectors @ torch.where(flat, 0.0, (vectors.T @ jet.gradient) / values)
+        trial = chain.jet(x - step)
+        if not float(trial.gradient.norm()) < 0.5 * float(jet.gradient.norm()):
+            break
+        x, jet = x - step, trial
+    return x
 
 
 def spectrum_of(found: Inner, dim: int) -> Spectrum:
-    """The complete spectrum of the model of width d = dim over all N features.
-
-    Raises InputError where block 1 has more than 3,000 rows.
-    """
-    size = found.chain.size
-    require(size <= DENSE, f"the spectrum needs (K + T) r + (L-2) r^2 <= {DENSE:,}, got {size:,}")
+    """The complete spectrum of the model of width d = dim over all N features."""
     values, counts = zip(*levels(found, dim), strict=True)
     multiplicities = torch.cat([torch.full_like(v, m, dtype=torch.int64) for v, m in zip(values, counts, strict=True)])
     every = torch.cat(values)[multiplicities > 0]
@@ -107,9 +116,8 @@ def levels(found: Inner, dim: int) -> Iterator[tuple[torch.Tensor, int]]:
 
 def across(jet: ChainJet) -> Iterator[torch.Tensor]:
     """C_l^T for l = 1, ..., L-1: (T, r), (r, r), ..., (r, K); (T, K) for L = 2."""
-    for l in range(1, jet.chain.depth):
-        behind = jet.behind[l]  # G~ times the layers behind W_l: (T, d) or (T, K)
-        yield behind if l == 1 else jet.before[l - 2].mT @ behind
+    yield jet.behind[1]  # G~ times the layers behind W_1: (T, d), or (T, K)
+    yield from (Y.mT @ B for Y, B in zip(jet.before, jet.behind[2:], strict=False))
 
 
 def within(found: Inner, jet: ChainJet) -> Iterator[tuple[torch.Tensor, int]]:

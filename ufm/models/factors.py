@@ -27,11 +27,11 @@ class Factors(Result):
     def __post_init__(self) -> None:
         require(len(self.layers) > 0 and self.H.ndim == 2, "a point needs one layer or more, and H of shape (N, d)")
         d = self.H.shape[1]
-        for l, W in enumerate(self.layers, 1):
-            last = l == len(self.layers)
+        for number, W in enumerate(self.layers, 1):
+            last = number == len(self.layers)
             fits = W.ndim == 2 and W.shape[1] == d and (last or W.shape[0] == d)
             shape = f"(K, {d})" if last else f"({d}, {d})"
-            require(fits, f"layer {l} must have shape {shape} to fit H, got {tuple(W.shape)}")
+            require(fits, f"layer {number} must have shape {shape} to fit H, got {tuple(W.shape)}")
         alike = all(W.dtype == self.H.dtype and W.device == self.H.device for W in self.layers)
         require(alike, "the factors must share one dtype and one device")
         finite = all(bool(part.isfinite().all()) for part in (*self.layers, self.H))

@@ -1,4 +1,4 @@
-"""A deep linear model: two factors are the free problem, scipy's minimisers, closed forms, bounds, verdicts, a table."""
+"""A deep linear model: two factors are the free problem; scipy's minimisers, closed forms, bounds, a table."""
 
 from dataclasses import replace
 

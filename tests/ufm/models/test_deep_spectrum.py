@@ -119,3 +119,14 @@ def test_a_point_that_is_not_critical_has_no_spectrum():
     point = model.minimize().point
     with pytest.raises(InputError, match="not critical"):
         model.spectrum(replace(point, H=1.01 * point.H))
+
+
+@pytest.mark.parametrize(("depth", "index"), [(5, 20), (4, 0)])
+def test_an_etf_that_is_a_saddle_is_not_left(depth, index):
+    """Newton's method for the last digits stays where the gradient is 0; its 20 directions come in one representation."""
+    model = DeepLinear((1,) * 8, 8, depth, 2e-2)
+    etf = model.etf()
+    inner = model.inner(etf)
+    assert float(inner.jet.value) == pytest.approx(float(model.objective(etf)), rel=1e-13)
+    levels = model.spectrum(etf)
+    assert (levels.index, levels.nullity) == (index, model.orbit_dimension(7))
