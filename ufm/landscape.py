@@ -153,9 +153,14 @@ class Jet:
         f - floor >= lW/2 |W|^2 + lH/2 |H~|^2, so the unit bounds the gradient of the decays at a point of that level.
         """
         f = self.landscape
-        stretch, ridge = (f.lambda_w / f.lambda_h) ** 0.25, math.sqrt(f.lambda_w * f.lambda_h)
+        stretch = (f.lambda_w / f.lambda_h) ** 0.25
         W, H, b = (float(part.norm()) for part in f.split(self.gradient))
-        return math.hypot(W / stretch, H * stretch, b) / math.sqrt(4 * ridge * self.excess)
+        return math.hypot(W / stretch, H * stretch, b) / self.unit
+
+    @property
+    def unit(self) -> float:
+        """What gradients are measured in where both decays are sqrt(lW lH): see `relative_gradient`."""
+        return math.sqrt(4 * math.sqrt(self.landscape.lambda_w * self.landscape.lambda_h) * self.excess)
 
     def hvp(self, v: torch.Tensor) -> torch.Tensor:
         """The Hessian of f at x times the flat vectors v (..., size)."""

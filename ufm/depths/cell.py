@@ -13,7 +13,7 @@ SAME = 1e-9  # of f: values nearer to each other than that are one
 
 @dataclass(frozen=True)
 class Frame(Result):
-    """The best simplex ETF that is a critical point: f there, what its Hessian says, and how many eigenvalues are < 0."""
+    """The best simplex ETF that is a critical point: f there, its verdict, and the index of its Hessian."""
 
     value: float
     verdict: PointVerdict
@@ -70,7 +70,7 @@ class Cell(Result):
 
 
 def survey(model: DeepLinear, seed: int = 0, rounds: int = 1) -> Cell:
-    """The cell of one model: the best of the origin, the ETF and so many rounds of descents from starts of every rank."""
+    """The cell of one model: the best of the origin, the ETF and rounds of descents, each from starts of every rank."""
     starts = rounds * min(model.dim, model.free.num_classes, model.free.num_types)
     ends = [model.minimize(start, TOL) for start in range(seed * starts, (seed + 1) * starts)]
     etf, found = _etf(model), [end.point for end in ends if end.converged]

@@ -25,7 +25,7 @@ from ..closed_forms.minimizer import global_minimizer
 from ..errors import NoClosedForm, Setting, require
 from ..losses import CrossEntropy, MeanSquare
 from ..losses.loss import Loss
-from ..losses.own import has_conjugate, require_conjugate
+from ..losses.own import has_conjugate
 from ..problem import Problem
 from ..results import PointVerdict
 from ..solvers.minimize import minimize
@@ -35,7 +35,7 @@ from .chain import Chain
 from .codes import simplex_logits, simplex_margin
 from .deep_spectrum import Inner, inner_point, orbit_dimension, spectrum_of
 from .factors import Factors, balanced_factors
-from .model import GAP, RESIDUAL, Judgement, Minimum, require_tol
+from .model import Judgement, Minimum, Recorded, by_spectrum, judge, require_tol
 from .schatten import Line, Shrunk, below, shrunk
 
 DEEPEST = 64  # factors
@@ -46,15 +46,8 @@ SPREAD = 0.3  # of the logarithms of a start's stretch along its directions
 SCATTER = 0.1  # of a factor's size: how far free features begin from their type's
 
 
-@dataclass(frozen=True, eq=False)
-class DeepMinimum(Minimum):
-    """Where a minimisation ended; `point` is a point's factors."""
-
-    point: Factors  # type: ignore[assignment]
-
-
 @dataclass(frozen=True)
-class DeepLinear:
+class DeepLinear(Recorded):
     """W_1, ..., W_(L-2) (d, d), W_(L-1) (K, d) and H (N, d) are free.
 
     class_counts, dim, loss   as for `ufm.Problem`; every inner space has the dimension d
@@ -68,7 +61,7 @@ class DeepLinear:
     depth: int
     decay: float
     loss: Loss = field(default_factory=CrossEntropy)
-    name = "deep linear"
+    name = "deep-linear"
 
     def __post_init__(self) -> None:
         whole = isinstance(self.depth, Integral) and not isinstance(self.depth, bool)
@@ -97,19 +90,17 @@ class DeepLinear:
         return (self.depth - 2) * d**2 + (self.free.num_classes + self.free.num_samples) * d
 
     def settings(self) -> dict[str, Any]:
-        """What defines the model, as plain data for JSON; n_k is listed once when balanced."""
-        names = ("num_classes", "per_class", "dim", "loss")
-        return {name: self.free.settings()[name] for name in names} | {"depth": self.depth, "decay": self.decay}
+        """What defines the model, as plain data for JSON."""
+        return self.to_plain()
 
-    to_plain = settings
+    def require_decidable(self) -> None:
+        self.free.require_decidable()
 
-    @classmethod
-    def of_plain(cls, settings: dict[str, Any]) -> "DeepLinear":
-        """The model that `settings` describes. Raises InputError as DeepLinear does, and for an unknown loss."""
-        decays = dict.fromkeys(("lambda_w", "lambda_h"), settings["decay"]) | {"lambda_b": 0.0, "bias": False}
-        depth, decay = settings["depth"], settings["decay"]
-        free = Problem.of_plain({**settings, **decays})
-        return cls(free.class_counts, free.dim, depth, decay, free.loss)
+    def random_point(self, seed: int = 0, scale: float = 1.0) -> Factors:
+        """Normal numbers over sqrt(d), times the scale."""
+        f, generator = self.chain(), _generator(seed)
+        x = torch.randn(f.size, generator=generator, dtype=torch.float64, device="cpu")
+        return f.unpack(scale * x / math.sqrt(self.dim))
 
     def chain(self, collapsed: bool = True, dim: int | None = None) -> Chain:
         """f of flat vectors, over one row of H a type or over all N, in so many dimensions (d by default)."""
@@ -126,7 +117,7 @@ class DeepLinear:
         f = self._chain_of(point)
         return f.jet(f.pack(point)).relative_gradient
 
-    def minimize(self, seed: int = 0, tol: float = 1e-10, reduce: bool = True) -> DeepMinimum:
+    def minimize(self, seed: int = 0, tol: float = 1e-10, reduce: bool = True) -> Minimum[Factors]:
         """Descend from a random start to a critical point where residual <= tol, by a trust-region Newton method.
 
         The start is balanced, of rank R - (seed mod R), R = min(d, K, T) (R for L = 2): for L >= 3 the origin attracts
@@ -146,7 +137,7 @@ class DeepLinear:
         iterates = list(trust_region_newton(f, f.pack(start), tol=tol, max_iterations=STEPS))
         point = f.unpack(iterates[-1][0]).padded(self.dim)
         residual = self.residual(point)
-        return DeepMinimum(point, float(self.objective(point)), residual, len(iterates) - 1, residual <= tol)
+        return Minimum(point, float(self.objective(point)), residual, len(iterates) - 1, residual <= tol)
 
     def start(self, seed: int = 0) -> Factors:
         """The balanced start of `minimize`, of width its rank."""
@@ -176,7 +167,7 @@ class DeepLinear:
 
         Squared error without weights: the least value itself. Else the least of P(t) + (L/2) decay t^(2/L), which is
         exact where a minimiser has rank 1 (K = 2) or 0, and below f* elsewhere for L >= 3.
-        Raises InputError for a loss whose conjugate is not known.
+        -inf for a loss whose conjugate is not known.
         """
         return self._bound
 
@@ -185,7 +176,8 @@ class DeepLinear:
         if self._decouples:
             _, kept, rest = self._sizes()
             return sum(one.least for one in kept) + rest
-        require_conjugate(self.loss)
+        if not has_conjugate(self.loss):
+            return -math.inf
         f = self.free.landscape(collapsed=True)
         zero = torch.zeros(self.free.num_types, self.free.num_classes, dtype=torch.float64, device="cpu")
         values, slopes, _ = f.loss.expand(zero, f.labels)
@@ -211,27 +203,11 @@ class DeepLinear:
 
         A local minimiser has index 0 and a nullity that is the orbit's dimension.
         """
-        value, residual = float(self.objective(point)), self.residual(point)
-        bound = self.lower_bound() if has_conjugate(self.loss) else -math.inf
-        gap = value - bound
-        if residual > RESIDUAL:
-            verdict, note = PointVerdict.NOT_CRITICAL, "the gradient is not small"
-        elif abs(gap) <= GAP * abs(value):
-            verdict, note = PointVerdict.GLOBAL_MINIMIZER, "by its duality gap"
-        else:
-            verdict, note = self._by_hessian(point)
-        return Judgement(verdict, value, bound, gap, residual, note)
+        return judge(self, point, self._by_hessian)
 
-    def _by_hessian(self, point: Factors) -> tuple[PointVerdict, str]:
+    def _by_hessian(self, point: Factors) -> PointVerdict:
         found = self.inner(point)
-        inertia = spectrum_of(found, self.dim).inertia
-        orbit = orbit_dimension(found.rank, self.dim, self.depth)
-        note = f"rank {found.rank}, index {inertia.index}, nullity {inertia.nullity}, orbit of dimension {orbit}"
-        if inertia.index:
-            return PointVerdict.STRICT_SADDLE, note
-        if inertia.nullity == orbit:
-            return PointVerdict.LOCAL_MINIMIZER, f"{note}; the duality gap does not close"
-        return PointVerdict.DEGENERATE, note
+        return by_spectrum(spectrum_of(found, self.dim), self.orbit_dimension(found.rank))
 
     def inner(self, point: Factors) -> Inner:
         """The critical point near one with residual <= 1e-7, in the r dimensions that it lives in."""

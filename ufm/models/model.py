@@ -1,23 +1,27 @@
 """What every model answers, and the records of the answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
+from .. import losses
 from ..errors import Setting, require
 from ..losses.loss import Loss
-from ..point import Point
+from ..losses.tables import Table
 from ..results import PointVerdict, Result
+from ..results.plain import plain
 from ..spectra import Spectrum
 
 GAP = 1e-8  # a duality gap below this fraction of f certifies a global minimiser
 RESIDUAL = 1e-7  # above this a point is not critical
 
+P = TypeVar("P")  # what a point of the model is: a `ufm.Point`, but for models with more factors
+
 
 @dataclass(frozen=True, eq=False)
-class Minimum(Result):
+class Minimum(Result, Generic[P]):
     """Where a minimisation of a model ended.
 
     point      collapsed: one row of H a type        value      f there
@@ -25,7 +29,7 @@ class Minimum(Result):
     iterations of the solver                         converged  whether residual <= tol
     """
 
-    point: Point
+    point: P
     value: float
     residual: float
     iterations: int
@@ -50,41 +54,94 @@ class Judgement(Result):
     note: str = ""
 
 
-class Model(Protocol):
-    """A restricted model: W (K, d), H (N, d) or collapsed (T, d), b (K,) as in a `ufm.Point`.
+class Model(Protocol[P]):
+    """A model beside `ufm.Problem`. Its points are `ufm.Point`s (H (N, d), or collapsed (T, d)), or records of its own.
 
     What a model cannot do raises InputError, naming it.
     """
 
     @property
     def name(self) -> str:
-        """What records call it."""
+        """What records and the command call it."""
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many samples of each type there are."""
 
     @property
     def loss(self) -> Loss:
         """The loss of the logits."""
 
-    def objective(self, point: Point) -> torch.Tensor:
+    @property
+    def num_variables(self) -> int:
+        """How many numbers are free, with all features."""
+
+    def require_decidable(self) -> None:
+        """Raise InputError where the settings are too small for verdicts in float64."""
+
+    def random_point(self, seed: int = 0, scale: float = 1.0) -> P:
+        """A collapsed point of the model drawn at random, of about that size."""
+
+    def objective(self, point: P) -> torch.Tensor:
         """0-d f at a point, which has to be one of the model."""
 
-    def minimize(self, seed: int = 0, tol: float = 1e-10) -> Minimum:
+    def minimize(self, seed: int = 0, tol: float = 1e-10) -> Minimum[P]:
         """Descend from a random start."""
 
-    def residual(self, point: Point) -> float:
+    def residual(self, point: P) -> float:
         """How far the conditions of first order are from holding, relative to the decays' share of f."""
 
-    def lower_bound(self, point: Point) -> float:
+    def lower_bound(self, point: P) -> float:
         """A number below f everywhere, from any point of the model, by duality."""
 
-    def spectrum(self, point: Point) -> Spectrum:
+    def certify(self, point: P) -> Judgement:
+        """What a point is."""
+
+    def spectrum(self, point: P) -> Spectrum:
         """The spectrum of the Hessian at a critical point, over all variables that are free there."""
 
-    def closed_form(self) -> Point:
+    def closed_form(self) -> P:
         """The global minimiser, collapsed; NoClosedForm where none is known."""
 
+    def to_plain(self) -> dict[str, Any]:
+        """What defines the model, as plain data for JSON: `ufm.models.of_plain` reads it."""
 
-def judge(model: Model, point: Point, minimal: Callable[[Point], bool]) -> Judgement:
-    """The judgement of a point: global by its gap, else critical or not; minimal says whether f is least nearby."""
+
+class Recorded:
+    """A dataclass of settings that goes to plain data and back; `name` is its class's."""
+
+    name: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for JSON, under the model's name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"model": self.name} | {name: _plain(value) for name, value in values.items()}
+
+    @classmethod
+    def of_plain(cls, settings: dict[str, Any]) -> Any:
+        """The model that `to_plain` described. Raises InputError for settings that it cannot have."""
+        given = {name: value for name, value in settings.items() if name != "model"}
+        return cls(**given | ({"loss": losses.of_plain(given["loss"])} if "loss" in given else {}))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Table):
+        return value.tolist()
+    return value.to_plain() if hasattr(value, "to_plain") else plain(value)
+
+
+NOTES = {
+    PointVerdict.STRICT_SADDLE: "f falls at second order",
+    PointVerdict.LOCAL_MINIMIZER: "f is least nearby; the duality gap does not close",
+    PointVerdict.DEGENERATE: "the duality gap does not close, and second order decides nothing",
+}
+
+
+def judge(model: Model[P], point: P, second_order: Callable[[P], PointVerdict]) -> Judgement:
+    """The judgement of a point: global by its gap, else critical or not, and then what second order says.
+
+    second_order  gives one of `NOTES` for a critical point
+    """
     value, residual = float(model.objective(point)), model.residual(point)
     bound = model.lower_bound(point)
     gap = value - bound
@@ -92,11 +149,17 @@ def judge(model: Model, point: Point, minimal: Callable[[Point], bool]) -> Judge
         verdict, note = PointVerdict.NOT_CRITICAL, "the conditions of first order do not hold"
     elif abs(gap) <= GAP * abs(value):
         verdict, note = PointVerdict.GLOBAL_MINIMIZER, "by its duality gap"
-    elif minimal(point):
-        verdict, note = PointVerdict.LOCAL_MINIMIZER, "by the Hessian; the duality gap does not close"
     else:
-        verdict, note = PointVerdict.DEGENERATE, "the duality gap does not close, and second order decides nothing"
+        verdict = second_order(point)
+        note = NOTES[verdict]
     return Judgement(verdict, value, bound, gap, residual, note)
+
+
+def by_spectrum(levels: Spectrum, explained: int) -> PointVerdict:
+    """What the Hessian's signs say, where symmetries explain so many zeros."""
+    if levels.index:
+        return PointVerdict.STRICT_SADDLE
+    return PointVerdict.LOCAL_MINIMIZER if levels.nullity == explained else PointVerdict.DEGENERATE
 
 
 def require_tol(tol: float) -> None:

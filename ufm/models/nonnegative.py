@@ -5,9 +5,15 @@ with rho = sqrt(lW lH). So with L = t G for slopes G at any point,
 
     f >= D = -(1/N) sum_i l*(t g_i) - t^2 |sum_i g_i/N|^2/(2 lb)    if  |G~^T u| t <= rho |u| for all u >= 0,
 
-that is if rho^2 I - t^2 G~ G~^T is copositive. For u >= 0, u^T M u is at most u^T M+ u, M+ with the negative entries
-off the diagonal set to 0; t is taken from the smaller of the largest eigenvalues of M and M+. At minimisers entries off
-the diagonal are negative, and M+ is diagonal.
+that is if rho^2 I - t^2 G~ G~^T is copositive (`orthant`: decided for up to 12 types, by a sufficient bound beyond).
+
+*A unit that is dead*, column a of W and of H both 0, adds rho |w|^2 + rho |h|^2 + 2 h^T G~ w to f at second order, w
+free and h >= 0, and nothing else sees it. So where second order holds and a unit is dead, t = 1 is feasible, and with
+balance, lW |w_a|^2 = lH |h~_a|^2 for every unit, the duality gap is 0: the point is global (docs/theory.md,
+section 12.1; for factorisations in general Haeffele and Vidal 2015, arXiv 1506.07540).
+
+*Units that are parallel*, columns (w_a, h_a) = r_a (w, h), r_a > 0, leave f as it is when r moves on its sphere: an
+orbit of dimension one less than their number, at whose end all but one of them are dead (`merged`).
 
 *Cross-entropy, no bias, d >= K* (Dang et al. 2024, arXiv 2401.02058): features are orthogonal, h_k = |h_k| e_k, and
 classes decouple, min over z of n_k/N CE(z, k) + rho sqrt(n_k) |z|. With theta_k = N rho sqrt((K-1)/(K n_k)), the wrong
@@ -16,35 +22,36 @@ n_k <= N^2 lW lH K/(K-1).
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.optimize import minimize as scipy_minimize
 
 from ..certificates.lower_bound import without_bias
 from ..errors import NoClosedForm, require
-from ..landscape import Jet, Landscape
+from ..landscape import Landscape
 from ..losses import CrossEntropy
 from ..losses.loss import Loss
 from ..losses.own import require_conjugate
 from ..point import Point
 from ..problem import Problem
+from ..results import PointVerdict
 from ..solvers.bias import with_optimal_bias
+from ..solvers.bounded import minimize_bounded, residual
 from ..spectra import Spectrum
-from ..spectra.spectrum import BLOCKS
-from .model import Judgement, Minimum, judge, require_tol
+from .model import Judgement, Minimum, Recorded, by_spectrum, judge, require_tol
+from .orthant import Largest, largest_on_orthant
+from .within import with_features_within
 
-WARM = 2000  # iterations of L-BFGS-B before Newton's method
-STEPS = 200  # of Newton's method at most
-LARGEST = 3000  # variables: the Hessian is formed
 STRICT = 1e-6  # a slope at a bound above this, in units of the residual, is not 0
-ZERO = 1e-12  # of the largest eigenvalue: what counts as 0
+STEPS = 20  # halvings of the step out of a trap
+DEAD = 1e-7  # a column below this part of the whole is 0
+SPLIT = 1e-5  # the most by which the directions of parallel units differ
 
 
 @dataclass(frozen=True)
-class Nonnegative:
+class Nonnegative(Recorded):
     """W (K, d) free, H (N, d) >= 0, b (K,) where bias is True. Settings as for `ufm.Problem`."""
 
     class_counts: tuple[int, ...]
@@ -54,7 +61,7 @@ class Nonnegative:
     lambda_b: float = 0.0
     bias: bool = False
     loss: Loss = field(default_factory=CrossEntropy)
-    name = "nonnegative features"
+    name = "nonnegative"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_counts", self.free.class_counts)
@@ -71,37 +78,83 @@ class Nonnegative:
         """K d + N d, and K more with a bias."""
         return self.free.num_variables
 
+    def require_decidable(self) -> None:
+        self.free.require_decidable()
+
+    def random_point(self, seed: int = 0, scale: float = 1.0) -> Point:
+        """Normal numbers, the features' without their signs, of even sizes where both decays are equal."""
+        f = self.free.even.landscape(collapsed=True)
+        W, H, b = f.unpack(self._drawn(f, seed, scale))
+        return self.free.unevened(Point(W, H, b))
+
+    def _drawn(self, f: Landscape, seed: int, scale: float) -> torch.Tensor:
+        generator = torch.Generator("cpu").manual_seed(seed)
+        x = scale * torch.randn(f.size, generator=generator, dtype=torch.float64, device="cpu") / math.sqrt(self.dim)
+        return torch.where(self._bounded(f), x.abs(), x)
+
     def objective(self, point: Point) -> torch.Tensor:
         """0-d f. Raises InputError where a feature is negative."""
         self._require(point)
         return self.free.objective(point)
 
-    def minimize(self, seed: int = 0, tol: float = 1e-10) -> Minimum:
+    def minimize(self, seed: int = 0, tol: float = 1e-10, escape: bool = True) -> Minimum[Point]:
         """Descend from a random start, features averaged within types, to a point where the KKT residual is <= tol.
 
-        L-BFGS-B (scipy) first, then Newton's method over the variables that no bound holds. In the coordinates of
-        `Problem.even`. Raises InputError for more than 3,000 collapsed variables and for a tol that is none.
+        In the coordinates of `Problem.even`, by `minimize_bounded`. Where a descent ends in a trap that `escape` leads
+        out of, it goes on from there, at first with 2 T units, the others dead; with escape=False it stays. Raises
+        InputError for more than 3,000 collapsed variables and for a tol that is none.
         """
         require_tol(tol)
-        even = self.free.even
-        f = even.landscape(collapsed=True)
-        require(f.size <= LARGEST, f"at most {LARGEST:,} collapsed variables are taken, got {f.size:,}")
-        bounded = self._bounded(f)
-        generator = torch.Generator("cpu").manual_seed(seed)
-        x = torch.randn(f.size, generator=generator, dtype=torch.float64, device="cpu") / math.sqrt(self.dim)
-        x = torch.where(bounded, x.abs(), x)
-        x, steps = _newton(f, _warm(f, x, bounded), bounded, tol)
+        narrow = replace(self, dim=min(self.dim, 2 * self.free.num_types)) if escape else self
+        f = narrow.free.even.landscape(collapsed=True)
+        point, steps = narrow._descended(narrow._at(f, narrow._drawn(f, seed, 1.0)), tol)
+        lower = self.escape(point.padded(self.dim)) if escape else None
+        while lower is not None:
+            point, more = self._descended(lower, tol)
+            steps, lower = steps + more, self.escape(point)
+        point = point.padded(self.dim)
+        left = self.residual(point)
+        return Minimum(point, float(self.objective(point)), left, steps, left <= tol)
+
+    def _descended(self, point: Point, tol: float) -> tuple[Point, int]:
+        """Where the descent from a point ends, and its steps."""
+        f, even = self.free.even.landscape(collapsed=True), self.free.evened(point)
+        x, steps = minimize_bounded(f, f.pack(even.W, even.H, even.b), self._bounded(f), tol)
+        return self._at(f, x), steps
+
+    def _at(self, f: Landscape, x: torch.Tensor) -> Point:
+        """The point of a flat vector of the even landscape."""
         W, H, b = f.unpack(x)
-        point = self.free.unevened(Point(W, H.clamp_min(0), b))
-        residual = self.residual(point)
-        return Minimum(point, float(self.objective(point)), residual, steps, residual <= tol)
+        return self.free.unevened(Point(W, H.clamp_min(0), b))
+
+    def escape(self, point: Point) -> Point | None:
+        """A collapsed point with a lower f, where parallel units can be merged or a unit is dead, and one falls.
+
+        The dead unit takes the steepest pair, h~ = u and w along -G~^T u. None where there is no such unit, the dual is
+        feasible, or there are more types than copositivity is decided for.
+        """
+        merged = self.free.evened(self.merged(point))
+        f, x = self.free.even.landscape_at(merged)
+        W, scaled, b = (part.clone() for part in f.split(x))
+        dead = _dead(W, scaled).nonzero().flatten().tolist()
+        steepest = self.steepest(point)
+        if not dead or steepest.vector is None or steepest.value <= self.free.ridge**2 * (1 + 1e-8):
+            return None
+        jet = f.jet(x)
+        pair = -jet.G.T @ steepest.vector
+        for power in range(STEPS):
+            size = max(float(W.norm()), 1.0) * 2.0**-power
+            W[:, dead[0]], scaled[:, dead[0]] = size * pair / pair.norm(), size * steepest.vector
+            moved = f.join(W, scaled, b)
+            if float(f.value(moved)) < float(jet.value):
+                return self._at(f, moved)
+        return None
 
     def residual(self, point: Point) -> float:
         """The norm of the projected gradient over sqrt(4 rho (f - infimum of the loss)), where both decays are rho."""
         self._require(point)
-        even = self.free.even
-        f, x = even.landscape_at(self.free.evened(point))
-        return _residual(f.jet(x), x, self._bounded(f))
+        f, x = self.free.even.landscape_at(self.free.evened(point))
+        return residual(f.jet(x), x, self._bounded(f))
 
     def lower_bound(self, point: Point) -> float:
         """D of the module's docstring, from the slopes at the point, a bias without decay made optimal first.
@@ -112,28 +165,64 @@ class Nonnegative:
         means = self.free.class_means(point)
         jet = self.free.jet(with_optimal_bias(self.free, means) if self.bias and self.lambda_b == 0 else means)
         f, (slopes, pull) = jet.landscape, without_bias(self.free, jet)
-        M = jet.G @ jet.G.T
-        above = torch.where(torch.eye(len(M), dtype=torch.bool, device=M.device), M, M.clamp_min(0))
-        most = min(float(torch.linalg.eigvalsh(part)[-1]) for part in (M, above))
+        most = largest_on_orthant(jet.G @ jet.G.T).value
         t = min(1.0, self.free.ridge / math.sqrt(most)) if most > 0 else 1.0
         dual = float(f.counts @ f.loss.negative_conjugate(t * slopes, f.labels)) / f.num_samples
         return dual - t**2 * pull
 
+    def steepest(self, point: Point) -> Largest:
+        """The largest |G~^T u|^2 over unit u >= 0 at a point's means: at most lW lH where the dual is feasible."""
+        jet = self.free.jet(self.free.class_means(point))
+        return largest_on_orthant(jet.G @ jet.G.T)
+
     def certify(self, point: Point) -> Judgement:
-        """What a point is: global where its duality gap closes."""
-        return judge(self, point, self._is_minimal)
+        """What a point is: global where its duality gap closes; else what second order says."""
+        return judge(self, point, self._second_order)
 
-    def _is_minimal(self, point: Point) -> bool:
-        """Whether f is least nearby: its Hessian is positive inside, and f rises from every bound at first order.
+    def _second_order(self, point: Point) -> PointVerdict:
+        """What the Hessian inside the bounds says, the slopes at the bounds, and a unit that is dead.
 
-        Where f is flat at a bound, as for a feature and a column of W that are both 0, second order decides nothing.
+        Units that are parallel, and a bias that the loss ignores, explain zeros. Where f is flat at a bound of a unit
+        that is not dead, nothing is decided.
         """
+        orbit = sum(len(group) - 1 for group in self.parallel(point))
+        found = by_spectrum(self.spectrum(point), orbit + self.free.bias_is_free)
+        if found == PointVerdict.STRICT_SADDLE:
+            return found
         f, x = self.free.even.landscape_at(self.free.evened(self.free.class_means(point)))
-        jet, bound = f.jet(x), self._bounded(f) & (x <= 0)
-        slopes = jet.gradient[bound]
-        rises = bool((slopes > STRICT * math.sqrt(4 * self.free.ridge * jet.excess)).all())
-        levels = self.spectrum(point)
-        return rises and levels.index == 0 and levels.nullity == self.free.bias_is_free
+        jet = f.jet(x)
+        if _dead(jet.W, jet.scaled).any():
+            most = self.steepest(point)
+            leaves = most.vector is not None and most.value > self.free.ridge**2 * (1 + 1e-8)
+            return PointVerdict.STRICT_SADDLE if leaves else PointVerdict.DEGENERATE
+        slopes = jet.gradient[self._bounded(f) & (x <= 0)]
+        rises = bool((slopes > STRICT * jet.unit).all())
+        return found if rises else PointVerdict.DEGENERATE
+
+    def parallel(self, point: Point) -> list[list[int]]:
+        """The units that are not dead, grouped where they are parallel, each group in ascending order."""
+        means = self.free.evened(self.free.class_means(point))
+        f, x = self.free.even.landscape_at(means)
+        W, scaled, _ = f.split(x)
+        units = torch.cat([W, scaled])
+        alive = (~_dead(W, scaled)).nonzero().flatten().tolist()
+        units = units / units.norm(dim=0).clamp_min(1e-300)
+        groups: list[list[int]] = []
+        for a in alive:
+            near = (group for group in groups if float((units[:, a] - units[:, group[0]]).norm()) <= SPLIT)
+            home = next(near, None)
+            groups.append([a]) if home is None else home.append(a)
+        return groups
+
+    def merged(self, point: Point) -> Point:
+        """The collapsed point with parallel units put into the first of them, the others dead: f is the same."""
+        means = self.free.class_means(point)
+        W, H = means.W.clone(), means.H.clone()
+        for first, *others in self.parallel(point):
+            for part in (W, H):
+                part[:, first] *= float(part[:, [first, *others]].norm()) / max(float(part[:, first].norm()), 1e-300)
+                part[:, others] = 0
+        return Point(W, H, means.b)
 
     def spectrum(self, point: Point) -> Spectrum:
         """The Hessian's spectrum at a collapsed point over the variables that are not at the bound 0.
@@ -145,32 +234,21 @@ class Nonnegative:
         means = self.free.class_means(point)
         f, x = self.free.landscape_at(means)
         jet, inside = f.jet(x), ~(self._bounded(f) & (x <= 0))
-        H = jet.hessian()[inside][:, inside]
-        values, counts = [torch.linalg.eigvalsh(H)], [torch.ones(len(H), dtype=torch.int64, device="cpu")]
-        W, N = means.W, self.free.num_samples
-        for t, n in enumerate(self.class_counts):
-            columns = W[:, means.H[t] > 0]
-            if n > 1 and columns.shape[1]:
-                every = torch.zeros(columns.shape[1], *jet.slopes.shape, dtype=W.dtype, device=W.device)
-                every[:, t] = columns.T
-                block = columns.T @ jet.curvature(every)[:, t].T / N
-                values.append(torch.linalg.eigvalsh((block + block.T) / 2) + self.lambda_h)
-                counts.append(torch.full((columns.shape[1],), n - 1, dtype=torch.int64, device="cpu"))
-        found, multiplicities = torch.cat(values), torch.cat(counts)
-        order = found.argsort()
-        tolerance = min(ZERO * float(found.abs().max()), 0.01 * min(self.lambda_w, self.lambda_h))
-        return Spectrum(found[order], multiplicities[order], tolerance, int(multiplicities.sum()), BLOCKS)
+        collapsed = torch.linalg.eigvalsh(jet.hessian()[inside][:, inside])
+        least = min(self.lambda_w, self.lambda_h)
+        return with_features_within(collapsed, jet, means.H > 0, self.class_counts, least)
 
     def closed_form(self) -> Point:
-        """The global minimiser for cross-entropy, no bias, d >= K, any class counts: row k of H is |h_k| e_k.
+        """The global minimiser for cross-entropy, d >= K, without a bias or with equal n_k: row k of H is |h_k| e_k.
 
-        Raises NoClosedForm elsewhere, naming why.
+        With equal n_k no class pulls the bias more than another, so b = 0. Raises NoClosedForm elsewhere, naming why.
         """
         K, N = self.free.num_classes, self.free.num_samples
         if not isinstance(self.loss, CrossEntropy):
             raise NoClosedForm(f"no closed form with nonnegative features for the loss {self.loss.name!r}; minimise")
-        if self.bias:
-            raise NoClosedForm("no closed form with nonnegative features and a bias; minimise, or leave the bias out")
+        if self.bias and not self.free.is_balanced:
+            reason = "no closed form with nonnegative features, a bias and imbalanced classes"
+            raise NoClosedForm(f"{reason}; minimise, or leave the bias out")
         if self.dim < K:
             raise NoClosedForm(f"no closed form with nonnegative features for d = {self.dim} < K = {K}; minimise")
         W, H = np.zeros((K, self.dim)), np.zeros((K, self.dim))
@@ -200,55 +278,7 @@ class Nonnegative:
         require(least >= 0, f"the features must be >= 0, got {least:g}; apply a ReLU, or take ufm.Problem")
 
 
-def _warm(f: Landscape, x: torch.Tensor, bounded: torch.Tensor) -> torch.Tensor:
-    """Where L-BFGS-B leads."""
-
-    def both(y: np.ndarray) -> tuple[float, np.ndarray]:
-        jet = f.jet(torch.from_numpy(y))
-        return float(jet.value), jet.gradient.numpy()
-
-    bounds = [(0.0, None) if one else (None, None) for one in bounded.tolist()]
-    options = {"maxiter": WARM, "maxfun": 4 * WARM, "ftol": 0.0, "gtol": 1e-8}
-    return torch.from_numpy(
-        scipy_minimize(both, x.numpy(), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    )
-
-
-def _newton(f: Landscape, x: torch.Tensor, bounded: torch.Tensor, tol: float) -> tuple[torch.Tensor, int]:
-    """(the end of Newton's method over the variables that no bound holds, its steps), from a point within bounds."""
-    for step_number in range(STEPS):
-        jet = f.jet(x)
-        residual = _residual(jet, x, bounded)
-        if residual <= tol:
-            return x, step_number
-        inside = ~(bounded & (x <= 0) & (jet.gradient >= 0))
-        values, vectors = torch.linalg.eigh(jet.hessian()[inside][:, inside])
-        size = values.abs().clamp_min(1e-9 * float(values.abs().max()))
-        step = torch.zeros_like(x)
-        step[inside] = -vectors @ ((vectors.T @ jet.gradient[inside]) / size)
-        found = _along(f, jet, x, step, bounded, residual)
-        if found is None:
-            return x, step_number
-        x = found
-    return x, STEPS
-
-
-def _along(
-    f: Landscape, jet: Jet, x: torch.Tensor, step: torch.Tensor, bounded: torch.Tensor, residual: float
-) -> torch.Tensor | None:
-    """The first of x + step, x + step/2, ... (projected) with a lower f, or residual where rounding hides f."""
-    noise = 1e-14 * abs(float(jet.value))
-    for power in range(40):
-        trial = x + 0.5**power * step
-        trial = torch.where(bounded, trial.clamp_min(0), trial)
-        there = f.jet(trial)
-        change = float(there.value - jet.value)
-        if change < -noise or (change <= noise and _residual(there, trial, bounded) < residual):
-            return trial
-    return None
-
-
-def _residual(jet: Jet, x: torch.Tensor, bounded: torch.Tensor) -> float:
-    """|projected gradient| over sqrt(4 rho excess), of a problem whose decays are both rho."""
-    g = torch.where(bounded & (x <= 0), jet.gradient.clamp_max(0), jet.gradient)
-    return float(g.norm()) / math.sqrt(4 * jet.landscape.lambda_h * jet.excess)
+def _dead(W: torch.Tensor, scaled: torch.Tensor) -> torch.Tensor:
+    """(d,) which columns are 0 in both."""
+    whole = max(float(W.norm()), float(scaled.norm()), 1e-300)
+    return (W.norm(dim=0) <= DEAD * whole) & (scaled.norm(dim=0) <= DEAD * whole)

@@ -123,7 +123,7 @@ def test_a_point_that_is_not_critical_has_no_spectrum():
 
 @pytest.mark.parametrize(("depth", "index"), [(5, 20), (4, 0)])
 def test_an_etf_that_is_a_saddle_is_not_left(depth, index):
-    """Newton's method for the last digits stays where the gradient is 0; its 20 directions come in one representation."""
+    """Newton's method for the last digits stays where the gradient is 0; f falls along 20 directions or none."""
     model = DeepLinear((1,) * 8, 8, depth, 2e-2)
     etf = model.etf()
     inner = model.inner(etf)

@@ -100,6 +100,15 @@ def test_the_bound_is_that_of_the_largest_cosine_over_nonnegative_vectors():
         assert model.lower_bound(point) <= tight + 1e-12 or t == 1
 
 
+def test_with_equal_counts_a_bias_stays_at_zero():
+    model = Nonnegative((3, 3, 3), 3, 1e-2, 2e-2, 1e-2, bias=True)
+    form = model.closed_form()
+    assert model.certify(form).verdict == "global minimizer"
+    found = min((model.minimize(seed) for seed in range(3)), key=lambda end: end.value)
+    assert found.value == pytest.approx(float(model.objective(form)), rel=1e-11)
+    assert float(found.point.b.abs().max()) < 1e-8
+
+
 def test_planted_errors_are_caught():
     """A feature below 0 is refused, a moved point is not critical, the free minimiser is better than any here."""
     model = Nonnegative((3, 3, 3), 4, 1e-2, 1e-2)
@@ -113,7 +122,7 @@ def test_planted_errors_are_caught():
 def test_no_closed_form_says_why():
     for model, words in (
         (Nonnegative((1, 2), 1, 1e-2, 1e-2), "d = 1 < K = 2"),
-        (Nonnegative((1, 2), 2, 1e-2, 1e-2, bias=True), "a bias"),
+        (Nonnegative((1, 2), 2, 1e-2, 1e-2, bias=True), "a bias and imbalanced"),
         (Nonnegative((1, 2), 2, 1e-2, 1e-2, loss=MeanSquare()), "'mse'"),
     ):
         with pytest.raises(NoClosedForm, match=words):
@@ -126,7 +135,7 @@ def test_the_origin_is_no_local_minimiser():
     zero = torch.zeros(3, 4, dtype=torch.float64)
     judged = model.certify(Point(zero, zero.clone(), zero[:, 0].clone()))
     assert judged.residual == 0
-    assert judged.verdict == "degenerate"
+    assert judged.verdict == "strict saddle"
     W, H = zero.clone(), zero.clone()
     W[:, 0], H[0, 0] = torch.tensor([0.02, -0.01, -0.01]), 0.02
     assert float(model.objective(Point(W, H, zero[:, 0].clone()))) < judged.value
@@ -135,4 +144,37 @@ def test_the_origin_is_no_local_minimiser():
 def test_a_vanished_class_is_told_from_a_flat_bound():
     """A minimiser all of whose bounds are strict is one locally, without its bound: the dual is spoiled here."""
     model = Nonnegative((3, 2, 1), 3, 1e-2, 2e-2)
-    assert model._is_minimal(model.closed_form())
+    assert model._second_order(model.closed_form()) == "local minimizer"
+
+
+def test_a_descent_escapes_from_a_trap_where_units_are_parallel():
+    """K = 4, imbalanced, d = 12: a local minimiser with two parallel units; merged, one is dead and f falls."""
+    model = Nonnegative((20, 20, 1, 1), 12, 2e-2, 2e-2)
+    trapped = model.minimize(0, escape=False)
+    judged = model.certify(trapped.point)
+    assert judged.verdict == "local minimizer"
+    assert judged.duality_gap > 1e-3
+    merged = model.merged(trapped.point)
+    assert float(model.objective(merged)) == pytest.approx(trapped.value, rel=1e-12)
+    assert max(len(group) for group in model.parallel(trapped.point)) > 1
+    assert model.certify(merged).verdict == "strict saddle"
+    found = model.minimize(0)
+    assert found.value == pytest.approx(float(model.objective(model.closed_form())), rel=1e-11)
+    assert model.certify(found.point).verdict == "global minimizer"
+
+
+def test_without_a_unit_to_spare_there_is_a_trap():
+    """K = 4, balanced, d = 3: every direction at the end rises, by its Hessian and its slopes at the bounds."""
+    model = Nonnegative((2, 2, 2, 2), 3, 5e-3, 5e-3)
+    ends = [model.minimize(seed) for seed in range(8)]
+    least = min(end.value for end in ends)
+    trapped = next(end for end in ends if end.value > least * 1.001)
+    assert all(len(group) == 1 for group in model.parallel(trapped.point))
+    f, x = model.free.landscape_at(model.free.expand(trapped.point))
+    x = x.requires_grad_()
+    slopes = torch.autograd.grad(f.value(x), x)[0]
+    dense = torch.autograd.functional.hessian(f.value, x)
+    bound = torch.cat([torch.zeros(12, dtype=torch.bool), (x[12:] == 0)])
+    assert float(torch.linalg.eigvalsh(dense[~bound][:, ~bound])[0]) > 1e-4
+    assert float(slopes[bound].min()) > 1e-4
+    assert float(slopes[~bound].abs().max()) < 1e-10
