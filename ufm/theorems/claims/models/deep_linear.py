@@ -195,7 +195,7 @@ def two_factors(model: DeepLinear, evidence: ModelEvidence) -> Finding:
         problem, point = model.free, end.point.point
         ours, theirs = model.spectrum(end.point).expanded(), spectrum(problem, point).expanded()
         deviations.append(abs(float(problem.objective(point)) - end.value) / end.value)
-        deviations.append((ours - theirs).abs().max() / theirs.abs().max())
+        deviations.append(float((ours - theirs).abs().max() / theirs.abs().max()))
     return Finding(worst_of(deviations), EXACT, f"{len(evidence.ends)} ends")
 
 
