@@ -4,7 +4,7 @@ model             what every model answers, and the records of the answers
 fixed_classifier  W is given, H and b are free: convex
 nonnegative       H >= 0, as behind a ReLU
 deep_linear       L factors in place of two, the features among them; a point is a record of `factors`
-chain, deep_spectrum   f of the factors to second order; the exact Hessian at a critical point
+chain, deep_spectrum, deep_starts   f of the factors to second order; the exact Hessian; where descents start
 schatten, codes   the least decay of L factors and what it bounds; simplices and groups of them
 orthant, within   the largest quadratic form over u >= 0; the Hessian within types
 """

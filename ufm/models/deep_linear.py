@@ -17,7 +17,6 @@ from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..certificates import lower_bound
@@ -26,7 +25,7 @@ from ..errors import NoClosedForm, Setting, require
 from ..losses import CrossEntropy, MeanSquare
 from ..losses.loss import Loss
 from ..losses.own import has_conjugate
-from ..problem import Problem
+from ..problem import LARGEST_DECAY, SMALLEST_DECAY, Problem
 from ..results import PointVerdict
 from ..solvers.minimize import minimize
 from ..solvers.newton import trust_region_newton
@@ -34,16 +33,13 @@ from ..spectra import Spectrum
 from .chain import Chain
 from .codes import simplex_logits, simplex_margin
 from .deep_spectrum import Inner, inner_point, orbit_dimension, spectrum_of
+from .deep_starts import balanced_start, drawn, scattered
 from .factors import Factors, balanced_factors
 from .model import Judgement, Minimum, Recorded, by_spectrum, judge, require_tol
 from .schatten import Line, Shrunk, below, shrunk
 
 DEEPEST = 64  # factors
 STEPS = 2000  # of Newton's method at most
-SCALES = 40  # of the start, of which the best is taken
-LARGEST_LOGIT = (0.25, 64.0)  # of the start: the range of its scales
-SPREAD = 0.3  # of the logarithms of a start's stretch along its directions
-SCATTER = 0.1  # of a factor's size: how far free features begin from their type's
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,8 @@ class DeepLinear(Recorded):
         )
         number = isinstance(self.decay, Real) and not isinstance(self.decay, bool) and math.isfinite(self.decay)
         require(number and self.decay > 0, (Setting("decay"), f" must be a finite number > 0, got {self.decay!r}"))
+        least = f" must be at most {LARGEST_DECAY:g}, got {self.decay!r}"
+        require(self.decay <= LARGEST_DECAY, (Setting("decay"), least))
         object.__setattr__(self, "decay", float(self.decay))
         object.__setattr__(self, "class_counts", self.free.class_counts)
 
@@ -94,13 +92,13 @@ class DeepLinear(Recorded):
         return self.to_plain()
 
     def require_decidable(self) -> None:
-        self.free.require_decidable()
+        """Raise InputError where the decay is too small for verdicts in float64."""
+        decided = self.decay >= SMALLEST_DECAY
+        require(decided, ("verdicts in float64 need ", Setting("decay"), f" >= {SMALLEST_DECAY:g}, got {self.decay:g}"))
 
     def random_point(self, seed: int = 0, scale: float = 1.0) -> Factors:
         """Normal numbers over sqrt(d), times the scale."""
-        f, generator = self.chain(), _generator(seed)
-        x = torch.randn(f.size, generator=generator, dtype=torch.float64, device="cpu")
-        return f.unpack(scale * x / math.sqrt(self.dim))
+        return drawn(self.chain(), seed, scale)
 
     def chain(self, collapsed: bool = True, dim: int | None = None) -> Chain:
         """f of flat vectors, over one row of H a type or over all N, in so many dimensions (d by default)."""
@@ -120,9 +118,8 @@ class DeepLinear(Recorded):
     def minimize(self, seed: int = 0, tol: float = 1e-10, reduce: bool = True) -> Minimum[Factors]:
         """Descend from a random start to a critical point where residual <= tol, by a trust-region Newton method.
 
-        The start is balanced, of rank R - (seed mod R), R = min(d, K, T) (R for L = 2): for L >= 3 the origin attracts
-        small starts, and no descent raises its rank. So R seeds in a row try every rank. Its logits are -G~(0)
-        projected to random dimensions and stretched a little along these, at the scale that is best for them.
+        The start (`ufm.models.deep_starts`) is balanced, of rank R - (seed mod R), R = min(d, K, T), and R for L = 2: R
+        seeds in a row try every rank.
 
         reduce   with one row of H a type (see the module's docstring), in no more dimensions than the start's rank.
                  False frees all N features in d dimensions, apart from each other at the start.
@@ -132,7 +129,7 @@ class DeepLinear(Recorded):
         require(seed >= 0, (Setting("seed"), f" must be >= 0, got {seed}"))
         start = self.start(seed)
         if not reduce:
-            start = self._scattered(start.padded(self.dim), seed)
+            start = scattered(start.padded(self.dim), self.free.labels, seed)
         f = self.chain(collapsed=reduce, dim=start.dim)
         iterates = list(trust_region_newton(f, f.pack(start), tol=tol, max_iterations=STEPS))
         point = f.unpack(iterates[-1][0]).padded(self.dim)
@@ -141,26 +138,8 @@ class DeepLinear(Recorded):
 
     def start(self, seed: int = 0) -> Factors:
         """The balanced start of `minimize`, of width its rank."""
-        T, K = self.free.num_types, self.free.num_classes
-        most = min(self.dim, K, T)
-        rank = most - (seed % most if self.depth > 2 else 0)
-        f = self.free.landscape(collapsed=True)
-        zero = torch.zeros(T, K, dtype=torch.float64, device="cpu")
-        slopes = f.loss.expand(zero.clone(), f.labels)[1]
-        generator = _generator(seed)
-        normal = torch.randn(K, rank, generator=generator, dtype=torch.float64, device="cpu")
-        stretch = torch.randn(rank, generator=generator, dtype=torch.float64, device="cpu").mul(SPREAD).exp()
-        directions = torch.linalg.qr(normal)[0]
-        Z = -(slopes @ directions * stretch) @ directions.T
-        Z = Z / Z.abs().max().clamp_min(1e-300)
-        norm = float((torch.linalg.svdvals(f.roots * Z)[:rank] ** (2 / self.depth)).sum())
-
-        def value(scale: float) -> float:
-            loss = float(f.counts @ f.loss.values(scale * Z, f.labels)) / f.num_samples
-            return loss + self.depth / 2 * self.decay * norm * scale ** (2 / self.depth)
-
-        scales = np.geomspace(*LARGEST_LOGIT, SCALES)
-        return balanced_factors(min(scales, key=value) * Z, f.roots, rank, self.depth)
+        most = min(self.dim, self.free.num_classes, self.free.num_types)
+        return balanced_start(self.chain(), most - (seed % most if self.depth > 2 else 0), seed)
 
     def lower_bound(self, point: Factors | None = None) -> float:
         """A number below f everywhere, the same from every point (`ufm.models.schatten`).
@@ -284,15 +263,6 @@ class DeepLinear(Recorded):
         rest = float(sizes[self.dim :].square().sum()) / (2 * f.num_samples)
         return (U[:, : self.dim], Vt[: self.dim].T), kept, rest
 
-    def _scattered(self, point: Factors, seed: int) -> Factors:
-        """One row of H a sample, and all factors moved by a tenth of their size at random."""
-        moved = []
-        generator = _generator(seed)
-        for part in (*point.layers, point.H[self.free.labels]):
-            noise = torch.randn(part.shape, generator=generator, dtype=torch.float64, device="cpu")
-            moved.append(part + SCATTER * part.norm() / noise.norm().clamp_min(1e-300) * noise)
-        return Factors(tuple(moved[:-1]), moved[-1])
-
     def collapsed(self, point: Factors) -> Factors:
         """Every feature replaced by the mean of its type: for a convex loss f does not rise."""
         means = self.free.class_means(self._fits(point).point)
@@ -307,7 +277,3 @@ class DeepLinear(Recorded):
         found = f"L = {point.depth}, K = {point.num_classes}, d = {point.dim} and {len(point.H)} features"
         require(same, f"the model has L = {self.depth}, K = {K}, d = {d} and {N} features or {T} types; got {found}")
         return point
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator("cpu").manual_seed(seed)

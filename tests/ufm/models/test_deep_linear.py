@@ -1,5 +1,6 @@
 """A deep linear model: two factors are the free problem; scipy's minimisers, closed forms, bounds, a table."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,7 @@ def test_planted_errors_are_caught():
         ({"depth": True}, "depth must"),
         ({"decay": 0.0}, "decay must be a finite number > 0"),
         ({"decay": float("nan")}, "decay must"),
+        ({"decay": 1e16}, "decay must be at most"),
         ({"dim": 0}, "d must"),
         ({"class_counts": (1,)}, "K >= 2"),
     ],
@@ -220,3 +222,10 @@ def test_what_it_cannot_do_it_says():
     with pytest.raises(InputError, match="seed must be"):
         model.minimize(seed=-1)
     assert DeepLinear((1, 1, 1), 3, 3, 1.0).etf() is None
+    with pytest.raises(InputError, match="decay >= 1e-12"):
+        ufm.verify(replace(model, decay=1e-13))
+
+
+def test_a_model_goes_to_plain_data_and_back():
+    model = DeepLinear((1, 2, 3), 3, 3, 1e-2, loss=MeanSquare(target=1.5))
+    assert ufm.models.of_plain(json.loads(json.dumps(model.to_plain()))) == model
