@@ -1,7 +1,8 @@
 """Figures of run records and of the theory, and the report page.
 
 draw_run, compare_runs, write_report   of runs on disk, into a folder
-spectrum_figure, spectra_figure, landscape_figure, traps_figure, phase_figure, convergence_figure, filmstrip_figure
+spectrum_figure, spectra_figure, landscape_figure, traps_figure, phase_figure, depth_figure,
+convergence_figure, filmstrip_figure
     a `Drawing` each: the matplotlib figure and its numbers; `Drawing.save(folder, name)` writes SVG, PDF, PNG and CSV
 write_animation                        the gradient flow in the plane as a GIF
 """
@@ -18,6 +19,7 @@ PUBLIC = {
     "Drawing": "drawing.drawing",
     "compare_runs": "runs.comparison",
     "convergence_figure": "theory.convergence",
+    "depth_figure": "theory.depths",
     "draw_run": "runs.figures",
     "filmstrip_figure": "theory.film",
     "landscape_figure": "theory.landscape",

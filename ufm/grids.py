@@ -17,24 +17,29 @@ ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is
 C = TypeVar("C", bound=Result, covariant=True)
 
 
-class Described(Protocol):
-    """A Problem or a model of `ufm.models`: hashable, and plain data say which it is."""
+class Asked(Protocol):
+    """A problem, or another model, that says what it is; hashable, and equal where its settings are."""
 
     def to_plain(self) -> dict[str, Any]:
         """What defines it, as plain data for JSON."""
 
+    def __hash__(self) -> int: ...
 
-class Grid(Protocol[C]):
-    """Problems, or models, and what is looked at in each; it is sent to other processes."""
+
+P = TypeVar("P", bound=Asked)
+
+
+class Grid(Protocol[P, C]):
+    """Problems, and what is looked at in each; it is sent to other processes."""
 
     @property
-    def problems(self) -> tuple[Any, ...]:
+    def problems(self) -> tuple[P, ...]:
         """Every cell's problem, in order."""
 
     def settings(self) -> dict[str, Any]:
         """What is asked, as plain data for JSON."""
 
-    def survey(self, problem: Any) -> C:
+    def survey(self, problem: P) -> C:
         """The cell of one of the problems."""
 
     def cell(self, data: dict[str, Any]) -> C:
@@ -42,13 +47,13 @@ class Grid(Protocol[C]):
 
 
 def explore(
-    grid: Grid[C],
+    grid: Grid[P, C],
     file: Path | str,
     *,
     jobs: int = 1,
     force: bool = False,
     made_by: dict[str, Any] | None = None,
-    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    track: Callable[[Iterable[P]], Iterable[P]] = iter,
 ) -> list[C]:
     """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished cell.
 
@@ -80,7 +85,7 @@ def explore(
 
 
 @contextmanager
-def _surveys(grid: Grid[Any], pending: list[Described], jobs: int) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
+def _surveys(grid: Grid[P, Any], pending: list[P], jobs: int) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
     """Yield an iterator of (place in `pending`, its cell as plain data) in the order they are finished."""
     tasks = (delayed(_survey)(grid, i, problem) for i, problem in enumerate(pending))
     results = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks)
@@ -90,7 +95,7 @@ def _surveys(grid: Grid[Any], pending: list[Described], jobs: int) -> Iterator[I
         results.close()
 
 
-def _survey(grid: Grid[Any], i: int, problem: Described) -> tuple[int, dict[str, Any]]:
+def _survey(grid: Grid[P, Any], i: int, problem: P) -> tuple[int, dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -99,7 +104,7 @@ def _survey(grid: Grid[Any], i: int, problem: Described) -> tuple[int, dict[str,
         torch.set_num_threads(threads)
 
 
-def _recorded(grid: Grid[C], file: Path) -> dict[Described, C]:
+def _recorded(grid: Grid[P, C], file: Path) -> dict[P, C]:
     """The cells that the file has of this grid; none without a file."""
     if not file.is_file():
         return {}
@@ -120,7 +125,7 @@ def _recorded(grid: Grid[C], file: Path) -> dict[Described, C]:
         raise InputError(f"{file} is damaged: {error}", ANEW) from error
 
 
-def _cells(grid: Grid[C], recorded: list[dict[str, Any]]) -> dict[Described, C]:
+def _cells(grid: Grid[P, C], recorded: list[dict[str, Any]]) -> dict[P, C]:
     by_settings = {_key(problem.to_plain()): problem for problem in grid.problems}
     cells = {}
     for data in recorded:

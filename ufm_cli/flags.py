@@ -12,6 +12,8 @@ NAMES = {  # arguments in Python whose flags have other names, with these
     "dim": ("d", "dims"),
     "lambda_w": ("lambdas",),
     "lambda_h": ("lambdas",),
+    "decay": ("lambdas",),
+    "depth": ("depths",),
 }
 COMMANDS = {  # functions in Python, with what does the same on the command line
     "networks.train": ("train",),

@@ -51,11 +51,21 @@ def _spheres(problem: "Problem", flags: "ModelFlags") -> Any:
     return Spheres(problem.class_counts, problem.dim, flags.scale, problem.loss)
 
 
+def _deep_linear(problem: "Problem", flags: "ModelFlags") -> Any:
+    from ufm.models import DeepLinear
+
+    return DeepLinear(problem.class_counts, problem.dim, flags.depth, flags.decay, problem.loss)
+
+
+NO_DECAYS = ("lambda_w", "lambda_h", "lambda_b", "bias", "no_bias")  # nor a bias
+
+
 MODELS = {
     "free": Entry(lambda problem, flags: problem),
     "nonnegative": Entry(_nonnegative, bias=False),
     "fixed-classifier": Entry(_fixed_classifier, ("classifier", "nonnegative"), ("lambda_w",)),
-    "spheres": Entry(_spheres, ("scale",), ("lambda_w", "lambda_h", "lambda_b", "bias", "no_bias"), bias=False),
+    "spheres": Entry(_spheres, ("scale",), NO_DECAYS, bias=False),
+    "deep-linear": Entry(_deep_linear, ("depth", "decay"), NO_DECAYS, bias=False),
 }
 
 EVERY = "all"  # the models, a line each
@@ -66,14 +76,18 @@ class ModelFlags:
     """What the classifier and the features may be."""
 
     model: str = "free"
-    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked), fixed-classifier or spheres (unit
-    rows of W and H); all: a line each"""
+    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked), fixed-classifier, spheres (unit
+    rows of W and H) or deep-linear (factors in place of W); all: a line each"""
     classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """of fixed-classifier: a CSV file of W (K, d), a line a class; a simplex frame of unit rows if not given"""
     nonnegative: Switch = False
     """of fixed-classifier: its features are nonnegative too"""
     scale: float = 5.0
     """of spheres: logits are cosines times it (one over the temperature)"""
+    depth: int = 3
+    """of deep-linear: how many factors the logits have, the features included"""
+    decay: float = 2e-3
+    """of deep-linear: weight decay of every factor"""
 
     @property
     def entry(self) -> Entry:

@@ -69,6 +69,12 @@ def test_a_classifier_from_a_file(tmp_path, capsys):
         (["--model", "nonnegative", "--rigorous"], "leave --rigorous out"),
         (["--model", "nonnegative", "--lambda-b", "1", "--no-bias"], "--lambda-b would do nothing"),
         (["--model", "nonnegative", "--lambda-b", "1"], "--lambda-b would do nothing"),
+        (["--depth", "4"], "--model free does not have it"),
+        (["--model", "deep-linear", "--lambda-w", "1"], "--lambda-w would do nothing"),
+        (["--model", "deep-linear", "--no-bias"], "--no-bias would do nothing"),
+        (["--model", "deep-linear", "--bias"], "--bias would do nothing"),
+        (["--model", "deep-linear", "--depth", "1"], "--depth must be a whole number of factors"),
+        (["--model", "deep-linear", "--decay", "0"], "--decay must be a finite number > 0"),
     ],
 )
 def test_what_does_nothing_is_refused(flags, words, capsys):

@@ -3,6 +3,9 @@
 model             what every model answers, and the records of the answers
 fixed_classifier  W is given, H and b are free: convex
 nonnegative       H >= 0, as behind a ReLU
+deep_linear       L factors in place of two, the features among them; a point is a record of `factors`
+chain, deep_spectrum, deep_starts   f of the factors to second order; the exact Hessian; where descents start
+schatten, codes   the least decay of L factors and what it bounds; simplices and groups of them
 spheres           rows of W and features of unit length
 orthant, within   the largest quadratic form over u >= 0; the Hessian within types
 unit_rows, multipliers  f on a product of spheres, Riemannian; a number below it
@@ -12,14 +15,24 @@ from typing import Any
 
 from ..errors import require
 from ..problem import Problem
+from .deep_linear import DeepLinear
+from .factors import Factors
 from .fixed_classifier import FixedClassifier
 from .model import Judgement, Minimum, Model
 from .nonnegative import Nonnegative
 from .spheres import Spheres
 
-MODELS = {model.name: model for model in (Nonnegative, FixedClassifier, Spheres)}
+MODELS = {model.name: model for model in (Nonnegative, FixedClassifier, Spheres, DeepLinear)}
 
-__all__ = ["MODELS", "Judgement", "Minimum", "Model", "of_plain", *(model.__name__ for model in MODELS.values())]
+__all__ = [
+    "MODELS",
+    "Factors",
+    "Judgement",
+    "Minimum",
+    "Model",
+    "of_plain",
+    *(model.__name__ for model in MODELS.values()),
+]
 
 
 def of_plain(settings: dict[str, Any]) -> Any:

@@ -10,11 +10,12 @@ import tyro
 
 from ..options import MADE_BY
 
-SHOWN = ("verify", "solve", "derive", "atlas", "map", "phase", "train", "validate", "reproduce")
+SHOWN = ("verify", "solve", "derive", "atlas", "map", "phase", "depth", "train", "validate", "reproduce")
 SILENT = ("figures", "report")  # what they write lists files
 UNNAMED = {  # files of a command's own, which do not name it: what they have, and what was asked for them
     "map": {"asked.dims", "cells"},
     "phase": {"asked.fewer", "cells"},
+    "depth": {"asked.depths", "cells"},
     "validate": {"run", "agrees", "checkpoints"},
 }
 SEARCH = {"problem", "rounds", "quiet", "barren", "points", "descents"}  # what the atlas.json of a search has
@@ -22,8 +23,8 @@ SEARCH = {"problem", "rounds", "quiet", "barren", "points", "descents"}  # what 
 
 @dataclass(frozen=True)
 class Command:
-    """Print the result in a JSON file: what a command wrote with --json, a map.json or phase.json, or a run's
-    validation.json.
+    """Print the result in a JSON file: what a command wrote with --json, a map.json, phase.json or depth.json,
+    or a run's validation.json.
 
     The tables are those that the command printed. Nothing is computed and nothing is judged again. The results of
     `ufm figures` and `ufm report` list files, and have nothing to show.
