@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.test_house import FOLDERS, HOUSE, README
-from ufm.theorems import ATLAS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
+from ufm.theorems import ATLAS, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from ufm.theorems.theorem import here
 
 THEORY = (HOUSE / "docs" / "theory.md").read_text()
-REGISTRY = (*THEOREMS, *RIGOROUS, *ATLAS, *OTHER_LOSSES, *OTHER_ATLAS)
+REGISTRY = (*THEOREMS, *RIGOROUS, *ATLAS, *OTHER_LOSSES, *OTHER_ATLAS, *(t for each in MODELS.values() for t in each))
 
 NUMBER = r"\d+(?:\.\d+)?"
 CITATION = re.compile(rf"docs/theory\.md,\s+sections?\s+({NUMBER}(?:(?:,| and|, and)\s+{NUMBER})*)")
@@ -38,8 +38,8 @@ def unresolved(text, theory=THEORY):
 
 
 def arguments(theory):
-    """By theorem: the sections that the table of section 12 names."""
-    table = theory.split("\n## 12. ")[1]
+    """By theorem: the sections that the last section's table names."""
+    table = re.split(r"\n## \d+\. The theorems of the registry", theory)[1]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines() if line[:2] == "| "]
     pairs = [pair for row in rows[1:] for pair in (row[:2], row[2:]) if pair]
     return {name: set(re.findall(NUMBER, where.split("Zhu")[0])) for name, where in pairs}
@@ -83,7 +83,9 @@ def test_references_within_the_document_exist():
 def test_sections_are_numbered_one_after_the_other():
     numbers = [tuple(map(int, n.split("."))) for n in re.findall(rf"^##+ ({NUMBER})\.? ", THEORY, re.M)]
     assert numbers == sorted(numbers)
-    assert [n[0] for n in numbers if len(n) == 1] == list(range(1, 13))
+    chapters = [n[0] for n in numbers if len(n) == 1]
+    assert chapters == list(range(1, len(chapters) + 1))
+    assert len(chapters) > 10
 
 
 PLANTED = {

@@ -58,14 +58,14 @@ class LossFlags:
         given: dict[str, Any] = {name: getattr(self, name) for name in FLAGS[self.loss]}
         given = {name: value for name, value in given.items() if value not in ((), None)}
         if self.targets is not None:
-            given["targets"] = read_targets(self.targets)
+            given["targets"] = read_numbers(self.targets, "a type of sample")
         needed = {"soft-cross-entropy": "--targets FILE", "logit-adjusted": "--offsets or --scales"}.get(self.loss)
         require(needed is None or bool(given), f"--loss {self.loss} needs {needed}")
         return of_plain({"name": self.loss} | given)
 
 
-def read_targets(file: Path) -> list[list[float]]:
-    """The numbers in a CSV file, a row a line; InputError where it is none."""
+def read_numbers(file: Path, line: str) -> list[list[float]]:
+    """The numbers in a CSV file, a row a line; InputError where it is none. `line` says what a line is."""
     import csv
 
     from ufm.errors import InputError
@@ -74,9 +74,9 @@ def read_targets(file: Path) -> list[list[float]]:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = [[float(word) for word in row] for row in csv.reader(lines) if row]
     except (ValueError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} must hold numbers, separated by commas, a line a type of sample ({error})") from error
+        raise InputError(f"{file} must hold numbers, separated by commas, a line {line} ({error})") from error
     if not rows or len({len(row) for row in rows}) != 1:
-        raise InputError(f"{file} must have a line a type of sample, with as many numbers in each as there are classes")
+        raise InputError(f"{file} must have a line {line}, with as many numbers in each")
     return rows
 
 

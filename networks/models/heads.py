@@ -56,8 +56,7 @@ def _standard(num_classes: int, dim: int) -> torch.Tensor:
         ),
         ("leave the frame out or ask for a rotated one: ", Setting("frame", "rotated")),
     )
-    centred = torch.eye(num_classes, dtype=torch.float64) - 1 / num_classes
-    return functional.pad(centred, (0, dim - num_classes))
+    return simplex.standard_frame(num_classes, dim)
 
 
 def _rotated(num_classes: int, dim: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ orthant, within   the largest quadratic form over u >= 0; the Hessian within typ
 from typing import Any
 
 from ..errors import require
+from ..problem import Problem
 from .fixed_classifier import FixedClassifier
 from .model import Judgement, Minimum, Model
 from .nonnegative import Nonnegative
@@ -19,7 +20,9 @@ __all__ = ["MODELS", "Judgement", "Minimum", "Model", "of_plain", *(model.__name
 
 
 def of_plain(settings: dict[str, Any]) -> Any:
-    """The model that its `to_plain` described. Raises InputError for settings that it cannot have."""
+    """The model, or Problem, that its `to_plain` described. Raises InputError for settings that it cannot have."""
     name = settings.get("model")
+    if name is None:
+        return Problem.of_plain(settings)
     require(name in MODELS, f"unknown model {name!r}; choose one of: {', '.join(MODELS)}")
     return MODELS[str(name)].of_plain(settings)

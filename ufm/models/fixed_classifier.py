@@ -10,8 +10,8 @@ with equality at the minimiser, where lH H~ = -G~ W. Without a decay the sum of 
 behind a ReLU, G~ W enters by its negative entries alone, and lH H~ = (-G~ W)_+.
 
 *A simplex frame without a bias* (or with equal n_k): W W^T = w^2 (I - 11^T/K). Then h_k = (c/w^2) w_k, and the margin c
-solves (K-1) e^-c/(1 + (K-1) e^-c) = N lH c (1 - 1/K)/w^2 for cross-entropy: it does not depend on n_k. Over H >= 0 with
-the frame in its standard position, W = w (I - 11^T/K) beside columns of zeros, h_k = (c/w) e_k, and N lH c/w^2 stands on
+solves (K-1) e^-c/(1 + (K-1) e^-c) = N lH c (1 - 1/K)/w^2 for cross-entropy: it does not depend on n_k. Over H >= 0
+with the frame in its standard position, W = w (I - 11^T/K) beside zeros, h_k = (c/w) e_k, and N lH c/w^2 stands on
 the right (docs/theory.md, section 12.2).
 """
 
@@ -24,6 +24,7 @@ import torch
 from scipy.optimize import brentq
 
 from ..certificates.lower_bound import without_bias
+from ..closed_forms.simplex import standard_frame
 from ..errors import NoClosedForm, Setting, require
 from ..landscape import Jet, Landscape
 from ..losses import CrossEntropy
@@ -199,18 +200,17 @@ class FixedClassifier(Recorded):
             raise NoClosedForm("no closed form with a bias and imbalanced classes; minimise, or leave the bias out")
         gram = self.W.array @ self.W.array.T
         square = float(np.trace(gram)) / (K - 1)
-        centring = np.eye(K) - 1 / K
-        if np.abs(gram - square * centring).max() > SAME * square:
+        if np.abs(gram - square * (np.eye(K) - 1 / K)).max() > SAME * square:
             raise NoClosedForm("no closed form: W is no simplex frame, W W^T = w^2 (I - 11^T/K); minimise")
-        W = self.classifier
         if not self.nonnegative:
-            margin = _margin(K, N * self.lambda_h * (1 - 1 / K) / square)
+            W, margin = self.classifier, _margin(K, N * self.lambda_h * (1 - 1 / K) / square)
             return Point(W, margin / square * W, W.new_zeros(K))
-        standard = np.pad(centring, ((0, 0), (0, max(0, self.free.dim - K))))[:, : self.free.dim]
-        if np.abs(self.W.array - math.sqrt(square) * standard).max() > SAME * math.sqrt(square):
+        W, length = self.classifier, math.sqrt(square)
+        standing = self.free.dim >= K and (W - length * standard_frame(K, self.free.dim)).abs().max() <= SAME * length
+        if not standing:
             raise NoClosedForm("no closed form over H >= 0: the frame is not in its standard position; minimise")
         margin = _margin(K, N * self.lambda_h / square)
-        H = torch.eye(K, self.free.dim, dtype=torch.float64, device="cpu") * margin / math.sqrt(square)
+        H = torch.eye(K, self.free.dim, dtype=torch.float64, device="cpu") * margin / length
         return Point(W, H, W.new_zeros(K))
 
     def _require(self, point: Point) -> None:

@@ -55,7 +55,7 @@ class Judgement(Result):
 
 
 class Model(Protocol[P]):
-    """A model beside `ufm.Problem`. Its points are a `ufm.Point` (H (N, d), or collapsed (T, d)), or a record of its own.
+    """A model beside `ufm.Problem`. Its points are `ufm.Point`s (H (N, d), or collapsed (T, d)), or records of its own.
 
     What a model cannot do raises InputError, naming it.
     """
@@ -125,7 +125,9 @@ class Recorded:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, Table) else plain(value)
+    if isinstance(value, Table):
+        return value.tolist()
+    return value.to_plain() if hasattr(value, "to_plain") else plain(value)
 
 
 NOTES = {

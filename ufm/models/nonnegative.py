@@ -8,9 +8,12 @@ with rho = sqrt(lW lH). So with L = t G for slopes G at any point,
 that is if rho^2 I - t^2 G~ G~^T is copositive (`orthant`: decided for up to 12 types, by a sufficient bound beyond).
 
 *A unit that is dead*, column a of W and of H both 0, adds rho |w|^2 + rho |h|^2 + 2 h^T G~ w to f at second order, w
-free and h >= 0, and nothing else sees it. So a point where second order holds and a unit is dead has t = 1 feasible, and
-with balance, lW |w_a|^2 = lH |h~_a|^2 for every unit, its duality gap is 0: it is global (docs/theory.md, section 12.1;
-for factorisations in general Haeffele and Vidal 2015, arXiv 1506.07540).
+free and h >= 0, and nothing else sees it. So where second order holds and a unit is dead, t = 1 is feasible, and with
+balance, lW |w_a|^2 = lH |h~_a|^2 for every unit, the duality gap is 0: the point is global (docs/theory.md,
+section 12.1; for factorisations in general Haeffele and Vidal 2015, arXiv 1506.07540).
+
+*Units that are parallel*, columns (w_a, h_a) = r_a (w, h), r_a > 0, leave f as it is when r moves on its sphere: an
+orbit of dimension one less than their number, at whose end all but one of them are dead (`merged`).
 
 *Cross-entropy, no bias, d >= K* (Dang et al. 2024, arXiv 2401.02058): features are orthogonal, h_k = |h_k| e_k, and
 classes decouple, min over z of n_k/N CE(z, k) + rho sqrt(n_k) |z|. With theta_k = N rho sqrt((K-1)/(K n_k)), the wrong
@@ -42,7 +45,9 @@ from .orthant import Largest, largest_on_orthant
 from .within import with_features_within
 
 STRICT = 1e-6  # a slope at a bound above this, in units of the residual, is not 0
+STEPS = 20  # halvings of the step out of a trap
 DEAD = 1e-7  # a column below this part of the whole is 0
+SPLIT = 1e-5  # the most by which the directions of parallel units differ
 
 
 @dataclass(frozen=True)
@@ -92,19 +97,52 @@ class Nonnegative(Recorded):
         self._require(point)
         return self.free.objective(point)
 
-    def minimize(self, seed: int = 0, tol: float = 1e-10) -> Minimum[Point]:
+    def minimize(self, seed: int = 0, tol: float = 1e-10, escape: bool = True) -> Minimum[Point]:
         """Descend from a random start, features averaged within types, to a point where the KKT residual is <= tol.
 
-        In the coordinates of `Problem.even`, by `minimize_bounded`. Raises InputError for more than 3,000 collapsed
+        In the coordinates of `Problem.even`, by `minimize_bounded`. Where a descent ends in a trap that `escape` leads
+        out of, it goes on from there; with escape=False it stays. Raises InputError for more than 3,000 collapsed
         variables and for a tol that is none.
         """
         require_tol(tol)
         f = self.free.even.landscape(collapsed=True)
         x, steps = minimize_bounded(f, self._drawn(f, seed, 1.0), self._bounded(f), tol)
-        W, H, b = f.unpack(x)
-        point = self.free.unevened(Point(W, H.clamp_min(0), b))
+        lower = self.escape(self._at(f, x)) if escape else None
+        while lower is not None:
+            lower = self.free.evened(lower)
+            x, more = minimize_bounded(f, f.pack(lower.W, lower.H, lower.b), self._bounded(f), tol)
+            steps, lower = steps + more, self.escape(self._at(f, x))
+        point = self._at(f, x)
         left = self.residual(point)
         return Minimum(point, float(self.objective(point)), left, steps, left <= tol)
+
+    def _at(self, f: Landscape, x: torch.Tensor) -> Point:
+        """The point of a flat vector of the even landscape."""
+        W, H, b = f.unpack(x)
+        return self.free.unevened(Point(W, H.clamp_min(0), b))
+
+    def escape(self, point: Point) -> Point | None:
+        """A collapsed point with a lower f, where parallel units can be merged or a unit is dead, and one falls.
+
+        The dead unit takes the steepest pair, h~ = u and w along -G~^T u. None where there is no such unit, the dual is
+        feasible, or there are more types than copositivity is decided for.
+        """
+        merged = self.free.evened(self.merged(point))
+        f, x = self.free.even.landscape_at(merged)
+        W, scaled, b = (part.clone() for part in f.split(x))
+        dead = _dead(W, scaled).nonzero().flatten().tolist()
+        steepest = self.steepest(point)
+        if not dead or steepest.vector is None or steepest.value <= self.free.ridge**2 * (1 + 1e-8):
+            return None
+        jet = f.jet(x)
+        pair = -jet.G.T @ steepest.vector
+        for power in range(STEPS):
+            size = max(float(W.norm()), 1.0) * 2.0**-power
+            W[:, dead[0]], scaled[:, dead[0]] = size * pair / pair.norm(), size * steepest.vector
+            moved = f.join(W, scaled, b)
+            if float(f.value(moved)) < float(jet.value):
+                return self._at(f, moved)
+        return None
 
     def residual(self, point: Point) -> float:
         """The norm of the projected gradient over sqrt(4 rho (f - infimum of the loss)), where both decays are rho."""
@@ -138,21 +176,47 @@ class Nonnegative(Recorded):
     def _second_order(self, point: Point) -> PointVerdict:
         """What the Hessian inside the bounds says, the slopes at the bounds, and a unit that is dead.
 
-        Where f is flat at a bound of a unit that is not dead, nothing is decided.
+        Units that are parallel, and a bias that the loss ignores, explain zeros. Where f is flat at a bound of a unit
+        that is not dead, nothing is decided.
         """
-        found = by_spectrum(self.spectrum(point), int(self.free.bias_is_free))
+        orbit = sum(len(group) - 1 for group in self.parallel(point))
+        found = by_spectrum(self.spectrum(point), orbit + self.free.bias_is_free)
         if found == PointVerdict.STRICT_SADDLE:
             return found
         f, x = self.free.even.landscape_at(self.free.evened(self.free.class_means(point)))
         jet = f.jet(x)
-        dead = (_lengths(jet.W) <= DEAD) & (_lengths(jet.scaled) <= DEAD)
-        if dead.any():
+        if _dead(jet.W, jet.scaled).any():
             most = self.steepest(point)
-            leaves = most.exact and most.value > self.free.ridge**2 * (1 + 1e-8)
+            leaves = most.vector is not None and most.value > self.free.ridge**2 * (1 + 1e-8)
             return PointVerdict.STRICT_SADDLE if leaves else PointVerdict.DEGENERATE
         slopes = jet.gradient[self._bounded(f) & (x <= 0)]
         rises = bool((slopes > STRICT * jet.unit).all())
         return found if rises else PointVerdict.DEGENERATE
+
+    def parallel(self, point: Point) -> list[list[int]]:
+        """The units that are not dead, grouped where they are parallel, each group in ascending order."""
+        means = self.free.evened(self.free.class_means(point))
+        f, x = self.free.even.landscape_at(means)
+        W, scaled, _ = f.split(x)
+        units = torch.cat([W, scaled])
+        alive = (~_dead(W, scaled)).nonzero().flatten().tolist()
+        units = units / units.norm(dim=0).clamp_min(1e-300)
+        groups: list[list[int]] = []
+        for a in alive:
+            near = (group for group in groups if float((units[:, a] - units[:, group[0]]).norm()) <= SPLIT)
+            home = next(near, None)
+            groups.append([a]) if home is None else home.append(a)
+        return groups
+
+    def merged(self, point: Point) -> Point:
+        """The collapsed point with parallel units put into the first of them, the others dead: f is the same."""
+        means = self.free.class_means(point)
+        W, H = means.W.clone(), means.H.clone()
+        for first, *others in self.parallel(point):
+            for part in (W, H):
+                part[:, first] *= float(part[:, [first, *others]].norm()) / max(float(part[:, first].norm()), 1e-300)
+                part[:, others] = 0
+        return Point(W, H, means.b)
 
     def spectrum(self, point: Point) -> Spectrum:
         """The Hessian's spectrum at a collapsed point over the variables that are not at the bound 0.
@@ -207,6 +271,7 @@ class Nonnegative(Recorded):
         require(least >= 0, f"the features must be >= 0, got {least:g}; apply a ReLU, or take ufm.Problem")
 
 
-def _lengths(columns: torch.Tensor) -> torch.Tensor:
-    """(d,) the norms of the columns, as parts of the whole."""
-    return columns.norm(dim=0) / columns.norm().clamp_min(1e-300)
+def _dead(W: torch.Tensor, scaled: torch.Tensor) -> torch.Tensor:
+    """(d,) which columns are 0 in both."""
+    whole = max(float(W.norm()), float(scaled.norm()), 1e-300)
+    return (W.norm(dim=0) <= DEAD * whole) & (scaled.norm(dim=0) <= DEAD * whole)

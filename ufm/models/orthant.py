@@ -1,9 +1,9 @@
 """The largest value of u^T M u over unit vectors u >= 0, which says whether c I - M is copositive.
 
-A maximiser is, on its support S, an eigenvector of M_S with positive entries (Kaplan 2000, on copositive matrices); where
-that eigenvalue is repeated one moves inside its space until an entry vanishes, so some maximiser's is simple, and an
-eigenvector that a solver returns. All supports are looked at for up to 12 rows. For more, u^T M u is at most u^T M+ u with
-the negative entries off the diagonal set to 0, and so at most the smaller of the largest eigenvalues of M and M+.
+A maximiser is, on its support S, an eigenvector of M_S with positive entries (Kaplan 2000, on copositive matrices);
+where that eigenvalue is repeated one moves inside its space until an entry vanishes, so some maximiser's is simple, and
+an eigenvector that a solver returns. All supports are looked at for up to 12 rows. For more, u^T M u is at most
+u^T M+ u, M+ without the negative entries off the diagonal: the smaller of their largest eigenvalues is a bound.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ SIGN = 1e-9  # an entry of a unit eigenvector above minus this counts as nonnega
 
 @dataclass(frozen=True, eq=False)
 class Largest:
-    """value: at least the largest u^T M u over unit u >= 0, and equal to it (up to rounding) where `exact`."""
+    """value: at least the largest u^T M u over unit u >= 0, and that of `vector` (T,) where one is known."""
 
     value: float
-    exact: bool
+    vector: torch.Tensor | None
 
 
 def largest_on_orthant(M: torch.Tensor) -> Largest:
@@ -28,13 +28,17 @@ def largest_on_orthant(M: torch.Tensor) -> Largest:
     T = len(M)
     if T > ROWS:
         above = torch.where(torch.eye(T, dtype=torch.bool, device=M.device), M, M.clamp_min(0))
-        return Largest(min(float(torch.linalg.eigvalsh(part)[-1]) for part in (M, above)), False)
-    return Largest(max(_on_supports(M, size) for size in range(1, T + 1)), True)
+        return Largest(min(float(torch.linalg.eigvalsh(part)[-1]) for part in (M, above)), None)
+    return max((_on_supports(M, size) for size in range(1, T + 1)), key=lambda found: found.value)
 
 
-def _on_supports(M: torch.Tensor, size: int) -> float:
+def _on_supports(M: torch.Tensor, size: int) -> Largest:
     """The largest eigenvalue with an eigenvector of one sign, over all principal parts of that size."""
     S = torch.tensor(list(combinations(range(len(M)), size)), device=M.device)
     values, vectors = torch.linalg.eigh(M[S[:, :, None], S[:, None, :]])
     fits = (vectors >= -SIGN).all(1) | (vectors <= SIGN).all(1)
-    return float(values.masked_fill(~fits, -torch.inf).max())
+    values = values.masked_fill(~fits, -torch.inf)
+    part, which = divmod(int(values.argmax()), size)
+    vector = M.new_zeros(len(M))
+    vector[S[part]] = vectors[part, :, which].abs()
+    return Largest(float(values[part, which]), vector)

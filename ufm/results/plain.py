@@ -5,7 +5,7 @@ import math
 import types
 from collections.abc import Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
@@ -17,6 +17,7 @@ INFINITE = {"inf": math.inf, "-inf": -math.inf}  # which JSON does not have
 # What comes of reading data that are no such result.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 OMITTED = {"omitted": True}  # metadata of a field that plain data leave out: it comes back as None
+READ = "read"  # key of the metadata of a field whose plain data a function of its own reads
 
 
 class Result:
@@ -130,7 +131,9 @@ def _object(kind: Any, data: Any) -> Any:
     unknown = set(data) - set(_written(kind)) - set(getattr(kind, "derived", ()))
     if unknown:
         raise KeyError(f"it has {', '.join(sorted(unknown))}")
-    return kind(**dict.fromkeys(_fields(kind)) | {name: _read(hints[name], data[name]) for name in _written(kind)})
+    read = {field.name: field.metadata.get(READ) for field in dataclasses.fields(kind)}
+    found = {name: (read[name] or partial(_read, hints[name]))(data[name]) for name in _written(kind)}
+    return kind(**dict.fromkeys(_fields(kind)) | found)
 
 
 @cache

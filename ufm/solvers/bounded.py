@@ -1,4 +1,4 @@
-"""Minimisation where some variables are bounded below by 0: L-BFGS-B (scipy), then Newton's method inside the bounds."""
+"""Minimisation with some variables bounded below by 0: L-BFGS-B (scipy), then Newton's method inside the bounds."""
 
 from typing import Protocol
 

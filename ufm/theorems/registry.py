@@ -14,6 +14,7 @@ from .claims import (
     saddles,
     structure,
 )
+from .claims.models import fixed_classifier, nonnegative
 from .theorem import Theorem
 
 THEOREMS: tuple[Theorem, ...] = (
@@ -65,3 +66,8 @@ ATLAS: tuple[Theorem, ...] = (
 )
 
 OTHER_ATLAS: tuple[Theorem, ...] = (mean_square.ALL_POINTS,)
+
+MODELS: dict[str, tuple[Theorem, ...]] = {  # beside the free one, by name
+    "nonnegative": nonnegative.THEOREMS,
+    "fixed-classifier": fixed_classifier.THEOREMS,
+}

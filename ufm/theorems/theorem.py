@@ -1,4 +1,4 @@
-"""A claim of the unconstrained feature model: its statement, source, hypotheses, and a check on evidence.
+"""A claim of a model: its statement, source, hypotheses, and a check on evidence.
 
 A check returns a Finding: the worst deviation that it saw, to be at most the tolerance. A check that has nothing to
 look at, or whose material decides nothing, raises Undecided: no claim holds vacuously, and no claim fails for want of
@@ -8,11 +8,10 @@ a proof.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import SupportsFloat
+from typing import Any, Generic, SupportsFloat, TypeVar
 
-from ..problem import Problem
 from ..results import PointVerdict
-from .evidence import Evidence, Undecided
+from .evidence import Undecided
 
 EXACT = 1e-8  # relative tolerance of identities checked at numerically critical points
 
@@ -26,12 +25,16 @@ def here(*sections: str) -> str:
     return f"this project, docs/theory.md, section{'s' if len(sections) > 1 else ''} {' and '.join(sections)}"
 
 
+Asked = TypeVar("Asked")  # what a claim is about: a Problem, or a model
+Material = TypeVar("Material")  # what it is checked on: Evidence, or ModelEvidence
+
+
 @dataclass(frozen=True)
 class Hypothesis:
-    """A predicate on problems; `needs` completes the sentence "not covered: needs ..."."""
+    """A predicate on problems, or on models; `needs` completes the sentence "not covered: needs ..."."""
 
     needs: str
-    holds: Callable[[Problem], bool]
+    holds: Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,18 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Theorem:
+class Theorem(Generic[Asked, Material]):
     """A claim: its name, statement, source, hypotheses, and a check on evidence."""
 
     name: str
     statement: str
     source: str
     hypotheses: tuple[Hypothesis, ...]
-    check: Callable[[Problem, Evidence], Finding]
+    check: Callable[[Asked, Material], Finding]
 
-    def missing(self, problem: Problem) -> list[str]:
-        """What the problem lacks for the claim to be about it."""
-        return [h.needs for h in self.hypotheses if not h.holds(problem)]
+    def missing(self, asked: Asked) -> list[str]:
+        """What the problem or model lacks for the claim to be about it."""
+        return [h.needs for h in self.hypotheses if not h.holds(asked)]
 
 
 def worst_of(deviations: Iterable[SupportsFloat]) -> float:

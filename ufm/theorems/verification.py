@@ -1,14 +1,18 @@
-"""ufm.verify: every theorem of the registry, checked on one problem."""
+"""ufm.verify: every theorem of the registry, checked on one problem or one model."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from ..errors import Setting, require
 from ..losses import CrossEntropy
+from ..models import Model
 from ..problem import Problem
 from ..results import Result, Status
 from .evidence import Evidence, Undecided
-from .registry import ATLAS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
-from .theorem import Theorem
+from .model_evidence import ModelEvidence
+from .registry import ATLAS, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
+from .theorem import Asked, Material, Theorem
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,14 @@ class Verdict(Result):
     note: str
 
 
-def judge(theorem: Theorem, problem: Problem, evidence: Evidence) -> Verdict:
-    """The verdict of one theorem on one problem."""
+def judge(theorem: Theorem[Asked, Material], asked: Asked, evidence: Material) -> Verdict:
+    """The verdict of one theorem on one problem or model."""
     claim = theorem.name, theorem.statement, theorem.source
-    missing = theorem.missing(problem)
+    missing = theorem.missing(asked)
     if missing:
         return Verdict(*claim, Status.NOT_COVERED, None, None, f"needs {', '.join(missing)}")
     try:
-        finding = theorem.check(problem, evidence)
+        finding = theorem.check(asked, evidence)
     except Undecided as reason:
         return Verdict(*claim, Status.INCONCLUSIVE, None, None, str(reason))
     # A NaN compares false, so it fails.
@@ -44,7 +48,7 @@ def judge(theorem: Theorem, problem: Problem, evidence: Evidence) -> Verdict:
 
 
 def verify(
-    problem: Problem,
+    problem: Problem | Model[Any],
     seed: int = 0,
     starts: int = 4,
     track: Callable[[Iterable[Theorem]], Iterable[Theorem]] = iter,
@@ -53,13 +57,21 @@ def verify(
 ) -> list[Verdict]:
     """Check every theorem of the registry on the problem, from `starts` random full-size descents.
 
-    Claims about other losses alone are listed where the loss is not cross-entropy.
+    Claims about other losses alone are listed where the loss is not cross-entropy. For a model of `ufm.models` the
+    claims are that model's own, checked from `starts` of its descents.
 
     `track` wraps the sequence of theorems, to show progress. `rigorous` adds what `ufm.prove` proves in ball
     arithmetic of the points at hand (K <= 10), `atlas` what is claimed of all critical points (K <= 6). A claim
     whose hypotheses the problem does not meet is "not covered", one that the evidence does not decide "inconclusive".
-    Raises InputError where sqrt(lW lH) or lb (if not 0) is below 1e-12, the smallest decay for verdicts in float64.
+    Raises InputError where sqrt(lW lH) or lb (if not 0) is below 1e-12, the smallest decay for verdicts in float64, and
+    for `rigorous` or `atlas` with a model that has neither.
     """
+    if not isinstance(problem, Problem):
+        for name, asked in (("rigorous", rigorous), ("atlas", atlas)):
+            reason = (f"the model {problem.name!r} has no proofs and no atlas; leave ", Setting(name), " out")
+            require(not asked, reason)
+        material = ModelEvidence(problem, seed, starts)
+        return [judge(theorem, problem, material) for theorem in track(MODELS[problem.name])]
     evidence = Evidence(problem, seed=seed, starts=starts)
     theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *(ATLAS if atlas else ()))
     if not isinstance(problem.loss, CrossEntropy):

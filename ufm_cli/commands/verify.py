@@ -1,4 +1,4 @@
-"""ufm verify: check every theorem of the registry on one problem."""
+"""ufm verify: check every theorem of the registry on one problem, or on another model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import say, show, track
 from ..losses import said
+from ..models import ModelFlags
 from ..options import JsonFile, ProblemFlags, Switch, write_result
 
 if TYPE_CHECKING:
     from ufm import Problem, Verdict
+    from ufm.models import Model
 
 
 @dataclass(frozen=True)
 class Command:
-    """Check every theorem of the registry on one problem, from random full-size descents.
+    """Check every theorem of the registry on one problem, from random full-size descents, or those of another model.
 
     Exit status 1 when a claim fails. A claim whose hypotheses the problem does not meet is "not covered", one that what
     was found does not decide "inconclusive".
     """
 
     problem: ProblemFlags = field(default_factory=ProblemFlags)
+    model: ModelFlags = field(default_factory=ModelFlags)
     seed: int = 0
     """of the random starts"""
     starts: int = 4
@@ -32,6 +35,13 @@ class Command:
     json: JsonFile = None
 
     def check(self, given: set[str]) -> None:
+        self.model.check(given)
+
+    def defaults(self) -> "Command":
+        """The flags that were not given, as the model has them."""
+        return Command(ProblemFlags(bias=self.model.entry.bias))
+
+    def check_whole(self, given: set[str]) -> None:
         self.problem.check(given)
 
     def run(self) -> int:
@@ -39,7 +49,7 @@ class Command:
         from validate.theory.theorems import check
 
         asked = {"rigorous": self.rigorous, "atlas": self.atlas, "track": track("theorems")}
-        found = check(self.problem.problem(), self.seed, self.starts, **asked)
+        found = check(self.model.made(self.problem.problem()), self.seed, self.starts, **asked)
         counts = show_verdicts(found.problem, found.verdicts)
         write_result(self.json, "verify", found.plain())
         return 1 if counts[Status.FAILS] else 0
@@ -53,7 +63,7 @@ def show_result(data: dict[str, Any]) -> None:
     show_verdicts(found.problem, found.verdicts)
 
 
-def show_verdicts(problem: "Problem", verdicts: "Sequence[Verdict]") -> dict[str, int]:
+def show_verdicts(problem: "Problem | Model[Any]", verdicts: "Sequence[Verdict]") -> dict[str, int]:
     """Print the verdicts and how many there are of each status; returns these numbers."""
     from validate.theory.theorems import counted
 
@@ -67,7 +77,28 @@ def show_verdicts(problem: "Problem", verdicts: "Sequence[Verdict]") -> dict[str
     return counts
 
 
-def _title(problem: "Problem") -> str:
+def _title(asked: "Problem | Model[Any]") -> str:
+    from ufm import Problem
+
+    return _of_problem(asked) if isinstance(asked, Problem) else _of_model(asked)
+
+
+def _of_model(model: "Model[Any]") -> str:
+    """The settings of a model by name; tables by their shapes."""
+    settings = {name: value for name, value in model.to_plain().items() if name not in ("model", "loss")}
+    loss = f"loss {said(model.loss.to_plain())}"
+    return f"{model.name}: {', '.join(map(_setting, settings.items()))}, {loss}: {model.num_variables:,} variables"
+
+
+def _setting(pair: tuple[str, Any]) -> str:
+    name, value = pair
+    if isinstance(value, list):
+        rows = value if isinstance(value[0], list) else [value]
+        value = f"{len(rows)} x {len(rows[0])}" if isinstance(value[0], list) else " ".join(map(str, value))
+    return f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
+
+
+def _of_problem(problem: "Problem") -> str:
     size = f"K = {problem.num_classes}, N = {problem.num_samples}, d = {problem.dim}"
     bias = f"lambda_b = {problem.lambda_b:g}" if problem.bias else "no bias"
     decay = f"lambda_w = {problem.lambda_w:g}, lambda_h = {problem.lambda_h:g}, {bias}"

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import ufm
 from ufm import Problem, Status, Verdict
+from ufm.models import Model
 from ufm.results import Result
+from ufm.results.plain import READ
 
 from .compare import Comparison
 
@@ -16,9 +19,9 @@ VARIABLES = 500_000  # of the largest model that is descended over with all its 
 
 @dataclass(frozen=True)
 class Checked(Result):
-    """The verdicts on one problem, and how it was checked: as `ufm.verify` was asked."""
+    """The verdicts on one problem or model, and how it was checked: as `ufm.verify` was asked."""
 
-    problem: Problem
+    problem: Problem | Model[Any] = field(metadata={READ: ufm.models.of_plain})
     seed: int
     starts: int
     rigorous: bool
@@ -40,7 +43,7 @@ def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = ite
 
 
 def check(
-    problem: Problem,
+    problem: Problem | Model[Any],
     seed: int = 0,
     starts: int = 4,
     *,

@@ -136,3 +136,36 @@ def test_a_vanished_class_is_told_from_a_flat_bound():
     """A minimiser all of whose bounds are strict is one locally, without its bound: the dual is spoiled here."""
     model = Nonnegative((3, 2, 1), 3, 1e-2, 2e-2)
     assert model._second_order(model.closed_form()) == "local minimizer"
+
+
+def test_a_descent_escapes_from_a_trap_where_units_are_parallel():
+    """K = 4, imbalanced, d = 12: a local minimiser with two parallel units; merged, one is dead and f falls."""
+    model = Nonnegative((20, 20, 1, 1), 12, 2e-2, 2e-2)
+    trapped = model.minimize(0, escape=False)
+    judged = model.certify(trapped.point)
+    assert judged.verdict == "local minimizer"
+    assert judged.duality_gap > 1e-3
+    merged = model.merged(trapped.point)
+    assert float(model.objective(merged)) == pytest.approx(trapped.value, rel=1e-12)
+    assert max(len(group) for group in model.parallel(trapped.point)) > 1
+    assert model.certify(merged).verdict == "strict saddle"
+    found = model.minimize(0)
+    assert found.value == pytest.approx(float(model.objective(model.closed_form())), rel=1e-11)
+    assert model.certify(found.point).verdict == "global minimizer"
+
+
+def test_without_a_unit_to_spare_there_is_a_trap():
+    """K = 4, balanced, d = 3: every direction at the end rises, by its Hessian and its slopes at the bounds."""
+    model = Nonnegative((2, 2, 2, 2), 3, 5e-3, 5e-3)
+    ends = [model.minimize(seed) for seed in range(8)]
+    least = min(end.value for end in ends)
+    trapped = next(end for end in ends if end.value > least * 1.001)
+    assert all(len(group) == 1 for group in model.parallel(trapped.point))
+    f, x = model.free.landscape_at(model.free.expand(trapped.point))
+    x = x.requires_grad_()
+    slopes = torch.autograd.grad(f.value(x), x)[0]
+    dense = torch.autograd.functional.hessian(f.value, x)
+    bound = torch.cat([torch.zeros(12, dtype=torch.bool), (x[12:] == 0)])
+    assert float(torch.linalg.eigvalsh(dense[~bound][:, ~bound])[0]) > 1e-4
+    assert float(slopes[bound].min()) > 1e-4
+    assert float(slopes[~bound].abs().max()) < 1e-10

@@ -1,0 +1,49 @@
+"""`ufm verify --model`: a model's own claims, its record printed again, and what does nothing refused."""
+
+import json
+
+import pytest
+
+from ufm_cli.main import main
+from ufm_cli.models import MODELS
+
+SMALL = ["-K", "3", "-n", "2", "-d", "3"]
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "free"])
+def test_a_model_is_verified_and_shown_again(model, tmp_path, capsys):
+    file = tmp_path / "found.json"
+    assert main(["verify", "--model", model, *SMALL, "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert model in printed
+    assert " 0 fails" in printed
+    found = json.loads(file.read_text())
+    assert found["problem"]["model"] == model
+    assert any(verdict["status"] == "holds" for verdict in found["verdicts"])
+    assert main(["show", str(file)]) == 0
+    assert capsys.readouterr().out.split() == printed.split()
+
+
+def test_a_classifier_from_a_file(tmp_path, capsys):
+    file = tmp_path / "W.csv"
+    file.write_text("1,0,0\n0,1,0\n0,0,1\n")
+    asked = ["verify", "--model", "fixed-classifier", *SMALL, "--no-bias", "--nonnegative", "--classifier", str(file)]
+    assert main(asked) == 0
+    assert "W = 3 x 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model", "other"], "unknown model 'other'"),
+        (["--classifier", "W.csv"], "--model free does not have it"),
+        (["--model", "fixed-classifier", "--lambda-w", "1"], "--lambda-w would do nothing"),
+        (["--model", "nonnegative", "--nonnegative"], "--nonnegative would do nothing"),
+        (["--model", "nonnegative", "--rigorous"], "leave --rigorous out"),
+        (["--model", "nonnegative", "--lambda-b", "1", "--no-bias"], "--lambda-b would do nothing"),
+        (["--model", "nonnegative", "--lambda-b", "1"], "--lambda-b would do nothing"),
+    ],
+)
+def test_what_does_nothing_is_refused(flags, words, capsys):
+    assert main(["verify", *SMALL, *flags]) == 2
+    assert words in capsys.readouterr().err
