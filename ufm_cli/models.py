@@ -29,6 +29,9 @@ class Entry:
     bias: bool = True
 
 
+LOSS = ("lambda_b", "loss", "smoothing", "focusing", "offsets", "scales", "targets")
+
+
 def _nonnegative(problem: "Problem", flags: "ModelFlags") -> Any:
     from ufm.models import Nonnegative
 
@@ -45,10 +48,19 @@ def _fixed_classifier(problem: "Problem", flags: "ModelFlags") -> Any:
     return FixedClassifier(W, p.class_counts, p.lambda_h, p.lambda_b, p.bias, p.loss, flags.nonnegative)
 
 
+def _ridgeless(problem: "Problem", flags: "ModelFlags") -> Any:
+    from ufm.errors import require
+    from ufm.models import Ridgeless
+
+    require(not problem.bias, "the ridgeless limit is one of models without a bias; leave --bias out")
+    return Ridgeless(problem.class_counts, problem.dim, problem.lambda_w / problem.lambda_h)
+
+
 MODELS = {
     "free": Entry(lambda problem, flags: problem),
     "nonnegative": Entry(_nonnegative, bias=False),
     "fixed-classifier": Entry(_fixed_classifier, ("classifier", "nonnegative"), ("lambda_w",)),
+    "ridgeless": Entry(_ridgeless, (), LOSS, bias=False),
 }
 
 
@@ -57,7 +69,8 @@ class ModelFlags:
     """What the classifier and the features may be."""
 
     model: str = "free"
-    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked) or fixed-classifier"""
+    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked), fixed-classifier or
+    ridgeless (decays that vanish at the ratio of --lambda-w and --lambda-h: the largest margin)"""
     classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """of fixed-classifier: a CSV file of W (K, d), a line a class; a simplex frame of unit rows if not given"""
     nonnegative: Switch = False

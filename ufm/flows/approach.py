@@ -1,8 +1,8 @@
 """Cross-entropy's minimisers as its decays vanish, beside the solution of the largest margin.
 
 Let Z~ = D^(1/2) Pi be that solution (`ufm.models.Ridgeless`, d >= K - 1), A~ its dual variable, and Z~_lambda the
-minimiser's H~ W^T at sqrt(lW lH) = lambda. Stationarity is sqrt(n_k) p_kc/N = lambda |A~_kc| with the polar factor A~ of
-Z~_lambda itself, so its margins are log(1/lambda) + log p_kk - log(N |A~_kc|/sqrt(n_k)), and
+minimiser's H~ W^T at sqrt(lW lH) = lambda. Stationarity is sqrt(n_k) p_kc/N = lambda |A~_kc| with the polar factor A~
+of Z~_lambda itself, so its margins are log(1/lambda) + log p_kk - log(N |A~_kc|/sqrt(n_k)), and
 
     tan(angle of Z~_lambda and Z~) <Z~_lambda, Z~>/|Z~|^2  ->  |B's part off Z~|/|Z~|,
     B: rows sqrt(n_k) z_k, 1^T z_k = 0, z_kk - z_kc = -log(N |A~_kc|/sqrt(n_k))

@@ -1,13 +1,14 @@
 """The central path of squared error: W and b always optimal for the features, which follow a renormalised flow.
 
 For features h_ik (n of each of K classes, N = K n in all) with the global mean 0, class means M (d x K) and an
-invertible within-class covariance Sw = (1/N) sum (h_ik - mu_k)(h_ik - mu_k)^T, squared error without decays is least, over W and b, for
+invertible within-class covariance Sw = (1/N) sum (h_ik - mu_k)(h_ik - mu_k)^T, squared error without decays is least,
+over W and b, for
 
     W = M^T (Sw + M M^T/K)^-1 / K,  b = 1/K:   L = (1/2)[1 - 1/K - tr(M^T (Sw + M M^T/K)^-1 M)/K^2].
 
-L stays the same under linear changes of the features, and sees them through the singular values w_j of the matrix of signal to noise
-Sw^(-1/2) M alone. The renormalised flow is the gradient flow of L on the manifold Sw = I: -grad L less its part
-normal to the manifold. (Han, Papyan and Donoho 2022, arXiv 2106.02073, who find that it keeps singular vectors and
+L stays the same under linear changes of the features, and sees them through the singular values w_j of the matrix of
+signal to noise, Sw^(-1/2) M, alone. The renormalised flow is the gradient flow of L on the manifold Sw = I: -grad L
+less its part normal to the manifold. (Han, Papyan and Donoho 2022, arXiv 2106.02073, who find that it keeps singular vectors and
 that c1 log w + c2 w^2 + c3 w^4 = a + t. The constants below are derived in docs/theory.md, section 12.5.)
 
     dw/dt = w/(N K (1 + w^2/K)^2),        N K log w + N w^2 + (N/(4 K)) w^4 = a + t.
@@ -51,7 +52,7 @@ def constants(num_classes: int, num_samples: int) -> tuple[float, float, float]:
 
 
 def singular_value(num_classes: int, num_samples: int, begin: float, time: float) -> float:
-    """w at that time, from w = begin > 0 at time 0: the root of the implicit solution, by bisection and interpolation."""
+    """w at that time, from w = begin > 0 at time 0: the root of the implicit solution, bracketed."""
     c1, c2, c3 = constants(num_classes, num_samples)
     require(begin > 0 and time >= 0, f"a singular value moves from begin > 0 at time >= 0, got {begin} and {time}")
 
@@ -93,7 +94,7 @@ def central_path(H: torch.Tensor, num_classes: int, times: "np.ndarray | list[fl
     """The renormalised flow from features H (N, d), sorted by class and balanced, at ascending times from 0 on.
 
     It integrates all N features (scipy's DOP853, to 1e-10) and uses neither closed form nor singular vectors.
-    Raises InputError for features of classes that are not balanced, for a singular within-class covariance, for times that do not ascend.
+    Raises InputError for imbalanced classes, a singular within-class covariance, or times that do not ascend.
     """
     N, d, K = len(H), H.shape[1], num_classes
     require(N % K == 0 and N > K, f"the path is for K classes of n >= 2 samples each, got {N} rows for K = {K}")
@@ -129,8 +130,8 @@ def loss(H: torch.Tensor, num_classes: int) -> torch.Tensor:
 def tangent(H: torch.Tensor, V: torch.Tensor, num_classes: int) -> torch.Tensor:
     """V (N, d) less its part normal to the level set of Sw at H: deviations from class means times a symmetric B.
 
-    B solves D^T D B + B D^T D = D^T V + V^T D for the deviations D. (On Sw = I that is B = (D^T V + V^T D)/(2 N), but a flow by
-    this formula runs away from the manifold.)
+    B solves D^T D B + B D^T D = D^T V + V^T D for the deviations D. (On Sw = I that is B = (D^T V + V^T D)/(2 N), but a
+    flow by this formula runs away from the manifold.)
     """
     D = _inside(H, num_classes)
     values, vectors = torch.linalg.eigh(D.T @ D)
@@ -141,7 +142,7 @@ def tangent(H: torch.Tensor, V: torch.Tensor, num_classes: int) -> torch.Tensor:
 def _fit(H: torch.Tensor, num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(residuals (N, K), W (K, d)) of the least squares fit of one-hot targets, with a bias."""
     N, K = len(H), num_classes
-    Y = torch.eye(K, dtype=H.dtype).repeat_interleave(N // K, 0) - 1 / K
+    Y = torch.eye(K, dtype=H.dtype, device=H.device).repeat_interleave(N // K, 0) - 1 / K
     X = H - H.mean(0)
     W = torch.linalg.solve(X.T @ X, X.T @ Y).T
     return X @ W.T - Y, W

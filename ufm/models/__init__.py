@@ -3,6 +3,8 @@
 model             what every model answers, and the records of the answers
 fixed_classifier  W is given, H and b are free: convex
 nonnegative       H >= 0, as behind a ReLU
+ridgeless         the largest margin for given norms, where minimisers lead as decays vanish
+max_margin        margins and their multipliers
 orthant, within   the largest quadratic form over u >= 0; the Hessian within types
 """
 
@@ -13,8 +15,9 @@ from ..problem import Problem
 from .fixed_classifier import FixedClassifier
 from .model import Judgement, Minimum, Model
 from .nonnegative import Nonnegative
+from .ridgeless import Ridgeless
 
-MODELS = {model.name: model for model in (Nonnegative, FixedClassifier)}
+MODELS = {model.name: model for model in (Nonnegative, FixedClassifier, Ridgeless)}
 
 __all__ = ["MODELS", "Judgement", "Minimum", "Model", "of_plain", *(model.__name__ for model in MODELS.values())]
 

@@ -25,10 +25,10 @@ class Margins:
     """All margins of a landscape's rows, as functions of its flat vectors x = (W, H~)."""
 
     def __init__(self, f: Landscape):
-        self.f, self.rows = f, torch.arange(len(f.labels))
+        self.f, self.rows = f, torch.arange(len(f.labels), device=f.counts.device)
         constraints = len(f.labels) * (f.num_classes - 1)
         require(constraints <= LARGEST, f"at most {LARGEST:,} margins are taken, got {constraints:,}; take class means")
-        self.others = torch.ones(len(f.labels), f.num_classes, dtype=torch.bool)
+        self.others = torch.ones(len(f.labels), f.num_classes, dtype=torch.bool, device=f.counts.device)
         self.others[self.rows, f.labels] = False
 
     def of(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ class Margins:
 
     def gradients(self, x: torch.Tensor) -> torch.Tensor:
         """(R (K - 1), size) the gradient of each margin at x, a row each."""
-        one = torch.eye(self.others.sum(), dtype=x.dtype)
+        one = torch.eye(int(self.others.sum()), dtype=x.dtype, device=x.device)
         return torch.stack([self.pull(x, self.spread(row.view(len(self.rows), -1))) for row in one])
 
     def multipliers(self, x: torch.Tensor) -> tuple[torch.Tensor, float]:

@@ -10,9 +10,9 @@ nuclear norm of Z~ = H~ W^T under the constraints, for d >= K - 1.
 
     value >= sum mu/|A~|_2,        as sum mu <= sum mu m = <A~, Z~> <= |A~|_2 |Z~|_*.
 
-*Closed form, d >= K - 1* (Thrampoulidis et al. 2022, arXiv 2208.05512: SELI): every margin is 1, Z~ = D^(1/2) Pi with D =
-diag(n_k), Pi = I - 11^T/K. With Z~ = U S V^T, W = V S^(1/2) and H~ = U S^(1/2) (at ratio 1) solve the problem if and
-only if the dual variable A~ = U V^T is nowhere positive off the labels. That holds for every class counts:
+*Closed form, d >= K - 1* (Thrampoulidis et al. 2022, arXiv 2208.05512: SELI): every margin is 1, Z~ = D^(1/2) Pi with
+D = diag(n_k), Pi = I - 11^T/K. With Z~ = U S V^T, W = V S^(1/2) and H~ = U S^(1/2) (at ratio 1) solve the problem if
+and only if the dual variable A~ = U V^T is nowhere positive off the labels. That holds for every class counts:
 
     A~ = D^(1/2) (Pi D Pi)^(+1/2),  and off the diagonal (Pi D Pi)^(+1/2) is
     -(1/pi) int_0^inf s^(-1/2) / [(n_k + s) (n_c + s) sum_j 1/(n_j + s)] ds  <  0.
@@ -52,7 +52,7 @@ class Ridgeless(Recorded):
     class_counts: tuple[int, ...]
     dim: int
     ratio: float = 1.0
-    name = "without decay"
+    name = "ridgeless"
 
     def __post_init__(self) -> None:
         good = isinstance(self.ratio, int | float) and not isinstance(self.ratio, bool) and 1e-12 <= self.ratio <= 1e12
@@ -88,9 +88,9 @@ class Ridgeless(Recorded):
         generator = torch.Generator("cpu").manual_seed(seed)
         K = len(self.class_counts)
         W = torch.randn(K, self.dim, generator=generator, dtype=torch.float64, device="cpu")
-        W = torch.tensor([[1.0], [-1.0]], dtype=torch.float64) if self.dim == 1 else W / W.norm(dim=1, keepdim=True)
+        W = W.new_tensor([[1.0], [-1.0]]) if self.dim == 1 else W / W.norm(dim=1, keepdim=True)
         gram = W @ W.T
-        least = 1 - (gram - 2 * torch.eye(K, dtype=W.dtype)).amax(1)
+        least = 1 - (gram - 2 * torch.eye(K, dtype=W.dtype, device="cpu")).amax(1)
         wanted = 1 + scale * torch.randn(K, generator=generator, dtype=torch.float64, device="cpu").abs()
         return Point(W, (wanted / least)[:, None] * W, W.new_zeros(K))
 
@@ -167,8 +167,8 @@ class Ridgeless(Recorded):
         W, H = (np.zeros((len(self.class_counts), self.dim)) for _ in range(2))
         W[:, : len(S)] = V * np.sqrt(S)
         H[:, : len(S)] = U * np.sqrt(S) / np.sqrt(self.class_counts)[:, None]
-        W, H = map(torch.from_numpy, (W, H))
-        return self.free.unevened(Point(W, H, W.new_zeros(len(W))))
+        b = torch.zeros(len(W), dtype=torch.float64, device="cpu")
+        return self.free.unevened(Point(torch.from_numpy(W), torch.from_numpy(H), b))
 
     @property
     def dual(self) -> torch.Tensor:
@@ -181,12 +181,12 @@ class Ridgeless(Recorded):
         """U (K, K-1), S and V (K, K-1) of D^(1/2) Pi."""
         K = len(self.class_counts)
         if self.dim < K - 1:
-            raise NoClosedForm(f"no closed form without decay for d = {self.dim} < K - 1 = {K - 1}; minimise")
+            raise NoClosedForm(f"no closed form of the ridgeless limit for d = {self.dim} < K - 1 = {K - 1}; minimise")
         U, S, Vh = np.linalg.svd(np.sqrt(self.class_counts)[:, None] * (np.eye(K) - 1 / K))
         return U[:, :-1], S[:-1], Vh[:-1].T
 
     def _at(self, point: Point) -> tuple[Margins, torch.Tensor]:
         """(the margins of the point's rows, the point as a flat vector), in coordinates of equal decays."""
         require(not bool(point.b.any()), "the model has no bias, and the point's b is not 0; leave it out")
-        f, x = self.free.even.landscape_at(self.free.evened(point.double()))
+        f, x = self.free.even.landscape_at(self.free.evened(point.to("cpu", torch.float64)))
         return Margins(f), x

@@ -14,7 +14,7 @@ from .claims import (
     saddles,
     structure,
 )
-from .claims.models import fixed_classifier, nonnegative
+from .claims.models import fixed_classifier, nonnegative, ridgeless
 from .theorem import Theorem
 
 THEOREMS: tuple[Theorem, ...] = (
@@ -70,4 +70,5 @@ OTHER_ATLAS: tuple[Theorem, ...] = (mean_square.ALL_POINTS,)
 MODELS: dict[str, tuple[Theorem, ...]] = {  # beside the free one, by name
     "nonnegative": nonnegative.THEOREMS,
     "fixed-classifier": fixed_classifier.THEOREMS,
+    "ridgeless": ridgeless.THEOREMS,
 }
