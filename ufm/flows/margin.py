@@ -100,7 +100,7 @@ def _integrated(margins: Margins, x: torch.Tensor, taus: np.ndarray) -> np.ndarr
     require(float(speed.norm()) > 1e-6 * max(1.0, float(x.norm())), rest)
     found: Any = solve_ivp(slope, (taus[0], taus[-1]), begin, method="LSODA", t_eval=taus, rtol=RTOL, atol=ATOL)
     require(found.success, rest)
-    return found.y
+    return np.column_stack([begin, found.y[:, 1:]])
 
 
 def _moment(model: Ridgeless, margins: Margins, start: torch.Tensor, tau: float, y: np.ndarray, like: Point) -> Moment:

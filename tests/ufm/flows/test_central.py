@@ -10,7 +10,7 @@ import torch
 
 from ufm import InputError
 from ufm.flows import central_path, random_features, singular_value
-from ufm.flows.central_path import constants, gradient, loss, renormalised, tangent
+from ufm.flows.central import constants, gradient, loss, renormalised, tangent
 
 K, N_EACH, D = 4, 5, 6
 
