@@ -118,3 +118,15 @@ def test_singular_values_are_the_roots():
 def test_what_cannot_be_is_refused(ask, words):
     with pytest.raises(InputError, match=words):
         ask()
+
+
+def test_renormalising_after_plain_steps_is_another_flow():
+    """dw/dt = w/(N K (1 + w^2/K)), by differences of singular values after a short plain step."""
+    H, N, step = features(), K * N_EACH, 1e-3
+
+    def values(X):
+        return np.linalg.svd(renormalised(X, K).view(K, -1, D).mean(1).numpy())[1][: K - 1]
+
+    w = values(H)
+    speed = (values(H - step * gradient(H, K)) - values(H + step * gradient(H, K))) / (2 * step)
+    np.testing.assert_allclose(speed, w / (N * K * (1 + w**2 / K)), rtol=1e-6)
