@@ -21,6 +21,7 @@ OWN = {  # the flags that each kind has alone or shares with another
     "margin": ("class_counts", "reach", "size", "frames"),
     "central": ("K", "n", "until", "signal", "frames"),
 }
+NEAR = 0.99  # a cosine to SELI
 EXACT = 1e-6  # relative: what theory and computation may differ by
 
 
@@ -202,6 +203,8 @@ def _show_margin(asked: dict[str, Any], found: "list[Moment]") -> list[str]:
     model, drift = _model(asked), max(one.drift for one in found)
     if found[-1].cosine is not None:
         say(f"the largest margin's least |x|^2/2: {float(model.objective(model.closed_form())):.10g}")
+        if found[-1].cosine < NEAR:
+            say("the direction is not near SELI yet; other KKT points are left slowly, so follow it further (--reach)")
     say(f"W^T W - H^T H and 1^T W stay to {drift:.1e}")
     return [] if drift < EXACT else ["the flow does not conserve what it should"]
 

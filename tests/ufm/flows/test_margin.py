@@ -105,6 +105,14 @@ def test_collapsed_features_stay_collapsed():
     assert few.log_time == pytest.approx(all_rows.log_time, abs=1e-6)
 
 
+def test_a_small_start_stays_long_near_another_kkt_point():
+    """A saddle of smaller rank: the residual is small there, and SELI is far."""
+    model = Ridgeless((4,) * 6, 5)
+    last = without_decay(model, start(model, seed=563, scale=0.1), 142.0, 2)[-1]
+    assert last.residual < 0.02
+    assert 1 - last.cosine > 0.1
+
+
 def test_in_few_dimensions_it_turns_to_a_point_without_closed_form():
     model = Ridgeless((1,) * 6, 2)
     flow = without_decay(model, start(model, scale=1.0), 300.0, 6)

@@ -81,8 +81,9 @@ def drifting(evidence):
 
 def stuck(evidence):
     """The KKT residual stays what it was early on."""
-    early = next(moment for moment in evidence.flow if moment.log_loss <= -12.5)
-    return planted(evidence, flow=[*evidence.flow[:-1], replace(evidence.flow[-1], residual=early.residual)])
+    early = next(moment for moment in evidence.attracted if moment.log_loss <= -12.5)
+    last = replace(evidence.attracted[-1], residual=early.residual)
+    return planted(evidence, attracted=[*evidence.attracted[:-1], last])
 
 
 def off_the_path(evidence):
@@ -98,7 +99,7 @@ PLANTED = {
     "vanishing decay": turned_back,
     "logarithmic rate": other_rate,
     "flow keeps its balance": drifting,
-    "flow turns to the largest margin": stuck,
+    "SELI attracts the flow": stuck,
     "central path": off_the_path,
 }
 

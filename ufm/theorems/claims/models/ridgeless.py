@@ -1,7 +1,6 @@
 """Decays that vanish: the largest margin, how minimisers come to it, and the flows that have no decay at all."""
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 from typing import SupportsFloat
 
@@ -21,6 +20,7 @@ from ....flows import (
     without_decay,
 )
 from ....models import Ridgeless
+from ....point import Point
 from ....solvers.minimize import random_point
 from ...evidence import Undecided
 from ...model_evidence import ModelEvidence
@@ -33,7 +33,7 @@ LYU = "Lyu and Li 2020 (arXiv 1906.05890)"
 HAN = "Han et al. 2022 (arXiv 2106.02073)"
 DECAYS = (1e-3, 1e-5, 1e-7, 1e-9, 1e-11)
 ROUNDING = 1e-11  # 1 - cos and squared tangents at minimisers that are only found to a tolerance
-REACH, FRAMES, SMALL_START = 200.0, 25, 0.1  # of the flow: to f = e^-200
+REACH, FRAMES, NOISE = 200.0, 25, 0.3  # of the flow from near SELI: to f = e^-200, from noise of that part
 EARLY = 12.5  # log(1/f) from which the flow's distances to its limit are compared with those at its end
 HALF = 0.5  # they fall like (log 1/f)^(-1/2), by 1/4 from 12.5 to 200
 LATE = 1e5  # time of the central path, in units of N K
@@ -133,16 +133,10 @@ RATE = Theorem(
 )
 
 
-def _flow(model: Ridgeless, evidence: ModelEvidence) -> list[Moment]:
-    """The flow from a small random start, all N features free."""
-    start = random_point(model.problem(1.0), evidence.seed)
-    start = replace(start, W=SMALL_START * start.W, H=SMALL_START * start.H)
-    return evidence.once("flow", lambda: without_decay(model, start, REACH, FRAMES))
-
-
 def conserved(model: Ridgeless, evidence: ModelEvidence) -> Finding:
-    """W^T W - H^T H and 1^T W stay what they were, over |x|^2 and |x|, from f = log K to e^-200."""
-    flow = _flow(model, evidence)
+    """W^T W - H^T H and 1^T W stay what they were, over |x|^2 and |x|, from a random start to f = e^-50."""
+    start = random_point(model.problem(1.0), evidence.seed)
+    flow = evidence.once("flow", lambda: without_decay(model, start, 50.0, 12))
     ends = f"from |x| = {flow[0].norm:.3g} to {flow[-1].norm:.3g}, log f = {flow[-1].log_loss:.4g}"
     return Finding(worst_of(moment.drift for moment in flow), EXACT, ends)
 
@@ -152,12 +146,20 @@ CONSERVED = Theorem(
 )
 
 
-def turns(model: Ridgeless, evidence: ModelEvidence) -> Finding:
-    """The KKT residual of the largest margin and the angle to SELI at f = e^-200, over those at e^-12.5."""
-    flow = [moment for moment in _flow(model, evidence) if moment.log_loss <= -EARLY]
-    (r0, d0), (r1, d1) = _distances(flow[0]), _distances(flow[-1])
+def attracts(model: Ridgeless, evidence: ModelEvidence) -> Finding:
+    """From near SELI, all N features free: the KKT residual and the angle at f = e^-200, over those at e^-12.5."""
+    found = evidence.once("attracted", lambda: without_decay(model, _near(model, evidence), REACH, FRAMES))
+    late = [moment for moment in found if moment.log_loss <= -EARLY]
+    (r0, d0), (r1, d1) = _distances(late[0]), _distances(late[-1])
     note = f"residual {r0:.2g} to {r1:.2g}, 1 - cos {d0:.2g} to {d1:.2g}"
     return Finding(worst_of([r1 / r0, math.sqrt(d1 / d0)]), HALF, note)
+
+
+def _near(model: Ridgeless, evidence: ModelEvidence) -> Point:
+    """The closed form with noise of a part of its size in W and in every feature."""
+    form, noise = model.free.expand(evidence.closed_form), random_point(model.problem(1.0), evidence.seed)
+    W, H = (a + NOISE * float(a.norm() / b.norm()) * b for a, b in ((form.W, noise.W), (form.H, noise.H)))
+    return Point(W, H, form.b)
 
 
 def _distances(moment: Moment) -> tuple[float, float]:
@@ -167,12 +169,12 @@ def _distances(moment: Moment) -> tuple[float, float]:
     return moment.residual, 1 - moment.cosine
 
 
-TURNS = Theorem(
-    "flow turns to the largest margin",
+ATTRACTS = Theorem(
+    "SELI attracts the flow",
     "the KKT residual and the angle to SELI go to 0",
-    f"{JI}; {LYU}",
+    f"limits: {JI}, {LYU}; powers of log t: {here('12.5')}",
     (CLOSED_FORM, SMALL),
-    turns,
+    attracts,
 )
 
 
@@ -209,4 +211,4 @@ CENTRAL = Theorem(
     central,
 )
 
-THEOREMS = (DUALITY, SIGNS, FORM, GEOMETRY, VANISHING_DECAY, RATE, CONSERVED, TURNS, CENTRAL)
+THEOREMS = (DUALITY, SIGNS, FORM, GEOMETRY, VANISHING_DECAY, RATE, CONSERVED, ATTRACTS, CENTRAL)
