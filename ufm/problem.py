@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .errors import InputError, Setting, require
+from .errors import Call, InputError, Setting, Words, require
 from .landscape import Jet, Landscape
 from .losses import CrossEntropy, Loss, of_plain
 from .losses.loss import shift_direction
@@ -65,7 +65,10 @@ class Problem:
         )
         for name in ("lambda_w", "lambda_h"):
             value = getattr(self, name)
-            require(_number(value) and value > 0, (Setting(name), f" must be a finite number > 0, got {value!r}"))
+            reason = self._undecayed() if _number(value) and value == 0 else ()
+            require(
+                _number(value) and value > 0, (Setting(name), f" must be a finite number > 0, got {value!r}"), reason
+            )
         require(
             _number(self.lambda_b) and self.lambda_b >= 0,
             (Setting("lambda_b"), f" must be a finite number >= 0, got {self.lambda_b!r}"),
@@ -81,6 +84,25 @@ class Problem:
             f"f has no minimiser: nothing decays the bias of class {(*escaping, '')[0]}, which has one and the same "
             "target in every type",
             ("give a ", Setting("lambda_b"), " > 0, or leave that class out"),
+        )
+
+    def _undecayed(self) -> Words:
+        """Why f without the decay of W or H is no problem, and what to take instead (docs/theory.md, section 12.5)."""
+        W, H = Setting("lambda_w"), Setting("lambda_h")
+        if self.lambda_w != self.lambda_h:
+            return (
+                "f has no minimiser where one of them is 0, as W and H scale against each other; give ",
+                W,
+                " and ",
+                H,
+            )
+        if isinstance(self.loss, CrossEntropy):
+            return ("without them f falls to 0 at infinity; take the limit, ", Call("ufm.models.Ridgeless"))
+        return (
+            "without them f is the same at W A, H A^-T for every A and has no isolated minimiser; give ",
+            W,
+            " and ",
+            H,
         )
 
     def _require_fit(self, num_types: int) -> None:

@@ -18,6 +18,7 @@ NAMES = {  # arguments in Python whose flags have other names, with these
 COMMANDS = {  # functions in Python, with what does the same on the command line
     "networks.train": ("train",),
     "networks.remeasure": ("validate",),
+    "ufm.models.Ridgeless": ("verify", "--model", "ridgeless"),
     "ufm.verify": ("verify", "--json", "FILE"),
 }
 

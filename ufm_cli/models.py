@@ -29,6 +29,9 @@ class Entry:
     bias: bool = True
 
 
+LOSS = ("lambda_b", "loss", "smoothing", "focusing", "offsets", "scales", "targets")
+
+
 def _nonnegative(problem: "Problem", flags: "ModelFlags") -> Any:
     from ufm.models import Nonnegative
 
@@ -57,6 +60,14 @@ def _deep_linear(problem: "Problem", flags: "ModelFlags") -> Any:
     return DeepLinear(problem.class_counts, problem.dim, flags.depth, flags.decay, problem.loss)
 
 
+def _ridgeless(problem: "Problem", flags: "ModelFlags") -> Any:
+    from ufm.errors import require
+    from ufm.models import Ridgeless
+
+    require(not problem.bias, "the ridgeless limit is one of models without a bias; leave --bias out")
+    return Ridgeless(problem.class_counts, problem.dim, problem.lambda_w / problem.lambda_h)
+
+
 NO_DECAYS = ("lambda_w", "lambda_h", "lambda_b", "bias", "no_bias")  # nor a bias
 
 
@@ -66,6 +77,7 @@ MODELS = {
     "fixed-classifier": Entry(_fixed_classifier, ("classifier", "nonnegative"), ("lambda_w",)),
     "spheres": Entry(_spheres, ("scale",), NO_DECAYS, bias=False),
     "deep-linear": Entry(_deep_linear, ("depth", "decay"), NO_DECAYS, bias=False),
+    "ridgeless": Entry(_ridgeless, (), LOSS, bias=False),
 }
 
 EVERY = "all"  # the models, a line each
@@ -77,7 +89,8 @@ class ModelFlags:
 
     model: str = "free"
     """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked), fixed-classifier, spheres (unit
-    rows of W and H) or deep-linear (factors in place of W); all: a line each"""
+    rows of W and H), deep-linear (factors in place of W), or ridgeless (decays that vanish at the ratio of --lambda-w
+    and --lambda-h: the largest margin); all: a line each"""
     classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """of fixed-classifier: a CSV file of W (K, d), a line a class; a simplex frame of unit rows if not given"""
     nonnegative: Switch = False

@@ -8,6 +8,7 @@ import torch
 import ufm
 from tests.cases import DECAY, PROBLEMS, autograd_gradient, naive_objective, random_point
 from ufm import InputError, Point, Problem
+from ufm.losses import MeanSquare
 from ufm.solvers.critical import origin
 
 BAD = {
@@ -22,6 +23,18 @@ BAD = {
         "lambda_w must be a finite number > 0, got -1",
     ),
     "lambda_h = 0": (lambda: Problem((2, 2), 2, lambda_w=1, lambda_h=0), "lambda_h must be a finite number > 0, got 0"),
+    "no decay of H": (
+        lambda: Problem((2, 2), 2, lambda_w=1, lambda_h=0),
+        "got 0; f has no minimiser where one of them is 0, as W and H scale .* give lambda_w and lambda_h",
+    ),
+    "no decay": (
+        lambda: Problem((2, 2), 2, 0, 0),
+        "got 0; without them f falls to 0 at infinity; take the limit, ufm.models.Ridgeless",
+    ),
+    "no decay of squared error": (
+        lambda: Problem((2, 2), 2, 0, 0, loss=MeanSquare()),
+        "got 0; without them f is the same at W A, H A.-T for every A and has no isolated minimiser; give lambda_w",
+    ),
     "lambda_b < 0": (lambda: Problem((2, 2), 2, **DECAY, lambda_b=-0.1), "lambda_b must be a finite number >= 0"),
     "NaN": (lambda: Problem((2, 2), 2, lambda_w=math.nan, lambda_h=1), "lambda_w must be a finite number > 0, got nan"),
 }
@@ -112,3 +125,17 @@ def test_objective_is_differentiable():
     W = point.W.clone().requires_grad_()
     problem.objective(Point(W, point.H, point.b)).backward()
     torch.testing.assert_close(W.grad, problem.gradient(point).W)
+
+
+def test_without_one_decay_scaling_falls_and_without_both_a_linear_map_changes_nothing():
+    """What the refusals say, on f written out: no minimiser, and a set of them that is not bounded."""
+    generator = torch.Generator().manual_seed(0)
+    W, H, A = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (4, 4, 3))
+
+    def f(W, H, lambda_h):
+        return torch.nn.functional.mse_loss(H @ W.T, torch.eye(4, dtype=torch.float64)) + lambda_h * H.square().sum()
+
+    values = [float(f(s * W, H / s, 0.1)) for s in (1, 10, 100, 1000)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == pytest.approx(float(f(W, H, 0.0)), rel=1e-4)
+    torch.testing.assert_close(f(W @ A, H @ torch.linalg.inv(A).T, 0.0), f(W, H, 0.0))

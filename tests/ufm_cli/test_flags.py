@@ -114,7 +114,7 @@ def test_what_stands_for_python_names_is_there():
     known = {name for command in COMMANDS for name in flags.names(kind(command))}
     assert {flag for others in flags.NAMES.values() for flag in others} <= known
     for function, (command, *words) in flags.COMMANDS.items():
-        module, name = function.split(".")
+        module, name = function.rsplit(".", 1)
         assert hasattr(importlib.import_module(module), name)
         taken = {word.lstrip("-").replace("-", "_") for word in words if word.startswith("-")}
         assert taken <= flags.names(kind(command))
@@ -146,9 +146,15 @@ REAL = {  # a command line, its words; what does the same in Python, and its wor
     ),
     "a decay": (
         lambda _: ["solve", "--lambda-w", "0"],
-        "--lambda-w must be a finite number > 0, got 0.0",
+        "as W and H scale against each other; give --lambda-w and --lambda-h",
         lambda _: ufm.Problem((3, 3), 6, 0.0, 1e-3, 1e-2),
-        "lambda_w must be a finite number > 0, got 0.0",
+        "as W and H scale against each other; give lambda_w and lambda_h",
+    ),
+    "no decay at all": (
+        lambda _: ["solve", "--lambda-w", "0", "--lambda-h", "0"],
+        "f falls to 0 at infinity; take the limit, ufm verify --model ridgeless",
+        lambda _: ufm.Problem((3, 3), 6, 0.0, 0.0, 1e-2),
+        "f falls to 0 at infinity; take the limit, ufm.models.Ridgeless",
     ),
     "a damaged map": (
         damaged_map,

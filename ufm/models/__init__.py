@@ -7,6 +7,8 @@ deep_linear       L factors in place of two, the features among them; a point is
 chain, deep_spectrum, deep_starts   f of the factors to second order; the exact Hessian; where descents start
 schatten, codes   the least decay of L factors and what it bounds; simplices and groups of them
 spheres           rows of W and features of unit length
+ridgeless         the largest margin for given norms, where minimisers lead as decays vanish
+max_margin        margins and their multipliers
 orthant, within   the largest quadratic form over u >= 0; the Hessian within types
 unit_rows, multipliers  f on a product of spheres, Riemannian; a number below it
 """
@@ -20,9 +22,10 @@ from .factors import Factors
 from .fixed_classifier import FixedClassifier
 from .model import Judgement, Minimum, Model
 from .nonnegative import Nonnegative
+from .ridgeless import Ridgeless
 from .spheres import Spheres
 
-MODELS = {model.name: model for model in (Nonnegative, FixedClassifier, Spheres, DeepLinear)}
+MODELS = {model.name: model for model in (Nonnegative, FixedClassifier, Spheres, DeepLinear, Ridgeless)}
 
 __all__ = [
     "MODELS",

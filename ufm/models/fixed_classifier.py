@@ -25,9 +25,9 @@ from scipy.optimize import brentq
 
 from ..certificates.lower_bound import without_bias
 from ..closed_forms.simplex import standard_frame
-from ..errors import NoClosedForm, Setting, require
+from ..errors import NoClosedForm, Setting, Words, require
 from ..landscape import Jet, Landscape
-from ..losses import CrossEntropy
+from ..losses import CrossEntropy, MeanSquare
 from ..losses.loss import Loss
 from ..losses.own import require_conjugate
 from ..losses.tables import Table, table
@@ -67,7 +67,14 @@ class FixedClassifier(Recorded):
         K, T = self.W.shape[0], len(tuple(self.class_counts))
         there = T if self.loss.shape is None else self.loss.shape[1]
         require(there == K, (Setting("W"), f" must have a row for each of K = {there} classes, got {K}"))
+        require(self.lambda_h != 0, (Setting("lambda_h"), " must be > 0, got 0"), self._undecayed())
         object.__setattr__(self, "class_counts", self.free.class_counts)
+
+    def _undecayed(self) -> Words:
+        """Why f without a decay of H has no minimiser, or not one."""
+        if isinstance(self.loss, MeanSquare):
+            return "without it f is least squares, flat along all that W does not see; take a small one"
+        return "without it features run to infinity, or are free in all that W does not see; take a small one"
 
     @cached_property
     def free(self) -> Problem:

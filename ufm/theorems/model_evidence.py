@@ -1,12 +1,15 @@
 """What the theorems of a model are checked on: its descents and what they end in, each made once when asked for."""
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import Setting, require
 from ..models import Judgement, Minimum, Model
 from ..results import PointVerdict
 from .evidence import Undecided
+
+T = TypeVar("T")
 
 
 class ModelEvidence:
@@ -63,6 +66,12 @@ class ModelEvidence:
         """Points that are not critical, at three scales."""
         scales = [0.1, 1.0, 5.0] * self.starts
         return [self.model.random_point(self.seed + i, scale) for i, scale in enumerate(scales)]
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What make() gives, made once and kept as the attribute `name`: material of one model's claims."""
+        if name not in vars(self):
+            setattr(self, name, make())
+        return getattr(self, name)
 
     @property
     def looked_at(self) -> str:

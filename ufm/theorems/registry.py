@@ -14,7 +14,7 @@ from .claims import (
     saddles,
     structure,
 )
-from .claims.models import deep_linear, fixed_classifier, nonnegative, spheres
+from .claims.models import deep_linear, fixed_classifier, nonnegative, ridgeless, spheres
 from .theorem import Theorem
 
 THEOREMS: tuple[Theorem, ...] = (
@@ -72,4 +72,5 @@ MODELS: dict[str, tuple[Theorem, ...]] = {  # beside the free one, by name
     "fixed-classifier": fixed_classifier.THEOREMS,
     "spheres": spheres.THEOREMS,
     "deep-linear": deep_linear.THEOREMS,
+    "ridgeless": ridgeless.THEOREMS,
 }

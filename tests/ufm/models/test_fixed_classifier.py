@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from tests.ufm.losses.naive import NAIVE
 from ufm import InputError, NoClosedForm, Point
 from ufm.closed_forms.simplex import simplex_frame
-from ufm.losses import MeanSquare
+from ufm.losses import CrossEntropy, MeanSquare
 from ufm.models import FixedClassifier
 
 COUNTS = (3, 1, 2)
@@ -129,3 +129,11 @@ def test_no_closed_form_says_why():
     ):
         with pytest.raises(NoClosedForm, match=words):
             model.closed_form()
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"), [(MeanSquare(), "flat along all that W"), (CrossEntropy(), "run to infinity")]
+)
+def test_no_decay_of_the_features_is_refused_with_its_reason(loss, words):
+    with pytest.raises(InputError, match=rf"^lambda_h must be > 0, got 0; without it .*{words}"):
+        FixedClassifier(torch.eye(2), (1, 2), 0.0, loss=loss)
