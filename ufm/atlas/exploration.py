@@ -215,6 +215,7 @@ class Exploration:
             "starts": self.starts,
             "quiet": self.quiet,
             "barren": self.barren,
+            "hidden": self.catalogue.hidden,
             "points": [{"rank": e.family.rank, "found_by": e.found_by, "x": e.x} for e in entries],
             "descents": {i: [[line.eigenvalue, line.end] for line in lines] for i, lines in self.descents.items()},
         }
@@ -225,6 +226,7 @@ class Exploration:
             same = stored["problem"] == self.problem.settings() and stored["seed"] == self.seed
             require(same, f"{self.file} is about another problem or seed; name another file or remove it")
             self.catalogue.entries = [self._restored(point) for point in stored["points"]]
+            self.catalogue.hidden = int(stored.get("hidden", 0))
             self.rounds = {part: int(n) for part, n in stored["rounds"].items()}
             for name in ("starts", "quiet", "barren"):
                 setattr(self, name, {rank: int(stored[name][str(rank)]) for rank in self.ranks})

@@ -13,7 +13,7 @@ import torch
 
 from ..problem import Problem
 from .family import Family
-from .levenberg import find_zeros, gradient_system
+from .levenberg import find_zeros, gradient_system, polished
 
 Blocks = tuple[tuple[int, ...], ...]  # a partition of the classes
 CONVERGED = 1e-13  # |gradient| where a start counts as converged
@@ -44,6 +44,7 @@ class Round:
         for _ in range(self.passes):
             system = gradient_system(family, self.basis, known)
             ends, norms = find_zeros(system, y, tol=tol, damping=self.problem.ridge**2)
+            ends, norms = polished(gradient_system(family, self.basis), ends, norms, tol)
             ends = ends[norms <= tol] if self.basis is None else ends[norms <= tol] @ self.basis.T
             found.append(ends)
             known = _distinct(torch.cat([known, family.logits(ends)]))
