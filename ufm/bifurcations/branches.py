@@ -63,8 +63,8 @@ def pieces(start: Place) -> Iterator[Piece]:
     """The pieces of the curve from a place on, until it leaves the path or meets a branch with more symmetries."""
     path, own = start.curve.path, symmetries(start)
     places, first = [start], None
-    for step in start.curve.steps(start):
-        for event in _events(step, own):
+    for step in start.curve.steps(start, lambda place: symmetries(place) <= own):
+        for event in (event for event in _events(step, own) if path.begin <= event.place.t <= path.end):
             places.append(event.place)
             yield Piece(places, first, event)
             if event.kind in ENDS:
@@ -82,7 +82,7 @@ def _events(step: Step, own: int) -> list[Event]:
     """What happens on a step, in order."""
     found: list[tuple[Place, bool]] = []
     if step.first.turn * step.last.turn < 0:
-        found += [(place, True) for place in [step.first.curve.zero(step, lambda p: p.turn)] if place]
+        found += [(place, True) for place in [step.first.curve.turning(step)] if place]
     low, high = sorted((step.first.index, step.last.index))
     for k in range(low, high):
         place = step.first.curve.zero(step, lambda p, k=k: float(p.eigenvalues[k]))  # type: ignore[misc]

@@ -17,8 +17,9 @@ import torch
 from .path import Path
 
 SETTLED = 1e-11  # a Newton step below this, relative to 1 + |(x, t)|, ends the corrector
-AT_REST = 1e-15  # and a gradient below this: where two curves cross, Newton's method only halves the distance
+AT_REST = 1e-14  # and a gradient below this: where two curves cross, Newton's method only halves the distance
 SWEEPS = 25
+WAY = 1e-3  # along which dt/ds is taken as linear: t is exact to its cube
 LEAST, MOST = 1e-7, 0.05  # length of a step
 BEND = 0.98  # the least cosine between the tangents at both ends of a step
 STEPS = 4000
@@ -84,14 +85,14 @@ class Curve:
                 return Place(self, y, t, self._tangent(y, t, sign))
         return None
 
-    def steps(self, place: Place) -> Iterator[Step]:
-        """Step by step along the tangent, until the caller has enough or no step can be made."""
+    def steps(self, place: Place, proper: Callable[[Place], bool]) -> Iterator[Step]:
+        """Step by step along the tangent to places that are proper, until the caller has enough or none can be made."""
         length = 0.01
         for _ in range(STEPS):
             following = None
             while following is None and length >= LEAST:
                 following = self.beyond(place, length)
-                if following is not None and float(following.tangent @ place.tangent) < BEND:
+                if following and (float(following.tangent @ place.tangent) < BEND or not proper(following)):
                     following = None
                 if following is None:
                     length /= 2
@@ -136,6 +137,30 @@ class Curve:
         except (_Lost, ValueError):
             return None
         return places[root]
+
+    def turning(self, step: Step) -> Place | None:
+        """Where t turns on a step at whose ends it goes two ways; None where that cannot be located.
+
+        Where the turn is another curve's as well Newton's method is singular: dt/ds is halved down to a short way,
+        and is linear on it.
+        """
+        low, high, first, last = 0.0, step.length, step.first, step.last
+        while high - low > WAY:
+            for share in (0.5, 0.35, 0.65, 0.2, 0.8):
+                middle = self.beyond(step.first, low + share * (high - low))
+                if middle is not None and middle.tangent @ first.tangent > BEND:
+                    break
+            else:
+                return None
+            if middle.turn * first.turn > 0:
+                low, first = low + share * (high - low), middle
+            else:
+                high, last = low + share * (high - low), middle
+        part = first.turn / (first.turn - last.turn)
+        tangent = first.tangent + part * (last.tangent - first.tangent)
+        along = part * float((last.y - first.y).norm()) / float(tangent[:-1].norm())
+        t = first.t + first.turn * along / 2
+        return Place(self, first.y + part * (last.y - first.y), t, tangent / tangent.norm())
 
     def _system(self, y: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """(the gradient in the subspace (m,), its derivative in (y, t), (m, m + 1))."""
