@@ -5,7 +5,7 @@ branches  a curve cut at its events: folds, pitchforks, crossings
 diagram   the whole critical set along a path, from atlases, with Euler sums between its events
 """
 
-from .diagram import Branch, Diagram, Event, diagram
+from .diagram import Branch, Diagram, Event, diagram, kept_diagram
 from .path import Path
 
-__all__ = ["Branch", "Diagram", "Event", "Path", "diagram"]
+__all__ = ["Branch", "Diagram", "Event", "Path", "diagram", "kept_diagram"]

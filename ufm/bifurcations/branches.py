@@ -41,7 +41,7 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Places of one curve in order, with what ends it on both sides (None: the end of the path, or the curve's start)."""
+    """Places of one curve in order, with what ends it on both sides; None for the end of the path, or the start."""
 
     places: list[Place]
     first: Event | None
@@ -71,7 +71,8 @@ def pieces(start: Place) -> Iterator[Piece]:
                 return
             places, first = [event.place], event
         if not path.begin <= step.last.t <= path.end:
-            end = step.first.curve.zero(step, lambda p: p.t - (path.end if step.last.t > path.end else path.begin))
+            bound = path.end if step.last.t > path.end else path.begin
+            end = step.first.curve.zero(step, lambda place, bound=bound: place.t - bound)  # type: ignore[misc]
             yield Piece([*places, *([end] if end else [])], first, None)
             return
         places.append(step.last)

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from math import factorial
+from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..atlas import explore
 from ..atlas.symmetry import same_point
-from ..errors import Setting, require
+from ..errors import InputError, Setting, require
 from ..results import Result
+from ..storage.files import read_json, write_json
+from ..storage.locks import held
 from .branches import CROSSING, FOLD, LOSS, PITCHFORK, Piece, curve_through, pieces, symmetries
+from .branches import Event as Seen
 from .curve import Place
 from .path import Path
 
@@ -27,6 +33,7 @@ class Branch(Result):
     partition   the classes in blocks of equal ones     copies  how many class-permuted versions differ up to sign
     index       of the Hessian                          found_from  the t of the atlas whose point leads to it
     t           ascending                               level, norm  f and |W| there
+    kurtosis    m4/m2^2 of the entries of W about their mean, which tells shapes apart; 0 at the origin
     events      the places in `Diagram.events` where it begins and ends; None at an end of the path
     """
 
@@ -37,6 +44,7 @@ class Branch(Result):
     t: tuple[float, ...]
     level: tuple[float, ...]
     norm: tuple[float, ...]
+    kurtosis: tuple[float, ...]
     events: tuple[int | None, int | None]
 
     derived = ("shape",)
@@ -55,7 +63,7 @@ class Event(Result):
     """Where branches meet, split or turn.
 
     t      to 1e-6        kind  "fold", "pitchfork" or "crossing" (transcritical)
-    level  f there        norm  |W|
+    level  f there        norm, kurtosis  as of branches
     zeros  how many eigenvalues pass 0 on the branch with the most symmetries (on the branch itself, at a fold)
     partition  the classes that are equal there, in blocks
     """
@@ -64,6 +72,7 @@ class Event(Result):
     kind: str
     level: float
     norm: float
+    kurtosis: float
     zeros: int
     partition: tuple[tuple[int, ...], ...]
 
@@ -135,6 +144,42 @@ def diagram(
     return search.diagram()
 
 
+def kept_diagram(
+    path: Path,
+    file: FilePath | str,
+    *,
+    looks: int = 3,
+    seed: int = 0,
+    force: bool = False,
+    made_by: dict[str, Any] | None = None,
+    on_look: Callable[[float, int], None] | None = None,
+) -> Diagram:
+    """The diagram that a JSON file has of this path, looks and seed; else it is made, and written there in one move.
+
+    force    make it anew, whatever the file holds      made_by  goes into the file as well
+
+    Raises InputError for a file of another question, or one that is damaged, and where another process writes it.
+    """
+    with held(file):
+        if FilePath(file).is_file() and not force:
+            return _read(file, path, looks, seed)
+        found = diagram(path, looks=looks, seed=seed, on_look=on_look)
+        write_json(file, {"command": "bifurcations", "seed": seed} | found.plain() | (made_by or {}))
+    return found
+
+
+def _read(file: FilePath | str, path: Path, looks: int, seed: int) -> Diagram:
+    anew = ("choose another name, or begin anew with ", Setting("force", True))
+    stored = read_json(file)
+    try:
+        found = Diagram.from_plain({name: stored[name] for name in Diagram.__dataclass_fields__})
+        same = found.path == path and len(found.looks) == looks and stored["seed"] == seed
+    except (InputError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged, or no diagram of bifurcations", anew) from error
+    require(same, f"{file} is about another path, seed or number of looks", anew)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class _Track:
     """A piece whose places are sorted by t."""
@@ -190,8 +235,8 @@ class _Search:
         there = near.curve.start(one.x + part * (two.x - one.x), t, True)
         if there is None:
             return False
-        logits = [self.path.logits(y, t).numpy() for y in (there.x, x)]
-        return same_point(*logits, (1,) * self.path.num_classes)
+        one_logits, other_logits = (self.path.logits(y, t).numpy() for y in (there.x, x))
+        return same_point(one_logits, other_logits, (1,) * self.path.num_classes)
 
     def diagram(self) -> Diagram:
         groups = self._groups()
@@ -200,14 +245,12 @@ class _Search:
         events = [self._event(group) for group in groups]
         counts = [self._count(branches, t) for t in self._between([event.t for event in events])]
         order = sorted(branches, key=lambda branch: (branch.t[0], branch.level[0]))
-        return Diagram(
-            self.path, tuple(order), tuple(events), tuple(counts), tuple(self.looks), tuple(self.missing)
-        )
+        return Diagram(self.path, tuple(order), tuple(events), tuple(counts), tuple(self.looks), tuple(self.missing))
 
-    def _groups(self) -> list[list]:
+    def _groups(self) -> list[list[Seen]]:
         """The events of all tracks by t, those that are one together."""
         seen = {id(e): e for track in self.found for e in (track.piece.first, track.piece.last) if e}
-        groups: list[list] = []
+        groups: list[list[Seen]] = []
         for event in sorted(seen.values(), key=lambda e: e.place.t):
             for group in groups:
                 first = group[0].place
@@ -219,14 +262,15 @@ class _Search:
                 groups.append([event])
         return groups
 
-    def _event(self, group: list) -> Event:
+    def _event(self, group: list[Seen]) -> Event:
         kinds = {event.kind for event in group}
         most = max(group, key=lambda event: (symmetries(event.place), event.kind == LOSS))
         place = most.place
         kind = next((k for k in (CROSSING, PITCHFORK, FOLD) if k in kinds), PITCHFORK)
         norm = float(place.x[: self.path.num_classes].norm())
         rows = self.path.family(place.t).partition(place.x)
-        return Event(place.t, kind, place.level, norm, most.zeros, rows)
+        shape = _kurtosis(place.x[: self.path.num_classes])
+        return Event(place.t, kind, place.level, norm, shape, most.zeros, rows)
 
     def _branch(self, track: _Track, place_of: dict[int, int]) -> Branch:
         places, middle = track.piece.places, track.middle
@@ -240,19 +284,26 @@ class _Search:
             t=tuple(place.t for place in places),
             level=tuple(place.level for place in places),
             norm=tuple(float(place.x[:K].norm()) for place in places),
+            kurtosis=tuple(_kurtosis(place.x[:K]) for place in places),
             events=(place_of[id(first)] if first else None, place_of[id(last)] if last else None),
         )
 
     def _between(self, events: list[float]) -> list[float]:
         marks = [self.path.begin, *events, self.path.end]
         least = NARROW * (self.path.end - self.path.begin)
-        return [(a + b) / 2 for a, b in zip(marks, marks[1:], strict=False) if b - a > least]
+        return [(a + b) / 2 for a, b in pairwise(marks) if b - a > least]
 
     @staticmethod
     def _count(branches: list[Branch], t: float) -> Count:
         there = [branch for branch in branches if branch.covers(t)]
         both = [(1 if len(branch.partition) == 1 else 2 * branch.copies, branch.index) for branch in there]
         return Count(t, sum(n for n, _ in both), sum((-1) ** index * n for n, index in both))
+
+
+def _kurtosis(w: torch.Tensor) -> float:
+    about = w - w.mean()
+    square = float(about.square().mean())
+    return float(about.pow(4).mean()) / square**2 if square > 0 else 0.0
 
 
 def _ascending(piece: Piece) -> Piece:

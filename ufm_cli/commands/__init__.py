@@ -7,6 +7,7 @@ COMMANDS = {
     "atlas": "enumerate critical points, test that none is missing, draw the descents between them",
     "map": "map where local minimisers that are not global exist, over K, d and lambda; resumable",
     "phase": "map which groups of classes merge at the minimiser, over imbalance and lambda; resumable",
+    "bifurcations": "follow the critical points at d = 1 along rho or lambda_b through every event; draw the diagram",
     "train": "train a network, with every metric every epoch; resumable",
     "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
     "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",
