@@ -18,9 +18,10 @@ NAMES = {"rho": "rho = K sqrt(n lW lH)", "lambda_b": "lambda_b"}
 
 
 def bifurcation_figure(diagram: Diagram) -> Drawing:
-    """Two panels over the parameter: the kurtosis of W's entries; how many critical points there are.
+    """Two panels over the parameter: the kurtosis of W's entries, and how many critical points there are.
 
-    Points count with copies and both signs. Minima are solid, saddles dashed in the colour of their index; events are marked, and named by their t.
+    Points count with copies and both signs. Minima are solid, saddles dashed in the colour of their index; events are
+    marked, and named by their t.
     """
     with house_style():
         figure = new_figure(TWO_COLUMNS, 3.6)
@@ -126,8 +127,9 @@ def _caption(diagram: Diagram) -> str:
     kinds = ", ".join(f"{event.kind} at {event.t:.7f}" for event in diagram.events) or "no event"
     wrong = sum(count.euler != 1 for count in diagram.counts)
     return (
-        f"Critical points of balanced cross-entropy on a line (d = 1, K = {path.num_classes}, n = 1, lambda_w = "
-        f"lambda_h = lambda = rho/K, {fixed}), up to permutations and sign; names give the sizes of the blocks of equal "
-        "classes and (in brackets) how many copies permutations make. Left: m4/m2^2 of the entries of W. "
-        f"Events: {kinds}. Right: how many points there are with all copies and both signs; {wrong} of {len(diagram.counts)} Euler sums are not 1."
+        f"Critical points of balanced cross-entropy on a line (d = 1, K = {path.num_classes}, n = 1, "
+        f"lambda_w = lambda_h = lambda = rho/K, {fixed}), up to permutations and sign; names give the sizes of the blocks "
+        "of equal classes and (in brackets) how many copies permutations make. Left: m4/m2^2 of the entries of W. "
+        f"Events: {kinds}. Right: how many points there are with all copies and both signs; {wrong} of "
+        f"{len(diagram.counts)} Euler sums are not 1."
     )

@@ -22,7 +22,8 @@ class Command:
     """Follow every critical point of balanced cross-entropy at d = 1 along a path, and locate where branches meet.
 
     In coordinates with n = 1 and lambda_w = lambda_h = lambda = rho/K, on which alone the points depend. Atlases are
-    made at some places of the path, and through each of their points a curve is followed both ways. Writes RUNS/NAME/bifurcations.json and figures; the same command prints what is there. Exit status 1 when an Euler sum
+    made at some places of the path, and through each of their points a curve is followed both ways. Writes
+    RUNS/NAME/bifurcations.json and figures; the same command prints what is there. Exit status 1 when an Euler sum
     between the events is not 1, or a point of an atlas lies on no branch.
     """
 
