@@ -49,7 +49,7 @@ def _branches(axes: Axes, diagram: Diagram) -> None:
         axes.plot(*place, MARKS[event.kind], color="black", markerfacecolor="white", markersize=5, zorder=5)
         right = 2 * event.t > path.begin + path.end
         side: dict[str, Any] = {"xytext": (-7 if right else 7, 7), "ha": "right" if right else "left"}
-        axes.annotate(f"{event.t:.6g}", place, textcoords="offset points", fontsize="small", zorder=6, **side)
+        axes.annotate(f"{event.t:.6g}", place, textcoords="offset points", fontsize=7, zorder=6, **side)
     _names(axes, shown, diagram)
     axes.set(xlabel=NAMES[path.along], ylabel="kurtosis of W, m4/m2^2", xlim=(path.begin, path.end))
 
@@ -68,7 +68,7 @@ def _names(axes: Axes, shown: list[Branch], diagram: Diagram) -> None:
             *((diagram.path.end, height), (1.02, (before - low) / (high - low))),
             textcoords="axes fraction",
             color=_colour(branch.index),
-            fontsize="small",
+            fontsize=7,
             verticalalignment="center",
             annotation_clip=False,
         )
@@ -128,8 +128,8 @@ def _caption(diagram: Diagram) -> str:
     wrong = sum(count.euler != 1 for count in diagram.counts)
     return (
         f"Critical points of balanced cross-entropy on a line (d = 1, K = {path.num_classes}, n = 1, "
-        f"lambda_w = lambda_h = lambda = rho/K, {fixed}), up to permutations and sign; names give the sizes of the blocks "
-        "of equal classes and (in brackets) how many copies permutations make. Left: m4/m2^2 of the entries of W. "
+        f"lambda_w = lambda_h = lambda = rho/K, {fixed}), up to permutations and sign; names give the sizes of the "
+        "blocks of equal classes and (in brackets) how many copies permutations make. Left: m4/m2^2 of the entries of W. "
         f"Events: {kinds}. Right: how many points there are with all copies and both signs; {wrong} of "
         f"{len(diagram.counts)} Euler sums are not 1."
     )

@@ -73,7 +73,8 @@ def pieces(start: Place) -> Iterator[Piece]:
         if not path.begin <= step.last.t <= path.end:
             bound = path.end if step.last.t > path.end else path.begin
             end = step.first.curve.zero(step, lambda place, bound=bound: place.t - bound)  # type: ignore[misc]
-            yield Piece([*places, *([end] if end else [])], first, None)
+            last = end and end.curve.start(end.x, bound, bound == path.end)
+            yield Piece([*places, *([last] if last else [])], first, None)
             return
         places.append(step.last)
     yield Piece(places, first, None)

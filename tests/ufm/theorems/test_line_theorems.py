@@ -58,7 +58,7 @@ def the_minimum_moved(found):
     first, *others = sorted(found.atlas.points, key=lambda p: p.index)
     order = first.point.W[:, 0].argsort()
     W = first.point.W.clone()
-    W[order[[0, 3]], 0] *= 1.02
+    W[order[[0, 3]], 0] *= 0.8
     return with_points(found, [replace(first, point=replace(first.point, W=W)), *others])
 
 
