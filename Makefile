@@ -17,6 +17,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(shell test 
 
 verify: .venv/ready
 	$(RUN) verify --rigorous --json $(RUNS)/verify.json
+	$(RUN) verify --model all
 	$(RUN) train --name first-light --runs $(RUNS) --force
 	$(RUN) validate $(RUNS)/first-light --theorems
 	$(RUN) figures $(RUNS)/first-light

@@ -52,7 +52,7 @@ problem = ufm.Problem.balanced(3, 2, 2, lambda_w=5e-3, lambda_h=5e-3)
 ufm.minimize(problem)
 ufm.minimize("no problem")
 ufm.spectrum(problem).index + 1
-validate.compare(ufm.global_minimizer(problem))
+validate.compare(ufm.global_minimizer(problem), lambda_v=5e-3)
 ufm.spectrum(problem).inertia.index + 1
 """
 

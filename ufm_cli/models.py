@@ -51,13 +51,16 @@ MODELS = {
     "fixed-classifier": Entry(_fixed_classifier, ("classifier", "nonnegative"), ("lambda_w",)),
 }
 
+EVERY = "all"  # the models, a line each
+
 
 @dataclass(frozen=True)
 class ModelFlags:
     """What the classifier and the features may be."""
 
     model: str = "free"
-    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked) or fixed-classifier"""
+    """free (W and H), nonnegative (H >= 0, as behind a ReLU; no bias unless asked) or fixed-classifier; all: a line
+    each"""
     classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """of fixed-classifier: a CSV file of W (K, d), a line a class; a simplex frame of unit rows if not given"""
     nonnegative: Switch = False
@@ -68,8 +71,9 @@ class ModelFlags:
         """What there is under the model's name. Raises InputError for an unknown one."""
         from ufm.errors import require
 
-        require(self.model in MODELS, f"unknown model {self.model!r}; choose one of: {', '.join(MODELS)}")
-        return MODELS[self.model]
+        known = [*MODELS, EVERY]
+        require(self.model in known, f"unknown model {self.model!r}; choose one of: {', '.join(known)}")
+        return MODELS.get(self.model, MODELS["free"])
 
     def check(self, given: set[str]) -> None:
         """Raise InputError for flags that do nothing in this model."""

@@ -15,12 +15,14 @@ from .statistics.estimate import Estimate
 from .theory.compare import Comparison, NotComparable, compare
 from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
+from .theory.nearer import Deviation, nearer
 from .theory.theorems import theorems
 
 __all__ = [
     "CollapseCallback",
     "CollapseRecorder",
     "Comparison",
+    "Deviation",
     "Estimate",
     "Features",
     "GeneralizedCollapse",
@@ -40,6 +42,7 @@ __all__ = [
     "generalized_collapse",
     "last_layer",
     "locate",
+    "nearer",
     "neural_collapse",
     "not_covered",
     "per_class",

@@ -31,7 +31,7 @@ def draw_run(run: Run, folder: Path | str | None = None, track: Track = iter) ->
 def _spectrum(material: Material) -> dict[str, Drawing]:
     """The spectrum at the minimiser of the run's own model, where theory covers the run."""
     comparison = material.comparison
-    if comparison is None:
+    if comparison is None or not isinstance(comparison.model, ufm.Problem):
         return {}
     problem, loss = comparison.problem, loss_said(material)
     where = (

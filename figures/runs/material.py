@@ -57,7 +57,7 @@ class Material:
     @cached_property
     def bounds(self) -> list[Row]:
         """Objective, lower bound and duality gap of the epochs that have a point, where theory covers the run."""
-        return [asdict(step) for step in trajectory(self.run, self.comparison.problem)] if self.comparison else []
+        return [asdict(step) for step in trajectory(self.run, self.comparison.model)] if self.comparison else []
 
     @cached_property
     def theory(self) -> Row:

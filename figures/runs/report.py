@@ -58,7 +58,7 @@ def write_report(
         asked={name: in_words(value) for name, value in run.recipe.items()},
         minimised=run.minimised,
         own=own,
-        fewer=own and comparison and own["problem"]["per_class"] != comparison.problem.settings()["per_class"],
+        fewer=own and comparison and own["problem"] != comparison.model.to_plain(),
         other=other,
         comparison=comparison,
         minimiser=minimiser_said([material]),

@@ -18,7 +18,7 @@ def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
         return ""
     zero = [panel for panel in drawn if all(run.theory[panel.column] == 0 for run in covered)]
     whose = "the run's" if len(runs) == 1 else "each run's" if len(covered) == len(runs) else "each covered run's"
-    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model{_losses(covered)}"
+    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model{_fixed(covered)}{_losses(covered)}"
     sentences = [f"Dashed: {subject}."] if len(zero) < len(drawn) else []
     if zero:
         sentences.append(f"{'It' if sentences else subject.capitalize()} has zero in {_listed(zero)}.")
@@ -41,6 +41,12 @@ def loss_said(run: Material) -> str:
     """The loss of the run's model in words: "focal (focusing 2)"; empty where it is cross-entropy."""
     facts = run.run.minimised
     return "" if facts is None or facts.loss.name == CrossEntropy.name else facts.loss.said
+
+
+def _fixed(runs: Sequence[Material]) -> str:
+    """Whether W is given in all models, or in some."""
+    fixed = [run.comparison is not None and run.comparison.fixed for run in runs]
+    return " (W fixed)" if all(fixed) else " (W fixed where it was in training)" if any(fixed) else ""
 
 
 def _losses(runs: Sequence[Material]) -> str:

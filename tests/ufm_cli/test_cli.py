@@ -109,7 +109,7 @@ def test_train_validate_figures_report(capsys, tmp_path):
     assert load(tmp_path / "t.json")["last_epoch"]["epoch"] == 2
     assert main(["validate", str(run.path)]) == 0
     assert "2 checkpoints measure what training recorded" in capsys.readouterr().out
-    assert load(run.analysis)["comparison"]["problem"]["num_classes"] == 10
+    assert load(run.analysis)["comparison"]["model"]["num_classes"] == 10
     assert main(["figures", str(run.path)]) == 0
     assert main(["verify", *SMALL, "--json", str(tmp_path / "v.json")]) == 0
     capsys.readouterr()

@@ -1,9 +1,12 @@
 """`ufm verify --model`: a model's own claims, its record printed again, and what does nothing refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from ufm.theorems import MODELS as CLAIMS
+from ufm.theorems import Finding
 from ufm_cli.main import main
 from ufm_cli.models import MODELS
 
@@ -22,6 +25,26 @@ def test_a_model_is_verified_and_shown_again(model, tmp_path, capsys):
     assert any(verdict["status"] == "holds" for verdict in found["verdicts"])
     assert main(["show", str(file)]) == 0
     assert capsys.readouterr().out.split() == printed.split()
+
+
+def test_every_model_has_a_line(tmp_path, capsys):
+    file = tmp_path / "found.json"
+    assert main(["verify", "--model", "all", *SMALL, "--starts", "2", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    lines = {words[0]: words for words in map(str.split, printed.splitlines()) if words}
+    for name in MODELS:
+        assert int(lines[name][2]) > 0
+        assert lines[name][3] == "0"
+    assert main(["show", str(file)]) == 0
+    assert capsys.readouterr().out.split() == printed.split()
+
+
+def test_a_failing_claim_of_one_model_is_exit_status_1(monkeypatch, capsys):
+    first, *others = CLAIMS["nonnegative"]
+    failing = replace(first, check=lambda model, evidence: Finding(1.0, 0.0, "planted"))
+    monkeypatch.setitem(CLAIMS, "nonnegative", (failing, *others))
+    assert main(["verify", "--model", "all", *SMALL, "--starts", "1"]) == 1
+    assert first.name in capsys.readouterr().out
 
 
 def test_a_classifier_from_a_file(tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_runs_without_a_comparison_or_unfitted_are_said_and_do_not_count(tmp_pat
     assert [row["run"] for row in found.tables["summary"]] == list(runs)
     notes = [row["note"] for row in found.tables["all"] if row["quantity"] == "not covered"]
     assert len(notes) == 1
-    assert notes[0].startswith("W is fixed")
+    assert notes[0].startswith("the claim is about W and H that are free")
 
 
 def test_theorems_are_checked_at_the_networks_problem(tmp_path):

@@ -22,7 +22,7 @@ n_k <= N^2 lW lH K/(K-1).
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -101,20 +101,26 @@ class Nonnegative(Recorded):
         """Descend from a random start, features averaged within types, to a point where the KKT residual is <= tol.
 
         In the coordinates of `Problem.even`, by `minimize_bounded`. Where a descent ends in a trap that `escape` leads
-        out of, it goes on from there; with escape=False it stays. Raises InputError for more than 3,000 collapsed
-        variables and for a tol that is none.
+        out of, it goes on from there, at first with 2 T units, the others dead; with escape=False it stays. Raises
+        InputError for more than 3,000 collapsed variables and for a tol that is none.
         """
         require_tol(tol)
-        f = self.free.even.landscape(collapsed=True)
-        x, steps = minimize_bounded(f, self._drawn(f, seed, 1.0), self._bounded(f), tol)
-        lower = self.escape(self._at(f, x)) if escape else None
+        narrow = replace(self, dim=min(self.dim, 2 * self.free.num_types)) if escape else self
+        f = narrow.free.even.landscape(collapsed=True)
+        point, steps = narrow._descended(narrow._at(f, narrow._drawn(f, seed, 1.0)), tol)
+        lower = self.escape(point.padded(self.dim)) if escape else None
         while lower is not None:
-            lower = self.free.evened(lower)
-            x, more = minimize_bounded(f, f.pack(lower.W, lower.H, lower.b), self._bounded(f), tol)
-            steps, lower = steps + more, self.escape(self._at(f, x))
-        point = self._at(f, x)
+            point, more = self._descended(lower, tol)
+            steps, lower = steps + more, self.escape(point)
+        point = point.padded(self.dim)
         left = self.residual(point)
         return Minimum(point, float(self.objective(point)), left, steps, left <= tol)
+
+    def _descended(self, point: Point, tol: float) -> tuple[Point, int]:
+        """Where the descent from a point ends, and its steps."""
+        f, even = self.free.even.landscape(collapsed=True), self.free.evened(point)
+        x, steps = minimize_bounded(f, f.pack(even.W, even.H, even.b), self._bounded(f), tol)
+        return self._at(f, x), steps
 
     def _at(self, f: Landscape, x: torch.Tensor) -> Point:
         """The point of a flat vector of the even landscape."""
@@ -233,15 +239,16 @@ class Nonnegative(Recorded):
         return with_features_within(collapsed, jet, means.H > 0, self.class_counts, least)
 
     def closed_form(self) -> Point:
-        """The global minimiser for cross-entropy, no bias, d >= K, any class counts: row k of H is |h_k| e_k.
+        """The global minimiser for cross-entropy, d >= K, without a bias or with equal n_k: row k of H is |h_k| e_k.
 
-        Raises NoClosedForm elsewhere, naming why.
+        With equal n_k no class pulls the bias more than another, so b = 0. Raises NoClosedForm elsewhere, naming why.
         """
         K, N = self.free.num_classes, self.free.num_samples
         if not isinstance(self.loss, CrossEntropy):
             raise NoClosedForm(f"no closed form with nonnegative features for the loss {self.loss.name!r}; minimise")
-        if self.bias:
-            raise NoClosedForm("no closed form with nonnegative features and a bias; minimise, or leave the bias out")
+        if self.bias and not self.free.is_balanced:
+            reason = "no closed form with nonnegative features, a bias and imbalanced classes"
+            raise NoClosedForm(f"{reason}; minimise, or leave the bias out")
         if self.dim < K:
             raise NoClosedForm(f"no closed form with nonnegative features for d = {self.dim} < K = {K}; minimise")
         W, H = np.zeros((K, self.dim)), np.zeros((K, self.dim))

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import tyro
 
@@ -13,7 +13,7 @@ from ..options import JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Point
-    from validate import Comparison, Neighbourhood, Run
+    from validate import Comparison, Deviation, Neighbourhood, Run
     from validate.theory.compare import Row
 
 UNSEEN = "not defined: class means only"
@@ -42,17 +42,23 @@ class Command:
     """for a Point: whether its layer has a bias"""
     loss: LossFlags = field(default_factory=LossFlags)
     """for a Point: the loss that it was trained with"""
+    features: Literal["free", "nonnegative"] = "free"
+    """for a Point: the features of the model: free, or nonnegative as behind a ReLU (a run is compared with both)"""
+    classifier: Literal["free", "fixed"] = "free"
+    """for a Point: whether W was learned (free) or is what it was at the start (fixed, without --lambda-w)"""
     theorems: Switch = False
     """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
     json: JsonFile = None
 
     def check(self, given: set[str]) -> None:
-        trained = {"lambda_h", "lambda_b", "no_bias", "bias", *(flag.name for flag in fields(LossFlags))}
+        trained = {"lambda_h", "lambda_b", "no_bias", "bias", "features", *(flag.name for flag in fields(LossFlags))}
         if self.target.is_dir():
-            require_unused(given, {"lambda_w", *trained}, "a run's config.json says how it was trained")
+            require_unused(given, {"lambda_w", "classifier", *trained}, "a run's config.json says how it was trained")
         if self.target.is_file():
             require_unused(given, {"data_dir"}, "a Point needs no data")
-            if self.lambda_w is None:
+            if self.classifier == "fixed":
+                require_unused(given, {"lambda_w"}, "no decay acts on a W that is fixed")
+            elif self.lambda_w is None:
                 require_unused(given, {*trained, "theorems"}, "without --lambda-w nothing is compared with theory")
             if not self.bias:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
@@ -79,12 +85,13 @@ class Command:
 
         point = Point.load(self.target)
         metrics = _show_metrics(str(self.target), point)
-        if self.lambda_w is None:
+        if self.lambda_w is None and self.classifier == "free":
             reason = "pass --lambda-w, the weight decay that W was trained with"
             _say_not_covered(reason)
             return metrics | {"not_covered": reason}
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
-        return metrics | self._beside(compare(point, **decays, bias=self.bias, loss=self.loss.made()))
+        asked = {"bias": self.bias, "loss": self.loss.made(), "features": self.features, "classifier": self.classifier}
+        return metrics | self._beside(compare(point, **decays, **asked))
 
     def _beside(self, comparison: "Comparison") -> dict[str, Any]:
         """Print theory beside a last layer; what was found, as plain data."""
@@ -98,12 +105,13 @@ class Command:
 
         try:
             if run.last_point.is_file():
-                return self._beside(compare_run(run))
+                comparison = compare_run(run)
+                return self._beside(comparison) | {"behind_a_relu": _behind_a_relu(run, comparison)}
             reason = not_covered(run) or "the run ended before it recorded a point"
         except NotComparable as error:
             reason = as_flags(error, Command)
         _say_not_covered(reason)
-        return dict.fromkeys(("comparison", "neighbourhood", "theorems")) | {"not_covered": reason}
+        return dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu")) | {"not_covered": reason}
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
@@ -130,7 +138,7 @@ class Command:
 def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm validate` does."""
     from ufm.results import from_plain
-    from validate import Comparison, Neighbourhood
+    from validate import Deviation, Neighbourhood
     from validate.theory.theorems import Checked
 
     from .verify import show_verdicts
@@ -142,14 +150,54 @@ def show_result(data: dict[str, Any]) -> None:
     if data.get("not_covered"):
         _say_not_covered(data["not_covered"])
     if data.get("comparison"):
-        _show_comparison(Comparison.from_plain(data["comparison"]))
+        _show_comparison(_comparison(data["comparison"]))
     if data.get("neighbourhood"):
         _say_neighbourhood(Neighbourhood.from_plain(data["neighbourhood"]))
     if data.get("theorems"):
         checked = from_plain(Checked, data["theorems"])
         show_verdicts(checked.problem, checked.verdicts)
+    if data.get("behind_a_relu"):
+        found = data["behind_a_relu"]
+        _show_comparison(_comparison(found["comparison"]))
+        _show_nearer(from_plain(list[Deviation], found["nearer"]))
     if "agrees" in data:
         _say_agreement(data)
+
+
+def _comparison(data: dict[str, Any]) -> "Comparison":
+    """The comparison that a file has; one of the free model alone had it as its problem."""
+    from validate import Comparison
+
+    named = {name: value for name, value in data.items() if name != "problem"}
+    return Comparison.from_plain({"model": data.get("problem")} | named)
+
+
+def _behind_a_relu(run: "Run", free: "Comparison") -> dict[str, Any] | None:
+    """Print the comparison with nonnegative features, where the run's are, and which of the two is nearer."""
+    from ufm import InputError, Point
+    from ufm.results import plain
+    from validate import compare_run, nearer
+
+    if float(Point.load(run.last_point).H.min()) < 0:
+        return None
+    try:
+        found = compare_run(run, "nonnegative")
+    except InputError as error:
+        say(f"theory of nonnegative features: not covered ({as_flags(error, Command)})")
+        return None
+    _show_comparison(found)
+    deviations = nearer(free, found)
+    _show_nearer(deviations)
+    return {"comparison": found.plain(), "nearer": plain(deviations)}
+
+
+def _show_nearer(deviations: "list[Deviation]") -> None:
+    """Print how far the network is from either model, and in how many quantities which is nearer."""
+    models = ("free features", "nonnegative features")
+    rows = [(d.meaning, d.first, d.second, ("-", *models)[d.nearer]) for d in deviations]
+    show("how far the network is from either model", ("quantity", *models, "nearer"), rows)
+    counts = [sum(d.nearer == which for d in deviations) for which in (1, 2)]
+    say(f"nearer: {models[0]} in {counts[0]}, {models[1]} in {counts[1]} of {len(deviations)} quantities")
 
 
 def _say_not_covered(reason: str) -> None:
@@ -239,20 +287,35 @@ def _show_theorems(comparison: "Comparison") -> dict[str, Any]:
 
 
 def _show_comparison(comparison: "Comparison") -> None:
-    problem, certificate = comparison.problem, comparison.certificate
-    plain = problem.loss.to_plain()
+    from ufm.models import Judgement
+
+    certificate, plain = comparison.certificate, comparison.problem.loss.to_plain()
     show(
-        f"theory ({comparison.method}) beside network: {'' if plain == 'cross-entropy' else f'{said(plain)}, '}"
-        f"lambda_w = {problem.lambda_w:g}, "
-        f"{'implied ' if comparison.implied else ''}lambda_h = {problem.lambda_h:.4g}",
+        f"theory ({comparison.method}) beside network: {_kind(comparison)}"
+        f"{'' if plain == 'cross-entropy' else f'{said(plain)}, '}"
+        f"{'' if comparison.fixed else f'lambda_w = {comparison.problem.lambda_w:g}, '}"
+        f"{'implied ' if comparison.implied else ''}lambda_h = {comparison.lambda_h:.4g}",
         ("quantity", "theory", "network", "network/theory - 1"),
         [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],
     )
+    size = certificate.residual if isinstance(certificate, Judgement) else certificate.relative_grad_norm
+    balance = "" if comparison.fixed else f"; balance residual {comparison.balance_residual:.2g}"
     say(
-        f"the network's last layer: {certificate.verdict} (relative gradient norm "
-        f"{certificate.relative_grad_norm:.1e}); {_bounded(certificate.duality_gap)}; "
-        f"balance residual {comparison.balance_residual:.2g}"
+        f"the network's last layer: {certificate.verdict} (relative gradient norm {size:.1e}); "
+        f"{_bounded(certificate.duality_gap)}{balance}"
     )
+
+
+def _kind(comparison: "Comparison") -> str:
+    """The model in words; nothing of the free one."""
+    from ufm import Problem
+
+    model = comparison.model
+    if isinstance(model, Problem):
+        return ""
+    nonnegative = not comparison.fixed or getattr(model, "nonnegative", False)
+    parts = ["W fixed"] * comparison.fixed + ["H >= 0"] * nonnegative
+    return "".join(f"{part}, " for part in parts)
 
 
 def _bounded(gap: float) -> str:

@@ -1,17 +1,18 @@
 """ufm verify: check every theorem of the registry on one problem, or on another model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..console import say, show, track
 from ..losses import said
-from ..models import ModelFlags
-from ..options import JsonFile, ProblemFlags, Switch, write_result
+from ..models import EVERY, MODELS, ModelFlags
+from ..options import JsonFile, ProblemFlags, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm import Problem, Verdict
     from ufm.models import Model
+    from validate.theory.theorems import Checked
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Command:
 
     def check(self, given: set[str]) -> None:
         self.model.check(given)
+        if self.model.model == EVERY:
+            require_unused(given, {"rigorous", "atlas"}, f"--model {EVERY} has a line a model")
 
     def defaults(self) -> "Command":
         """The flags that were not given, as the model has them."""
@@ -48,19 +51,51 @@ class Command:
         from ufm import Status
         from validate.theory.theorems import check
 
+        if self.model.model == EVERY:
+            return self._every()
         asked = {"rigorous": self.rigorous, "atlas": self.atlas, "track": track("theorems")}
         found = check(self.model.made(self.problem.problem()), self.seed, self.starts, **asked)
         counts = show_verdicts(found.problem, found.verdicts)
         write_result(self.json, "verify", found.plain())
         return 1 if counts[Status.FAILS] else 0
 
+    def _every(self) -> int:
+        """A line a model, each with the settings that it has."""
+        from ufm import Status
+        from validate.theory.theorems import check
+
+        found = []
+        for name, entry in track("models")(list(MODELS.items())):
+            problem = replace(self.problem, bias=self.problem.bias and entry.bias).problem()
+            found.append(check(ModelFlags(name).made(problem), self.seed, self.starts))
+        show_models(found)
+        write_result(self.json, "verify", {"models": [one.plain() for one in found]})
+        return 1 if any(v.status == Status.FAILS for one in found for v in one.verdicts) else 0
+
 
 def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm verify` does."""
     from validate.theory.theorems import Checked
 
-    found = Checked.from_plain(data)
-    show_verdicts(found.problem, found.verdicts)
+    if "models" in data:
+        show_models([Checked.from_plain(one) for one in data["models"]])
+    else:
+        found = Checked.from_plain(data)
+        show_verdicts(found.problem, found.verdicts)
+
+
+def show_models(found: "Sequence[Checked]") -> None:
+    """Print a line a model: how many of its claims there are of each status, and which fail."""
+    from ufm import Status
+    from validate.theory.theorems import counted
+
+    rows = []
+    for one in found:
+        name = getattr(one.problem, "name", "free")
+        failing = ", ".join(v.claim for v in one.verdicts if v.status == Status.FAILS)
+        counts = counted(v.status for v in one.verdicts)
+        rows.append((name, f"{one.problem.num_variables:,}", *(counts[status] for status in Status), failing or None))
+    show("the claims about each model", ("model", "variables", *map(str, Status), "failing"), rows)
 
 
 def show_verdicts(problem: "Problem | Model[Any]", verdicts: "Sequence[Verdict]") -> dict[str, int]:

@@ -1,19 +1,27 @@
-"""What the unconstrained feature model predicts, beside what a network's last layer did."""
+"""What the unconstrained feature model, or one of its kin, predicts, beside what a network's last layer did."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 import ufm
-from ufm import InputError, Point, Problem
-from ufm.errors import Setting, require
+from ufm import Certificate, InputError, Point, Problem
+from ufm.errors import Setting, given, require
 from ufm.losses import CrossEntropy, Loss
 from ufm.losses.own import completed, has_conjugate
+from ufm.losses.tables import table
+from ufm.models import FixedClassifier, Judgement, Nonnegative
 from ufm.results import Result
-from ufm.results.plain import OMITTED
+from ufm.results.plain import OMITTED, READ, from_plain
 
 from ..statistics.classes import resolve_labels
-from .prediction import NOT_CERTIFIED, measured, minimizer, without_rounding
+from .implied import at_rest, by_scale
+from .prediction import LOOSER, NOT_CERTIFIED, ROUNDING, measured, minimizer, without_rounding
+
+FEATURES, CLASSIFIERS = ("free", "nonnegative"), ("free", "fixed")
+Kin = Nonnegative | FixedClassifier
 
 MEANINGS = {  # those first whose agreement nothing arranges
     "mean_margin": "mean margin: own logit - mean of the others",
@@ -54,30 +62,56 @@ class Row(Result):
     implied: bool = False
 
 
+def _certificate(data: Any) -> Certificate | Judgement:
+    kind = Judgement if "residual" in data else Certificate
+    return from_plain(kind, data)
+
+
 @dataclass(frozen=True)
 class Comparison(Result):
-    """A network's last layer against the minimiser of its own unconstrained feature model.
+    """A network's last layer against the minimiser of its own unconstrained feature model, or of one of its kin.
 
-    problem       the model implied by the class counts, d, the loss, the weight decay, and the feature decay
-                  lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace) implies
-    implied       whether balance implied lambda_h; else it was given
+    model         a `Problem`, or one of `ufm.models`, implied by the class counts, d, the loss, the weight decay, and
+                  the feature decay lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace)
+                  implies; where W is given, the one at which the features' length is stationary
+    implied       whether lambda_h is implied; else it was given
     point         the network's point, shifted to the least penalty (see `compare`), labelled; not in plain data
     minimizer     the minimiser, collapsed; not in plain data
     method        "closed form", or "minimised, certified" / "minimised, not certified"
     rows          theory beside network; what agrees by construction comes last
-    certificate   of the network's own point in that problem: its duality gap bounds, with no theorem
+    certificate   of the network's own point in that model: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
-    balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace
+    balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace; NaN where W is
+                      given
     """
 
-    problem: Problem
+    model: Problem | Kin = field(metadata={READ: ufm.models.of_plain})
     implied: bool
     point: Point = field(metadata=OMITTED)
     minimizer: Point = field(metadata=OMITTED)
     method: str
     rows: tuple[Row, ...]
-    certificate: ufm.Certificate
+    certificate: Certificate | Judgement = field(metadata={READ: _certificate})
     balance_residual: float
+
+    @property
+    def problem(self) -> Problem:
+        """The same with W and H free; lambda_h is the decay of both where W is given."""
+        return self.model if isinstance(self.model, Problem) else self.model.free
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What defines the model, as plain data, but for a W that is given."""
+        return {name: value for name, value in self.model.to_plain().items() if name != "W"}
+
+    @property
+    def fixed(self) -> bool:
+        """Whether W is given: then nothing balances it against H, and no norm agrees by construction."""
+        return isinstance(self.model, FixedClassifier)
+
+    @property
+    def lambda_h(self) -> float:
+        return self.problem.lambda_h
 
     @property
     def certified(self) -> bool:
@@ -89,32 +123,64 @@ def compare(
     point: Point,
     labels: torch.Tensor | None = None,
     *,
-    lambda_w: float,
+    lambda_w: float | None = None,
     lambda_b: float | None = None,
     lambda_h: float | None = None,
     bias: bool = True,
     loss: Loss | None = None,
+    features: str = "free",
+    classifier: str = "free",
 ) -> Comparison:
-    """Put a trained network's Point beside the unconstrained feature model's minimiser.
+    """Put a trained network's Point beside the minimiser of the unconstrained feature model, or of one of its kin.
 
     lambda_w   the weight decay that W was trained with (penalty lambda_w/2 |W|^2 beside the mean loss:
-               torch.optim.SGD's weight_decay is exactly this)
-    lambda_b   that of the bias; None means lambda_w        lambda_h  None means implied by balance
+               torch.optim.SGD's weight_decay is exactly this); not for a fixed classifier
+    lambda_b   that of the bias; None means lambda_w (0 where W is fixed)        lambda_h  None means implied
     bias       whether the head has a bias
     loss       the loss of the training, one of `ufm.losses` or your own (`ufm.losses.own`), of which a sample's type is
                its class; None means cross-entropy
+    features   "free", or "nonnegative": the model with H >= 0, which is that of features behind a ReLU
+    classifier "free", or "fixed": W is as it is, as a frozen frame
 
     A shift h -> h + v, b -> b - W v keeps all logits. Features behind a ReLU are far from zero on average
-    and those of the model are not, so where there is a bias the point is first shifted to the v of least
-    lambda_h |H|^2 + lambda_b |b|^2, which is 0 at every critical point of the model. Where neither the loss nor a decay
-    sees the mean of b, the minimiser is the one of the network's mean. Where minimisers differ by more than a rotation
-    of feature space (mean squares with too small a d for all classes of equal n_k), the rows are those of one of them.
+    and those of the free model are not, so where there is a bias and both W and H are free the point is first shifted
+    to the v of least lambda_h |H|^2 + lambda_b |b|^2, which is 0 at every critical point of the model. Where neither
+    the loss nor a decay sees the mean of b, the minimiser is the one of the network's mean. Where minimisers differ by
+    more than a rotation of feature space (mean squares with too small a d for all classes of equal n_k), the rows are
+    those of one.
 
     Works for imbalanced classes; the minimiser is computed where no closed form is known. Raises NotComparable (an
-    InputError) for a class without samples, a layer that implies no lambda_h, and a loss without a lower bound.
+    InputError) for a class without samples, a layer that implies no lambda_h, and a loss without a lower bound;
+    InputError for negative features where they are to be nonnegative.
     """
+    for name, value, known in (("features", features, FEATURES), ("classifier", classifier, CLASSIFIERS)):
+        require(value in known, f"unknown {name} {value!r}; choose one of: {', '.join(known)}")
     loss = _of_classes(loss, point.num_classes)
     labels = resolve_labels(point, labels)
+    if not bias and bool(point.b.any()):
+        raise InputError("the point has a bias b that is not zero", ("leave ", Setting("bias", False), " out"))
+    point, fixed = _full(point.double(), labels), classifier == "fixed"
+    decay = _decay_of_w(lambda_w, fixed)
+    asked = _Asked(_counts(point, labels), decay, lambda_h, (decay if lambda_b is None else lambda_b), bias, loss)
+    asked.problem(1, 1.0 if lambda_h is None else lambda_h, 1.0 if fixed else None)  # refuses decays that none can have
+    if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
+        raise NotComparable(
+            "W is zero or all features are equal: they imply no feature decay", ("pass ", Setting("lambda_h"))
+        )
+    build = MODELS[classifier, features]
+    model, point = build(asked, point)
+    return _beside(model, point, labels, implied=lambda_h is None)
+
+
+def _decay_of_w(lambda_w: float | None, fixed: bool) -> float:
+    """lambda_w; 0 where W is fixed."""
+    if fixed:
+        require(lambda_w is None, ("a fixed classifier has no weight decay; leave ", Setting("lambda_w"), " out"))
+        return 0.0
+    return given(lambda_w, ("pass ", Setting("lambda_w"), ", the weight decay that W was trained with"))
+
+
+def _counts(point: Point, labels: torch.Tensor) -> tuple[int, ...]:
     counts = torch.bincount(labels, minlength=point.num_classes)
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
@@ -122,45 +188,91 @@ def compare(
             f"no sample of class {empty[0]} ({len(empty)} of {len(counts)} classes are empty): the model's objective "
             "needs samples of every class that W has a row for"
         )
-    lambda_b = lambda_w if lambda_b is None else lambda_b
-    Problem((1, 1), 1, lambda_w, 1.0 if lambda_h is None else lambda_h, lambda_b)  # refuses decays that none can have
-    if not bias and bool(point.b.any()):
-        raise InputError("the point has a bias b that is not zero", ("leave ", Setting("bias", False), " out"))
-    point, implied = _full(point.double(), labels), lambda_h is None
-    if implied and not (point.W.any() and (point.H - point.H[0]).any()):
-        raise NotComparable(
-            "W is zero or all features are equal: balance implies no feature decay", ("pass ", Setting("lambda_h"))
-        )
-    point, lambda_h = _at_rest(point, lambda_w, lambda_h, lambda_b, bias)
-    problem = Problem(
-        class_counts=tuple(counts.tolist()),
-        dim=point.dim,
-        lambda_w=lambda_w,
-        lambda_h=lambda_h,
-        lambda_b=lambda_b,
-        bias=bias,
-        loss=loss,
-    )
-    best, method = minimizer(problem)
+    return tuple(counts.tolist())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a comparison is asked with: as for `compare`."""
+
+    class_counts: tuple[int, ...]
+    lambda_w: float
+    lambda_h: float | None
+    lambda_b: float
+    bias: bool
+    loss: Loss
+
+    def problem(self, dim: int, lambda_h: float, lambda_w: float | None = None) -> Problem:
+        lambda_w = self.lambda_w if lambda_w is None else lambda_w
+        return Problem(self.class_counts, dim, lambda_w, lambda_h, self.lambda_b, self.bias, self.loss)
+
+
+Built = tuple[Problem | Kin, Point]  # the model, and the network's point in it
+
+
+def _free(asked: _Asked, point: Point) -> Built:
+    point, lambda_h = at_rest(point, asked.lambda_w, asked.lambda_h, asked.lambda_b, asked.bias)
+    return asked.problem(point.dim, lambda_h), point
+
+
+def _nonnegative(asked: _Asked, point: Point) -> Built:
+    balanced = asked.lambda_w * float(point.W.square().sum() / point.H.square().sum())
+    p = asked.problem(point.dim, asked.lambda_h or balanced)
+    return Nonnegative(p.class_counts, p.dim, p.lambda_w, p.lambda_h, p.lambda_b, p.bias, p.loss), point
+
+
+def _fixed(asked: _Asked, point: Point, nonnegative: bool = False) -> Built:
+    lambda_h = asked.lambda_h
+    if lambda_h is None:
+        lambda_h = by_scale(asked.problem(point.dim, 1.0, 1.0), point)
+        if not lambda_h > 0:
+            raise NotComparable(
+                "longer features would lower the loss: they imply no decay", ("pass ", Setting("lambda_h"))
+            )
+    parts = asked.class_counts, lambda_h, asked.lambda_b, asked.bias, asked.loss
+    return FixedClassifier(table("W", point.W, 2), *parts, nonnegative=nonnegative), point
+
+
+MODELS: dict[tuple[str, str], Callable[[_Asked, Point], Built]] = {  # by what W and H may be
+    ("free", "free"): _free,
+    ("free", "nonnegative"): _nonnegative,
+    ("fixed", "free"): _fixed,
+    ("fixed", "nonnegative"): lambda asked, point: _fixed(asked, point, nonnegative=True),
+}
+
+
+def _beside(model: Problem | Kin, point: Point, labels: torch.Tensor, implied: bool) -> Comparison:
+    """The comparison of a point with the minimiser of a model that it is a point of."""
+    certificate = ufm.certify(model, point) if isinstance(model, Problem) else model.certify(point)
+    problem = model if isinstance(model, Problem) else model.free
+    best, method = minimizer(model)
     best = _of_the_networks_mean(problem, best, point)
-    certificate = ufm.certify(problem, point)
-    known = float(problem.objective(best)), ufm.lower_bound(problem, best).value
-    theory = without_rounding(problem, measured(problem, best, problem.labels, *known))
+    bound = ufm.lower_bound(model, best).value if isinstance(model, Problem) else model.lower_bound(best)
+    theory = measured(problem, best, problem.labels, float(model.objective(best)), bound)
+    theory = without_rounding(problem, theory, ROUNDING if model is problem else LOOSER)
     network = measured(problem, point, labels, certificate.value, certificate.lower_bound)
-    residual = lambda_w * point.W.T @ point.W - lambda_h * point.H.T @ point.H
+    fixed = isinstance(model, FixedClassifier)
     return Comparison(
-        problem=problem,
+        model=model,
         implied=implied,
         point=point,
         minimizer=best,
         method=method,
         rows=tuple(
-            Row(name, meaning, theory[name], network[name], implied and name in IMPLIED)
-            for name, meaning in _meanings(loss).items()
+            Row(name, meaning, theory[name], network[name], implied and name in IMPLIED and not fixed)
+            for name, meaning in _meanings(problem.loss).items()
         ),
         certificate=certificate,
-        balance_residual=float(residual.norm() / (lambda_w * point.W.T @ point.W).norm()),
+        balance_residual=_balance(model, point),
     )
+
+
+def _balance(model: Problem | Kin, point: Point) -> float:
+    if isinstance(model, FixedClassifier):
+        return float("nan")
+    problem = model if isinstance(model, Problem) else model.free
+    of_W, of_H = problem.lambda_w * point.W.T @ point.W, problem.lambda_h * point.H.T @ point.H
+    return float((of_W - of_H).norm() / of_W.norm())
 
 
 def _of_classes(loss: Loss | None, num_classes: int) -> Loss:
@@ -195,47 +307,3 @@ def _full(point: Point, labels: torch.Tensor) -> Point:
     """The point with one row of H a sample, and its labels."""
     H = point.H if len(point.H) == len(labels) else point.H[labels]
     return Point(point.W, H, point.b, labels.to(H.device))
-
-
-def _at_rest(point: Point, lambda_w: float, lambda_h: float | None, lambda_b: float, bias: bool) -> tuple[Point, float]:
-    """(the point shifted to the least penalty, lambda_h: as given, or implied by balance after the shift).
-
-    Balance is lW W^T W = lH H H^T, in trace. The features enter by their mean, which the shift moves, and their
-    scatter about it, which stays.
-    """
-    N, mean, weight = len(point.H), point.H.mean(0), lambda_w * float(point.W.square().sum())
-    scatter, v = float((point.H - mean).square().sum()), torch.zeros_like(mean)
-
-    def implied() -> float:
-        return lambda_h or weight / (scatter + N * float((mean + v).square().sum()))
-
-    found = implied()
-    for _ in range(200 if bias else 0):
-        v = _least_penalty(point, N * mean, N, found, lambda_b)
-        previous, found = found, implied()
-        if abs(found - previous) <= 1e-14 * found:
-            break
-    return (_shifted(point, v) if bias else point), found
-
-
-def shifted_to_least_penalty(
-    point: Point, total: torch.Tensor, num_samples: int, lambda_h: float, lambda_b: float
-) -> Point:
-    """The point after the shift h -> h + v, b -> b - W v of least penalty, which keeps all logits.
-
-    total (d,) is the sum of the features of all samples.
-    """
-    return _shifted(point, _least_penalty(point, total, num_samples, lambda_h, lambda_b))
-
-
-def _least_penalty(
-    point: Point, total: torch.Tensor, num_samples: int, lambda_h: float, lambda_b: float
-) -> torch.Tensor:
-    """v (d,) of that shift: (N lH I + lb W^T W) v = lb W^T b - lH total."""
-    W = point.W
-    matrix = num_samples * lambda_h * torch.eye(point.dim).to(W) + lambda_b * W.T @ W
-    return torch.linalg.solve(matrix, lambda_b * W.T @ point.b - lambda_h * total)
-
-
-def _shifted(point: Point, v: torch.Tensor) -> Point:
-    return replace(point, H=point.H + v, b=point.b - point.W @ v)

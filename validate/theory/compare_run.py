@@ -8,7 +8,7 @@ from ufm.losses import LOSSES
 
 from ..runs.minimised import BALANCE, Minimised
 from ..runs.run import AGAIN, Run
-from .compare import Comparison, NotComparable, compare
+from .compare import CLASSIFIERS, Comparison, NotComparable, compare
 
 NO_DECAY = "no weight decay acts on W, and the comparison needs its lambda_w"
 
@@ -29,20 +29,21 @@ def _reasons(facts: Minimised) -> Iterator[str]:
             _ = facts.loss.of_theory
         except InputError as error:
             yield f"the record of the run's loss is damaged ({error})"
-    if facts.head.W != "free":
-        yield f"W is {facts.head.W}, and the comparison is with a W that is free"
+    if facts.head.W not in CLASSIFIERS:
+        yield f"W is {facts.head.W}, and the comparison is with a W that is free, or fixed"
     if facts.head.feature_norm is not None:
         yield "the features have one norm, and the comparison is with features that are free"
-    if facts.lambda_w is None:
+    if facts.head.W == "free" and facts.lambda_w is None:
         yield NO_DECAY
-    if facts.lambda_h is None and facts.implied_by != BALANCE:
+    if facts.lambda_h is None and facts.head.W == "free" and facts.implied_by != BALANCE:
         yield "nothing says which decay the features have, and the comparison needs their lambda_h"
 
 
-def compare_run(run: Run) -> Comparison:
+def compare_run(run: Run, features: str = "free") -> Comparison:
     """The comparison of a run's last recorded point, with the loss and decays it was trained with (`Run.minimised`).
 
-    The feature decay lambda_h is the run's where it has one and implied by balance elsewhere.
+    features as for `compare`; W is free or fixed as it was in training. The feature decay lambda_h is the run's where
+    it has one and implied elsewhere.
     Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
     theory to be compared with, for what `not_covered` says or another reason.
     """
@@ -58,12 +59,14 @@ def compare_run(run: Run) -> Comparison:
     reason = not_covered(run)
     if reason:
         raise NotComparable(reason)
-    bias = facts.head.bias
+    bias, fixed = facts.head.bias, facts.head.W == "fixed"
     return compare(
         Point.load(run.last_point),
-        lambda_w=given(facts.lambda_w, NO_DECAY),
+        lambda_w=None if fixed else given(facts.lambda_w, NO_DECAY),
         lambda_h=facts.lambda_h,
         lambda_b=(facts.lambda_b or 0.0) if bias else None,
         bias=bias,
         loss=facts.loss.of_theory,
+        features=features,
+        classifier=facts.head.W,
     )

@@ -45,8 +45,9 @@ def locate(comparison: Comparison, *, max_iterations: int = 1000) -> Neighbourho
     """The neighbourhood of a compared network's last layer, for up to 100,000 variables K (2 d + 1).
 
     Any loss, balanced or not, any d; nothing of it rests on a theorem about minimisers. Raises InputError for larger
-    layers.
+    layers, and for another model than the free one.
     """
+    require(isinstance(comparison.model, Problem), "a descent from a network is that of the free model")
     problem = comparison.problem
     size = problem.num_classes * (2 * problem.dim + problem.bias)
     require(

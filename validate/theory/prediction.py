@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 
 import ufm
-from ufm import NoClosedForm, Point, PointVerdict, Problem
+from ufm import Certificate, NoClosedForm, Point, PointVerdict, Problem
+from ufm.models import Judgement, Model
 
 from ..metrics.last_layer import last_layer
 from ..metrics.neural_collapse import neural_collapse
@@ -15,22 +17,36 @@ NOT_CERTIFIED = "minimised, not certified"
 # Of a quantity's unit: a minimiser's value below it is 0. Descents leave up to 1e-10 of a unit where the value is 0,
 # and one sample more in one of ten classes of 6,000 moves it by 1e-5.
 ROUNDING = 1e-9
+LOOSER = 1e-7  # where only H and b descend: their smallest curvature is lambda_h
 
 
-def minimizer(problem: Problem) -> tuple[Point, str]:
+def minimizer(model: Problem | Model[Any]) -> tuple[Point, str]:
     """(the minimiser, collapsed; how it is known).
 
     How: "closed form", "minimised, certified" (global by its duality gap) or NOT_CERTIFIED: the end of one
     descent. Where W is rounding, W = H = 0.
     """
     try:
-        return ufm.global_minimizer(problem), "closed form"
+        return _closed_form(model), "closed form"
     except NoClosedForm:
-        point = problem.class_means(ufm.minimize(problem).point)
+        point, judged = _descended(model) if isinstance(model, Problem) else _best(model)
+    return point, "minimised, certified" if judged.verdict == PointVerdict.GLOBAL_MINIMIZER else NOT_CERTIFIED
+
+
+def _closed_form(model: Problem | Model[Any]) -> Point:
+    return ufm.global_minimizer(model) if isinstance(model, Problem) else model.closed_form()
+
+
+def _best(model: Model[Any]) -> tuple[Point, Judgement]:
+    point = model.minimize().point
+    return point, model.certify(point)
+
+
+def _descended(problem: Problem) -> tuple[Point, Certificate]:
+    point = problem.class_means(ufm.minimize(problem).point)
     if float(point.W.norm()) <= ROUNDING * _units(problem)["norm_w"]:
         point = replace(point, W=torch.zeros_like(point.W), H=torch.zeros_like(point.H))
-    certified = ufm.certify(problem, point).verdict == PointVerdict.GLOBAL_MINIMIZER
-    return point, "minimised, certified" if certified else NOT_CERTIFIED
+    return point, ufm.certify(problem, point)
 
 
 def measured(problem: Problem, point: Point, labels: torch.Tensor, value: float, bound: float) -> dict[str, float]:
@@ -46,10 +62,10 @@ def measured(problem: Problem, point: Point, labels: torch.Tensor, value: float,
     return found | bounded | {"norm_ratio": ratio, "mean_loss": float(mean)}
 
 
-def without_rounding(problem: Problem, found: dict[str, float]) -> dict[str, float]:
-    """What was `measured` at a minimiser, with an exact 0 where it is rounding."""
+def without_rounding(problem: Problem, found: dict[str, float], rounding: float = ROUNDING) -> dict[str, float]:
+    """What was `measured` at a minimiser, with an exact 0 where it is rounding, that part of its unit."""
     units = _units(problem) | {"gap": found["objective"]}
-    return {name: 0.0 if abs(v) <= ROUNDING * units.get(name, 0.0) else v for name, v in found.items()}
+    return {name: 0.0 if abs(v) <= rounding * units.get(name, 0.0) else v for name, v in found.items()}
 
 
 def _units(problem: Problem) -> dict[str, float]:

@@ -35,7 +35,9 @@ def theorems(comparison: Comparison, track: Callable[[Iterable], Iterable] = ite
     A model of more than half a million variables gives way to the `equivalent` one of about that size. track wraps the
     theorems, to show progress.
     """
-    problem = comparison.problem
+    if not isinstance(comparison.model, Problem):
+        return check(comparison.model, starts=STARTS, track=track)
+    problem = comparison.model
     room = VARIABLES // problem.dim - problem.num_classes
     if problem.num_samples > room:
         problem = equivalent(problem, max(room, 2 * problem.num_classes))

@@ -1,15 +1,17 @@
 """How near the best a run's last layer was after each epoch: its objective and the bound under it, from the points."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 import ufm
 from ufm import Point, Problem
+from ufm.models import Model
 from ufm.results import Result
 
 from ..runs.run import Run
-from .compare import shifted_to_least_penalty
+from .implied import shifted_to_least_penalty
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,24 @@ class Step(Result):
     gap: float
 
 
-def trajectory(run: Run, problem: Problem) -> list[Step]:
+def trajectory(run: Run, model: Problem | Model[Any]) -> list[Step]:
     """The steps of the epochs whose point (last layer and class means) is on disk, oldest first.
 
-    problem  the model that `compare_run(run).problem` names: its decays are those of the run's last point throughout
+    model  the one that `compare_run(run).model` names: its decays are those of the run's last point throughout
     """
     files = ((int(row["epoch"]), run.point(int(row["epoch"]))) for row in run.epochs)
-    return [_step(epoch, Point.load(file).double(), problem) for epoch, file in files if file.is_file()]
+    return [_step(epoch, Point.load(file).double(), model) for epoch, file in files if file.is_file()]
 
 
-def _step(epoch: int, point: Point, problem: Problem) -> Step:
-    if problem.bias:
-        total = torch.tensor(problem.class_counts).to(point.H) @ point.H
-        point = shifted_to_least_penalty(point, total, problem.num_samples, problem.lambda_h, problem.lambda_b)
-    value = float(problem.objective(point))
-    bound = ufm.lower_bound(problem, point).value
+def _step(epoch: int, point: Point, model: Problem | Model[Any]) -> Step:
+    if isinstance(model, Problem):
+        point = _at_rest(point, model) if model.bias else point
+        value, bound = float(model.objective(point)), ufm.lower_bound(model, point).value
+    else:
+        value, bound = float(model.objective(point)), model.lower_bound(point)
     return Step(epoch, value, bound, value - bound)
+
+
+def _at_rest(point: Point, problem: Problem) -> Point:
+    total = torch.tensor(problem.class_counts).to(point.H) @ point.H
+    return shifted_to_least_penalty(point, total, problem.num_samples, problem.lambda_h, problem.lambda_b)

@@ -17,7 +17,12 @@ CASES = {
     "balanced": (Problem.balanced(4, 5, 6, **DECAY), {}, f" {GLOBAL.capitalize()} has zero in NC1, NC2, NC3 and NC4."),
     "imbalanced": (Problem((9, 5, 5, 1), 6, **DECAY), {}, f" Dashed: {GLOBAL}. It has zero in NC1."),
     "d < K - 1": (Problem.balanced(4, 5, 2, **DECAY), {}, f" Dashed: {FOUND}. It has zero in NC1 and NC4."),
-    "fixed head": (Problem.balanced(4, 5, 6, **DECAY), {"head": "etf"}, ""),
+    "decoupled decay": (Problem.balanced(4, 5, 6, **DECAY), {"optimizer": "adamw"}, ""),
+    "fixed head": (
+        Problem.balanced(4, 5, 6, **DECAY),
+        {"head": "etf"},
+        f" Dashed: {GLOBAL} (W fixed). It has zero in NC1.",
+    ),
     "another loss": (
         Problem.balanced(4, 5, 6, **DECAY, loss=MeanSquare()),
         {"loss": "mse"},
@@ -65,7 +70,7 @@ def test_of_several_runs_only_what_holds_for_all(at):
     several = [*runs, at(CASES["another loss"][0], loss="mse")]
     said = "of each run's own unconstrained feature model (of the loss that it was trained with)"
     assert said in comparison_figures(several, only=["collapse"])["collapse"].caption
-    runs.append(at(CASES["fixed head"][0], head="etf"))
+    runs.append(at(CASES["decoupled decay"][0], optimizer="adamw"))
     assert "of each covered run's own" in comparison_figures(runs, only=["collapse"])["collapse"].caption
 
 

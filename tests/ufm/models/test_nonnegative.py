@@ -100,6 +100,15 @@ def test_the_bound_is_that_of_the_largest_cosine_over_nonnegative_vectors():
         assert model.lower_bound(point) <= tight + 1e-12 or t == 1
 
 
+def test_with_equal_counts_a_bias_stays_at_zero():
+    model = Nonnegative((3, 3, 3), 3, 1e-2, 2e-2, 1e-2, bias=True)
+    form = model.closed_form()
+    assert model.certify(form).verdict == "global minimizer"
+    found = min((model.minimize(seed) for seed in range(3)), key=lambda end: end.value)
+    assert found.value == pytest.approx(float(model.objective(form)), rel=1e-11)
+    assert float(found.point.b.abs().max()) < 1e-8
+
+
 def test_planted_errors_are_caught():
     """A feature below 0 is refused, a moved point is not critical, the free minimiser is better than any here."""
     model = Nonnegative((3, 3, 3), 4, 1e-2, 1e-2)
@@ -113,7 +122,7 @@ def test_planted_errors_are_caught():
 def test_no_closed_form_says_why():
     for model, words in (
         (Nonnegative((1, 2), 1, 1e-2, 1e-2), "d = 1 < K = 2"),
-        (Nonnegative((1, 2), 2, 1e-2, 1e-2, bias=True), "a bias"),
+        (Nonnegative((1, 2), 2, 1e-2, 1e-2, bias=True), "a bias and imbalanced"),
         (Nonnegative((1, 2), 2, 1e-2, 1e-2, loss=MeanSquare()), "'mse'"),
     ):
         with pytest.raises(NoClosedForm, match=words):

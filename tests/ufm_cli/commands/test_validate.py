@@ -86,7 +86,7 @@ def test_theorems_at_the_points_own_problem(capsys, tmp_path, monkeypatch):
     assert main(asked) == 0
     assert "K = 4, N = 8, d = 6, lambda_w = 0.005, lambda_h = 0.001" in capsys.readouterr().out
     found = json.loads(out.read_text())["theorems"]
-    assert found["problem"] == json.loads(out.read_text())["comparison"]["problem"]
+    assert found["problem"] == json.loads(out.read_text())["comparison"]["model"]
     planted = ufm.Verdict("planted", "1 < 0", "nowhere", "fails", 1.0, 0.0, "")
     monkeypatch.setattr(ufm, "verify", lambda *given, **asked: [planted])
     assert main(asked) == 1
@@ -176,3 +176,42 @@ def test_a_recipe_of_another_type_is_refused_in_one_line(name, value, run_copy, 
     assert status == 2
     assert errors.count("\n") == 1
     assert f"config.json holds no recipe ({name} must be" in errors
+
+
+def test_a_run_behind_a_relu_is_compared_with_both_models(run_copy, capsys):
+    assert main(["validate", str(run_copy.path)]) == 0
+    printed = capsys.readouterr().out
+    assert "beside network: H >= 0, lambda_w" in printed
+    assert re.search(r"nearer: free features in \d+, nonnegative features in \d+ of \d+ quantities", printed)
+    found = json.loads(Run.open(run_copy.path).analysis.read_text())["behind_a_relu"]
+    assert found["comparison"]["model"]["model"] == "nonnegative"
+    assert len(found["nearer"]) > 5
+    assert main(["show", str(run_copy.path / "validation.json")]) == 0
+    assert "nearer: free features in" in capsys.readouterr().out
+
+
+def test_features_of_either_sign_are_no_relus(run_copy, capsys):
+    point = Point.load(run_copy.last_point)
+    Point(point.W, point.H - 0.1, point.b + 0.1 * point.W.sum(1), point.labels).save(run_copy.last_point)
+    assert main(["validate", str(run_copy.path)]) == 0
+    assert "H >= 0" not in capsys.readouterr().out
+    assert json.loads(Run.open(run_copy.path).analysis.read_text())["behind_a_relu"] is None
+
+
+def test_a_point_of_a_fixed_classifier(capsys, tmp_path):
+    file = saved(tmp_path, 4, 6)
+    assert (
+        main(["validate", file, "--classifier", "fixed", "--lambda-h", "1e-3", "--json", str(tmp_path / "v.json")]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert "beside network: W fixed, lambda_h = 0.001" in printed
+    assert "the critical point nearby: not covered" in printed
+    assert main(["show", str(tmp_path / "v.json")]) == 0
+    assert "W fixed" in capsys.readouterr().out
+    for flags, words in (
+        (["--classifier", "fixed", "--lambda-w", "1"], "--lambda-w would do nothing"),
+        (["--features", "nonnegative"], "--features would do nothing"),
+        (["--features", "nonnegative", "--lambda-w", "1e-3"], "the features must be >= 0"),
+    ):
+        assert main(["validate", file, *flags]) == 2
+        assert words in capsys.readouterr().err

@@ -119,4 +119,4 @@ def test_plain_is_json(tmp_path):
     problem = PROBLEMS["balanced"]
     plain = compare(ufm.minimize(problem).point, problem.labels, **of(problem)).plain()
     write_json(tmp_path / "c.json", plain)
-    assert read_json(tmp_path / "c.json")["problem"]["num_classes"] == 4
+    assert read_json(tmp_path / "c.json")["model"]["num_classes"] == 4

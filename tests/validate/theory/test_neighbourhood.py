@@ -75,7 +75,7 @@ def test_large_layers_are_refused():
     point = Point(torch.ones(60, 1000), torch.randn(60, 1000), torch.zeros(60))
     comparison = replace(
         compared(PROBLEMS["balanced"], random_point(PROBLEMS["balanced"])),
-        problem=ufm.Problem.balanced(60, 1, 1000, lambda_w=1e-3, lambda_h=1e-3),
+        model=ufm.Problem.balanced(60, 1, 1000, lambda_w=1e-3, lambda_h=1e-3),
         point=point,
     )
     with pytest.raises(InputError, match=r"120,060 variables .* are too many"):

@@ -97,6 +97,17 @@ def test_without_traps_the_free_theorem_would_stand(monkeypatch):
     assert verdict("free theorem behind a ReLU", ModelEvidence(MODEL)) == "fails"
 
 
+def test_two_classes_with_a_free_bias_have_many_minimisers():
+    """Certified ends with other logits than the closed form's: the claim about its geometry needs more."""
+    model = Nonnegative((1, 1), 4, 4.6e-4, 3.5e-2, bias=True)
+    evidence = ModelEvidence(model, 7)
+    logits = [point.H @ point.W.T for point in evidence.minimizers]
+    form = evidence.closed_form.H @ evidence.closed_form.W.T
+    assert max(float((z - form).abs().max()) for z in logits) > 1e-3
+    assert verdict("nonnegative geometry", evidence) == "not covered"
+    assert verdict("nonnegative minimiser", evidence) == "holds"
+
+
 def test_every_claim_has_a_planted_error():
     others = {"nonnegative landscape", "free theorem behind a ReLU"}
     assert set(PLANTED) | others == set(NAMES)

@@ -21,6 +21,10 @@ HAEFFELE = "Haeffele and Vidal 2015 (arXiv 1506.07540)"
 FEW_TYPES = Hypothesis(f"at most {ROWS} types (copositivity is decided)", lambda m: m.free.num_types <= ROWS)
 CROSS_ENTROPY = Hypothesis("cross-entropy", lambda m: isinstance(m.loss, CrossEntropy))
 BENIGN = (PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE)
+ONE_SPLIT = Hypothesis(
+    "no bias, a decayed one, or K >= 3 (two classes share a margin with a free bias in many ways)",
+    lambda m: not m.bias or m.lambda_b > 0 or m.free.num_classes >= 3,
+)
 NEAR = 1e-3  # of the threshold: where a class's features are too small to be told from 0
 
 DUALITY = Theorem("nonnegative duality", "D(any point) <= f(every point)", here("12.1"), (CONJUGATE,), weak_duality)
@@ -50,7 +54,7 @@ GEOMETRY = Theorem(
     "nonnegative geometry",
     "features of different classes are orthogonal",
     f"{DANG}; {here('12.1')}",
-    (CLOSED_FORM,),
+    (CLOSED_FORM, ONE_SPLIT),
     geometry,
 )
 

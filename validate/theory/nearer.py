@@ -1,0 +1,45 @@
+"""Which of two models predicts a network's last layer better, quantity by quantity."""
+
+import math
+from dataclasses import dataclass
+
+from ufm.results import Result
+
+from .compare import Comparison
+
+ZERO = 1e-6  # of the network's value: a prediction below it is 0
+LEVELS = ("objective", "lower_bound", "gap")  # of f, which is another function in each model
+
+
+@dataclass(frozen=True)
+class Deviation(Result):
+    """How far each prediction is from the network: |network/theory - 1|, or |network| where theory has 0."""
+
+    name: str
+    meaning: str
+    first: float
+    second: float
+
+    @property
+    def nearer(self) -> int:
+        """1 or 2, the model that is nearer; 0 where they are equally near to a tenth, or one is not defined."""
+        if not (math.isfinite(self.first) and math.isfinite(self.second)):
+            return 0
+        if abs(self.first - self.second) <= 0.1 * max(self.first, self.second):
+            return 0
+        return 1 if self.first < self.second else 2
+
+
+def nearer(first: Comparison, second: Comparison) -> list[Deviation]:
+    """The deviations of one network from two models, for what both have, is not arranged, and is no level of f."""
+    of_second = {row.name: row for row in second.rows if not row.implied}
+    pairs = [(row, of_second[row.name]) for row in first.rows if row.name in of_second and not row.implied]
+    return [
+        Deviation(one.name, one.meaning, _deviation(one.theory, one.network), _deviation(other.theory, other.network))
+        for one, other in pairs
+        if one.name not in LEVELS
+    ]
+
+
+def _deviation(theory: float, network: float) -> float:
+    return abs(network / theory - 1) if abs(theory) > ZERO * abs(network) else abs(network)
