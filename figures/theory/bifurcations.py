@@ -129,7 +129,7 @@ def _caption(diagram: Diagram) -> str:
     return (
         f"Critical points of balanced cross-entropy on a line (d = 1, K = {path.num_classes}, n = 1, "
         f"lambda_w = lambda_h = lambda = rho/K, {fixed}), up to permutations and sign; names give the sizes of the "
-        "blocks of equal classes and (in brackets) how many copies permutations make. Left: m4/m2^2 of the entries of W. "
-        f"Events: {kinds}. Right: how many points there are with all copies and both signs; {wrong} of "
+        "blocks of equal classes and (in brackets) how many copies permutations make. Left: m4/m2^2 of the entries of "
+        f"W. Events: {kinds}. Right: how many points there are with all copies and both signs; {wrong} of "
         f"{len(diagram.counts)} Euler sums are not 1."
     )

@@ -32,6 +32,20 @@ class Entry:
     spaces: tuple[tuple[int, int], ...]
     found_by: str
 
+    @property
+    def orbit(self) -> int:
+        """The dimension of the critical points that symmetries make of it: as many eigenvalues are 0."""
+        r = self.family.rank
+        return r * (r - 1) // 2 + self.family.problem.bias_is_free + dimension(self.spaces)
+
+    @property
+    def flatness(self) -> float:
+        """The least |eigenvalue| beside those, relative to the largest; 1 without any (and at the origin)."""
+        if self.family.rank == 0:
+            return 1.0
+        sizes = torch.linalg.eigvalsh(self.family.expand(self.x[None]).hessian[0]).abs().sort().values
+        return float(sizes[self.orbit] / sizes[-1]) if len(sizes) > self.orbit else 1.0
+
 
 class Catalogue:
     """Entries, and `enter`, which knows what is there already.
@@ -74,8 +88,7 @@ class Catalogue:
 
     def _told(self, entry: Entry) -> bool:
         """Whether it is told from the places around it, among the points with the same equal classes."""
-        problem, family, r = self.problem, entry.family, entry.family.rank
-        orbit = r * (r - 1) // 2 + problem.bias_is_free + dimension(entry.spaces)
+        problem, family = self.problem, entry.family
         basis = None
         if not self.turning and problem.num_types == problem.num_classes:
             alike = [
@@ -84,7 +97,7 @@ class Catalogue:
                 for kind in sorted({problem.kinds[k] for k in block})
             ]
             basis = partition_basis(family, tuple(alike))
-        return is_told(family.landscape, entry.x, basis, orbit)
+        return is_told(family.landscape, entry.x, basis, entry.orbit)
 
     def add(self, family: Family, x: torch.Tensor, found_by: str) -> bool:
         """Enter a point; returns whether it was new."""

@@ -399,3 +399,11 @@ def test_where_rounding_hides_a_valley_nothing_is_listed_and_that_is_said():
     found = explore(problem, until_quiet=50)
     assert found.hidden > 0
     assert all(point.nullity == 0 for point in found.points)
+
+
+def test_points_that_have_just_parted_from_a_flat_one_are_found():
+    """K = 5 on a line without a bias, rho = 0.97: 2+2+1 has eigenvalues of -4e-9, and four points lie about it."""
+    found = explore(Problem.balanced(5, 1, 1, lambda_w=0.194, lambda_h=0.194, bias=False), until_quiet=50)
+    assert not found.failing
+    assert "near a flat point" in {point.found_by for point in found.points}
+    assert all(float(autograd_gradient(found.problem, point.point).norm()) < 1e-13 for point in found.points)

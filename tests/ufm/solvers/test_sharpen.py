@@ -9,7 +9,7 @@ import ufm
 from tests.cases import PROBLEMS, autograd_gradient, orthogonal, random_point
 from ufm import Point, Problem
 from ufm.solvers.critical import narrow_solution, origin
-from ufm.solvers.sharpen import at_rest, row_space, sharpened
+from ufm.solvers.sharpen import at_rest, is_told, row_space, sharpened
 
 # Decays, equal and not: lambda_w, lambda_h, lambda_b.
 SCALES = {
@@ -133,3 +133,17 @@ def test_newtons_method_that_leads_away_finds_nothing():
     problem = PROBLEMS["imbalanced"]
     f, x = problem.landscape_at(problem.class_means(random_point(problem, scale=5)))
     assert at_rest(f, x) is None
+
+
+def test_a_place_of_a_flat_valley_is_not_told_from_others_and_a_saddle_is():
+    """Next to the collapse threshold of K = 5 on a line: any place of the valley has no gradient beyond rounding."""
+    flat = Problem.balanced(5, 1, 1, lambda_w=0.199, lambda_h=0.199, lambda_b=0.15)
+    W = torch.tensor([[-0.0034], [0.0207], [0.1101], [-0.0172], [-0.1102]], dtype=torch.float64)
+    f = flat.landscape(collapsed=True)
+    valley = at_rest(f, f.pack(W, W.clone(), W.new_zeros(5)), 0.1)
+    assert valley is not None
+    assert not is_told(f, valley, None, 0)
+    steep = Problem.balanced(5, 1, 1, lambda_w=0.1, lambda_h=0.1, lambda_b=0.15)
+    f = steep.landscape(collapsed=True)
+    saddle = at_rest(f, 0 * valley)
+    assert is_told(f, saddle, None, 0)
