@@ -140,6 +140,8 @@ def _show_evidence(atlas: "Atlas") -> None:
     )
     rows = [(rank, atlas.starts[rank], atlas.quiet[rank]) for rank in atlas.starts]
     show("random starts", ("rank up to", "starts", "the last ones in a row that found nothing new"), rows)
+    if atlas.hidden:
+        say(f"{atlas.hidden} ends of searches are not listed: f is so flat there that rounding hides what is critical")
 
 
 def _by_action(atlas: "Atlas"):
