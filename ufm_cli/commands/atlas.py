@@ -76,7 +76,7 @@ def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm atlas` does."""
     from ufm.atlas import Atlas
 
-    atlas = Atlas.from_plain(data)
+    atlas = Atlas.from_plain({"hidden": 0} | data)
     _show(atlas)
     for complaint in atlas.complaints(bool(atlas.descents)):
         say(complaint)
