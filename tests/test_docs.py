@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.test_house import FOLDERS, HOUSE, README
-from ufm.theorems import ATLAS, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
+from ufm.theorems import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from ufm.theorems.theorem import here
 
 THEORY = (HOUSE / "docs" / "theory.md").read_text()
-REGISTRY = (*THEOREMS, *RIGOROUS, *ATLAS, *OTHER_LOSSES, *OTHER_ATLAS, *(t for each in MODELS.values() for t in each))
+REGISTRY = (
+    *THEOREMS,
+    *RIGOROUS,
+    *ATLAS,
+    *LINE,
+    *OTHER_LOSSES,
+    *OTHER_ATLAS,
+    *(t for each in MODELS.values() for t in each),
+)
 
 NUMBER = r"\d+(?:\.\d+)?"
 CITATION = re.compile(rf"docs/theory\.md,\s+sections?\s+({NUMBER}(?:(?:,| and|, and)\s+{NUMBER})*)")

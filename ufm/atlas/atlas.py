@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..certificates import Certificate, certify
@@ -20,7 +19,7 @@ from .catalogue import Entry
 from .euler import EulerSum
 from .exploration import Descent, Exploration
 from .rotations import named
-from .symmetry import automorphism_count, equal_classes, group_order
+from .symmetry import automorphism_count, group_order
 
 LARGEST = 12  # K up to here: every class more makes about three times as many points
 BENIGN = (PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE)  # all that there is for d large enough
@@ -72,6 +71,7 @@ class Atlas(Result):
     starts    by rank: how many random starts there were
     quiet     by rank: how many of them in a row, the last ones, found nothing new
     descents  flow lines between the points, by their places in `points`; empty where they were not asked for
+    hidden    how many ends of searches were not entered, since rounding hides whether a critical point is there
     """
 
     problem: Problem
@@ -80,6 +80,7 @@ class Atlas(Result):
     starts: dict[int, int]
     quiet: dict[int, int]
     descents: tuple[Descent, ...]
+    hidden: int = 0
 
     @property
     def failing(self) -> list[EulerSum]:
@@ -205,20 +206,19 @@ def _bound(search: Exploration, sums: list[EulerSum], connect: bool) -> Atlas:
         descents=tuple(
             Descent(place[line.start], line.eigenvalue, None if line.end is None else place[line.end]) for line in lines
         ),
+        hidden=search.catalogue.hidden,
     )
 
 
 def _described(problem: Problem, entry: Entry) -> CriticalPoint:
     point = entry.family.point(entry.x).padded(problem.dim)
     certificate = certify(problem, point)
-    W, scaled, b = entry.family.landscape.split(entry.x)
-    features = [scaled / entry.family.landscape.roots] if len(scaled) == len(W) else []
-    rows = np.concatenate([W, *features, b.expand(len(W))[:, None]], 1)
+    W, scaled, _ = entry.family.landscape.split(entry.x)
     kinds = problem.kinds
     return CriticalPoint(
         level=entry.level,
         rank=entry.family.rank,
-        partition=equal_classes(rows, 1 + float(np.abs(rows).max())),
+        partition=entry.family.partition(entry.x),
         copies=1 if entry.spaces else group_order(kinds) // automorphism_count(entry.logits, kinds),
         index=certificate.index,
         nullity=certificate.nullity,

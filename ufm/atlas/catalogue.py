@@ -8,9 +8,10 @@ import torch
 
 from ..problem import Problem
 from ..solvers.bias import without_shift
-from ..solvers.sharpen import at_rest
+from ..solvers.sharpen import at_rest, is_told
 from .family import Family
-from .rotations import grassmannian, groups
+from .rotations import dimension, grassmannian, groups
+from .search import partition_basis
 from .symmetry import same_point
 
 NEAR = 0.1  # how far from the end of a search its critical point may be, relative to it
@@ -31,6 +32,20 @@ class Entry:
     spaces: tuple[tuple[int, int], ...]
     found_by: str
 
+    @property
+    def orbit(self) -> int:
+        """The dimension of the critical points that symmetries make of it: as many eigenvalues are 0."""
+        r = self.family.rank
+        return r * (r - 1) // 2 + self.family.problem.bias_is_free + dimension(self.spaces)
+
+    @property
+    def flatness(self) -> float:
+        """The least |eigenvalue| beside those, relative to the largest; 1 without any (and at the origin)."""
+        if self.family.rank == 0:
+            return 1.0
+        sizes = torch.linalg.eigvalsh(self.family.expand(self.x[None]).hessian[0]).abs().sort().values
+        return float(sizes[self.orbit] / sizes[-1]) if len(sizes) > self.orbit else 1.0
+
 
 class Catalogue:
     """Entries, and `enter`, which knows what is there already.
@@ -38,17 +53,21 @@ class Catalogue:
     Points at different levels differ; points at one level are compared by their logits, up to permutations of the
     classes that keep the counts. With lambda_b = 0 logits are compared up to the shift that nothing penalises. Where
     classes turn into each other (`ufm.atlas.rotations`) points are compared by their ranks and manifolds.
+
+    hidden  how many times there was something to enter of which rounding hides whether it is a critical point
     """
 
     def __init__(self, problem: Problem):
         self.problem = problem
         self.entries: list[Entry] = []
         self.turning = groups(problem)
+        self.hidden = 0
 
     def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int | None:
         """The place of a critical point x (size,) of the family: where it was, or at the end when it is new.
 
-        None where Newton's method finds no critical point near x: where f is nearly flat a small gradient is none.
+        None where Newton's method finds no critical point near x, or where f is so flat that rounding hides which place
+        is one (`ufm.solvers.sharpen.is_told`, among the points of the same equal classes): a small gradient is none.
         """
         place = self.find(family, x)
         if place is not None:
@@ -61,8 +80,24 @@ class Catalogue:
         place = self._place(entry)
         if place is not None:
             return place
+        if not self._told(entry):
+            self.hidden += 1
+            return None
         self.entries.append(entry)
         return len(self.entries) - 1
+
+    def _told(self, entry: Entry) -> bool:
+        """Whether it is told from the places around it, among the points with the same equal classes."""
+        problem, family = self.problem, entry.family
+        basis = None
+        if not self.turning and problem.num_types == problem.num_classes:
+            alike = [
+                tuple(k for k in block if problem.kinds[k] == kind)
+                for block in family.partition(entry.x)
+                for kind in sorted({problem.kinds[k] for k in block})
+            ]
+            basis = partition_basis(family, tuple(alike))
+        return is_told(family.landscape, entry.x, basis, entry.orbit)
 
     def add(self, family: Family, x: torch.Tensor, found_by: str) -> bool:
         """Enter a point; returns whether it was new."""

@@ -31,6 +31,7 @@ from .search import CONVERGED, Blocks, Round, partition_basis
 from .symmetry import partitions
 
 BATCH = 200  # random starts a round
+FLAT = 1e-6  # an eigenvalue below this, relative to the largest, makes a point flat
 
 
 def _on_one_thread(task: Any) -> Any:
@@ -145,9 +146,19 @@ class Exploration:
             if not failing or fruitless >= patience:
                 return sums
             tasks = [self._round_in(failed) for failed in failing[:: 1 + len(failing) // 12]]
+            tasks += self._rounds_about_flat_points()
             found = self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take)
             fruitless = 0 if found else fruitless + 1
             self.at_random(until_quiet)
+
+    def _rounds_about_flat_points(self) -> list[Round]:
+        """A round about each of the points, at most four, that have an eigenvalue below 1e-6 of the largest."""
+        flat = sorted((flatness, i) for i, e in enumerate(self.catalogue.entries) if (flatness := e.flatness) < FLAT)
+        entries = [self.catalogue.entries[i] for _, i in flat[:4]]
+        return [
+            Round(self.problem, e.family.rank, BATCH // 2, self._next_seed("flat"), "near a flat point", around=e.x)
+            for e in entries
+        ]
 
     def by_descents(self) -> int:
         """The flow lines from every point that has not had its turn; returns how many points were new."""
@@ -177,7 +188,7 @@ class Exploration:
 
     def _take(self, task: Round, ends: torch.Tensor) -> int:
         new = self.catalogue.add_all(Family(self.problem, task.rank), ends, task.found_by)
-        if task.basis is None:
+        if task.basis is None and task.around is None:
             self.starts[task.rank] += len(ends)
             self.quiet[task.rank] = len(ends) - 1 - new[-1] if new else self.quiet[task.rank] + len(ends)
             self.barren[task.rank] = 0 if new else self.barren[task.rank] + 1
@@ -215,6 +226,7 @@ class Exploration:
             "starts": self.starts,
             "quiet": self.quiet,
             "barren": self.barren,
+            "hidden": self.catalogue.hidden,
             "points": [{"rank": e.family.rank, "found_by": e.found_by, "x": e.x} for e in entries],
             "descents": {i: [[line.eigenvalue, line.end] for line in lines] for i, lines in self.descents.items()},
         }
@@ -225,6 +237,7 @@ class Exploration:
             same = stored["problem"] == self.problem.settings() and stored["seed"] == self.seed
             require(same, f"{self.file} is about another problem or seed; name another file or remove it")
             self.catalogue.entries = [self._restored(point) for point in stored["points"]]
+            self.catalogue.hidden = int(stored.get("hidden", 0))
             self.rounds = {part: int(n) for part, n in stored["rounds"].items()}
             for name in ("starts", "quiet", "barren"):
                 setattr(self, name, {rank: int(stored[name][str(rank)]) for rank in self.ranks})

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ..landscape import Landscape
 from ..point import Point
 from ..problem import Problem
 from ..solvers.sharpen import row_space
+from .symmetry import equal_classes
 
 
 class Expansion(NamedTuple):
@@ -96,6 +98,13 @@ class Family:
         H = torch.cat([torch.cat(row, 2) for row in rows], 1)
         H.diagonal(dim1=1, dim2=2).add_(self.decay)
         return H
+
+    def partition(self, x: torch.Tensor) -> tuple[tuple[int, ...], ...]:
+        """The classes in blocks of equal ones at one row x: same rows of W, of b and, where types are classes, of H."""
+        W, scaled, b = self.landscape.split(x)
+        features = [scaled / self.landscape.roots] if len(scaled) == len(W) else []
+        rows = torch.cat([W, *features, b.expand(len(W))[:, None]], 1).numpy()
+        return equal_classes(rows, 1 + float(np.abs(rows).max()))
 
     @cached_property
     def decay(self) -> torch.Tensor:

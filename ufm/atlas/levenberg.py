@@ -48,6 +48,28 @@ def find_zeros(
     return x, norms
 
 
+def polished(
+    system: System, x: torch.Tensor, norms: torch.Tensor, tol: float, near: float = 1e-8, iterations: int = 20
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ends x (B, m) of `find_zeros` and their norms, those between tol and `near` sharpened by Newton's method.
+
+    For symmetric Jacobians. Where an eigenvalue is below 1e-8 of the largest the squares of `find_zeros` do not see it:
+    its starts creep along a flat valley. One whose step exceeds a tenth of |x| stays where it was.
+    """
+    x, norms = x.clone(), norms.clone()
+    for _ in range(iterations):
+        active = ((norms > tol) & (norms <= near)).nonzero()[:, 0]
+        if not len(active):
+            break
+        F, J = system(x[active])
+        values, vectors = torch.linalg.eigh(J)
+        step = (vectors @ ((vectors.mT @ F[..., None]) / values[..., None]))[..., 0]
+        good = step.norm(dim=1) <= 0.1 * x[active].norm(dim=1)
+        x[active[good]] -= step[good]
+        norms[active] = torch.where(good, system(x[active])[0].norm(dim=1), torch.inf)
+    return x, norms
+
+
 def _step(F: torch.Tensor, J: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(the damped Gauss-Newton step, the decrease of |F|^2 that the linear model predicts)."""
     normal = J.mT @ J

@@ -13,9 +13,11 @@ import torch
 
 from ..problem import Problem
 from .family import Family
-from .levenberg import find_zeros, gradient_system
+from .levenberg import find_zeros, gradient_system, polished
 
 Blocks = tuple[tuple[int, ...], ...]  # a partition of the classes
+UNDAMPED = 1e-12  # of the usual damping, for starts about a point where f is flat
+FLATTEST = 3  # directions in which such starts lie
 CONVERGED = 1e-13  # |gradient| where a start counts as converged
 
 
@@ -24,6 +26,9 @@ class Round:
     """What to search: starts in the family of a rank, within span(basis) (size, m), a seed.
 
     Each pass but the first goes again from the same starts, deflated at every point that the passes before found.
+
+    around  (size,) a critical point: the starts lie about it, at many distances in the directions in which f is
+            flattest, where points that have just parted from it are; None for starts all over
     """
 
     problem: Problem
@@ -33,24 +38,39 @@ class Round:
     found_by: str
     basis: torch.Tensor | None = None
     passes: int = 1
+    around: torch.Tensor | None = None
 
     def run(self) -> torch.Tensor:
         """(B, size): the starts of all passes that converged, in order; B <= starts * passes."""
         family = Family(self.problem, self.rank)
         tol = CONVERGED
-        begin = self._begin(family)
+        begin = self._begin(family) if self.around is None else self._about(family, self.around)
+        damping = self.problem.ridge**2 * (1 if self.around is None else UNDAMPED)
         y = begin if self.basis is None else begin @ self.basis
         found, known = [], family.logits(begin[:0])
         for _ in range(self.passes):
             system = gradient_system(family, self.basis, known)
-            ends, norms = find_zeros(system, y, tol=tol, damping=self.problem.ridge**2)
+            ends, norms = find_zeros(system, y, tol=tol, damping=damping)
+            ends, norms = polished(gradient_system(family, self.basis), ends, norms, tol)
             ends = ends[norms <= tol] if self.basis is None else ends[norms <= tol] @ self.basis.T
             found.append(ends)
             known = _distinct(torch.cat([known, family.logits(ends)]))
         return torch.cat(found)
 
+    def _about(self, family: Family, x: torch.Tensor) -> torch.Tensor:
+        values, vectors = torch.linalg.eigh(family.expand(x[None]).hessian[0])
+        orbit = self.rank * (self.rank - 1) // 2 + self.problem.bias_is_free
+        flat = vectors[:, values.abs().argsort()[: orbit + FLATTEST]]
+        numbers: dict[str, Any] = {"generator": self._generator(), "dtype": torch.float64, "device": "cpu"}
+        far = 10 ** (-2.5 + 2.2 * torch.rand(self.starts, 1, **numbers)) * x.norm()
+        directions = torch.randn(self.starts, flat.shape[1], **numbers)
+        return x + far * torch.nn.functional.normalize(directions) @ flat.T
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator("cpu").manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+
     def _begin(self, family: Family) -> torch.Tensor:
-        generator = torch.Generator("cpu").manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
+        generator = self._generator()
         K, r, f = self.problem.num_classes, self.rank, family.landscape
         scale = math.sqrt(2 * self.problem.drop / (self.problem.lambda_w * K * max(r, 1)))
         numbers: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}

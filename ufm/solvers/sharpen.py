@@ -19,6 +19,7 @@ CRITICAL = 1e-7  # a relative gradient above this has no critical point near eno
 DENSE = 3000  # the largest reduced Hessian that is formed
 NEAR = 1e-3  # how far the critical point of a point may be, relative to W, to H~ and to 1 + |b|
 SETTLED = 1e-9  # a Newton step below this, likewise, leaves an error of its square
+TOLD = 1e-3  # how far rounding may move a point, likewise, that is told from others
 SWEEPS = 8
 RANK = 1e-11  # a singular value of W below this, relative to sqrt(2 (f - floor) / lW), is 0 where the gradient is
 
@@ -98,6 +99,41 @@ def at_rest(f: Landscape, x: torch.Tensor, near: float = NEAR) -> torch.Tensor |
         if _distance(f, x + step, x) <= SETTLED:
             return x
     return None
+
+
+def is_told(f: Landscape, x: torch.Tensor, basis: torch.Tensor | None, orbit: int) -> bool:
+    """Whether rounding lets a critical point next to x (size,) be told from the places around it.
+
+    basis  (size, m) orthonormal: a subspace that some symmetry fixes, in which x lies; None for the whole space
+    orbit  the dimension of the set of critical points that symmetries make of one: as many eigenvalues are 0
+
+    Along an eigenvector of eigenvalue l Newton's method can err by e = rounding/|l|. All in all that may move the point
+    by 1e-3 of it. The least |l| may change by half at most on the way of 2 e to both sides along the valley's bottom:
+    Newton's method converges quadratically from wherever the point may be (Kantorovich 1948).
+    """
+    jet = f.jet(x)
+    values, vectors = _beyond(jet, basis, orbit)
+    if not len(values):
+        return True
+    errors = max(rounding(jet, x), float(jet.gradient.norm())) / values.abs()
+    if not _distance(f, x, x + vectors @ errors) <= TOLD:
+        return False
+    along, steep, stiff = vectors[:, 0], vectors[:, 1:], values[1:]
+    for side in (-2, 2):
+        y = x + side * errors[0] * along
+        for _ in range(2):
+            y = y - steep @ ((steep.T @ f.jet(y).gradient) / stiff)
+        if not abs(float(_beyond(f.jet(y), basis, orbit)[0][0] / values[0]) - 1) <= 0.5:
+            return False
+    return True
+
+
+def _beyond(jet: Jet, basis: torch.Tensor | None, orbit: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(eigenvalues of the Hessian in the subspace by size without the `orbit` least, their eigenvectors (size, .))."""
+    H = jet.hessian()
+    values, vectors = torch.linalg.eigh(H if basis is None else basis.T @ H @ basis)
+    kept = values.abs().argsort()[orbit:]
+    return values[kept], vectors[:, kept] if basis is None else basis @ vectors[:, kept]
 
 
 def rounding(jet: Jet, x: torch.Tensor) -> float:

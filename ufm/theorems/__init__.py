@@ -9,12 +9,13 @@ verification         the verdicts, `verify`
 
 from .evidence import Evidence
 from .model_evidence import ModelEvidence
-from .registry import ATLAS, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
+from .registry import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from .theorem import Finding, Hypothesis, Theorem, worst_of
 from .verification import Verdict, judge, verify
 
 __all__ = [
     "ATLAS",
+    "LINE",
     "MODELS",
     "OTHER_ATLAS",
     "OTHER_LOSSES",

@@ -6,6 +6,7 @@ from .claims import (
     focal,
     hessian,
     landscape,
+    line,
     mean_square,
     minimizers,
     minorities,
@@ -66,6 +67,8 @@ ATLAS: tuple[Theorem, ...] = (
 )
 
 OTHER_ATLAS: tuple[Theorem, ...] = (mean_square.ALL_POINTS,)
+
+LINE: tuple[Theorem, ...] = line.THEOREMS  # of all points at d = 1
 
 MODELS: dict[str, tuple[Theorem, ...]] = {  # beside the free one, by name
     "nonnegative": nonnegative.THEOREMS,

@@ -11,7 +11,7 @@ from ..problem import Problem
 from ..results import Result, Status
 from .evidence import Evidence, Undecided
 from .model_evidence import ModelEvidence
-from .registry import ATLAS, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
+from .registry import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from .theorem import Asked, Material, Theorem
 
 
@@ -73,7 +73,8 @@ def verify(
         material = ModelEvidence(problem, seed, starts)
         return [judge(theorem, problem, material) for theorem in track(MODELS[problem.name])]
     evidence = Evidence(problem, seed=seed, starts=starts)
-    theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *(ATLAS if atlas else ()))
+    of_all = (*ATLAS, *(LINE if problem.dim == 1 else ())) if atlas else ()
+    theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *of_all)
     if not isinstance(problem.loss, CrossEntropy):
         theorems += (*OTHER_LOSSES, *(OTHER_ATLAS if atlas else ()))
     return [judge(theorem, problem, evidence) for theorem in track(theorems)]

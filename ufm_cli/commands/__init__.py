@@ -9,6 +9,7 @@ COMMANDS = {
     "phase": "map which groups of classes merge at the minimiser, over imbalance and lambda; resumable",
     "depth": "map the rank of deep linear models' best points, over K, L and lambda; resumable",
     "flow": "follow what happens as decays vanish: to SELI, without decay, along the central path",
+    "bifurcations": "follow the critical points at d = 1 along rho or lambda_b through every event; draw the diagram",
     "train": "train a network, with every metric every epoch; resumable",
     "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
     "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",

@@ -76,7 +76,7 @@ def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm atlas` does."""
     from ufm.atlas import Atlas
 
-    atlas = Atlas.from_plain(data)
+    atlas = Atlas.from_plain({"hidden": 0} | data)
     _show(atlas)
     for complaint in atlas.complaints(bool(atlas.descents)):
         say(complaint)
@@ -140,6 +140,8 @@ def _show_evidence(atlas: "Atlas") -> None:
     )
     rows = [(rank, atlas.starts[rank], atlas.quiet[rank]) for rank in atlas.starts]
     show("random starts", ("rank up to", "starts", "the last ones in a row that found nothing new"), rows)
+    if atlas.hidden:
+        say(f"{atlas.hidden} ends of searches are not listed: f is so flat there that rounding hides what is critical")
 
 
 def _by_action(atlas: "Atlas"):

@@ -10,7 +10,10 @@ import tyro
 
 from ..options import MADE_BY
 
-SHOWN = ("verify", "solve", "derive", "atlas", "map", "phase", "depth", "flow", "train", "validate", "reproduce")
+SHOWN = (
+    *("verify", "solve", "derive", "atlas", "map", "phase", "depth", "flow", "bifurcations"),
+    *("train", "validate", "reproduce"),
+)
 SILENT = ("figures", "report")  # what they write lists files
 UNNAMED = {  # files of a command's own, which do not name it: what they have, and what was asked for them
     "map": {"asked.dims", "cells"},

@@ -391,3 +391,19 @@ def test_a_small_gradient_in_a_flat_valley_is_not_listed():
     assert {point.certificate.verdict for point in found.points} <= {"local minimizer", "strict saddle"}
     assert not found.failing
     assert max(point.grad_norm for point in found.points) < 1e-13
+
+
+def test_where_rounding_hides_a_valley_nothing_is_listed_and_that_is_said():
+    """Nearer still, any place of the valley has a gradient of 0 to rounding: ten of them were listed, degenerate."""
+    problem = Problem.balanced(5, 1, 1, lambda_w=0.199, lambda_h=0.199, lambda_b=0.15)
+    found = explore(problem, until_quiet=50)
+    assert found.hidden > 0
+    assert all(point.nullity == 0 for point in found.points)
+
+
+def test_points_that_have_just_parted_from_a_flat_one_are_found():
+    """K = 5 on a line without a bias, rho = 0.97: 2+2+1 has eigenvalues of -4e-9, and four points lie about it."""
+    found = explore(Problem.balanced(5, 1, 1, lambda_w=0.194, lambda_h=0.194, bias=False), until_quiet=50)
+    assert not found.failing
+    assert "near a flat point" in {point.found_by for point in found.points}
+    assert all(float(autograd_gradient(found.problem, point.point).norm()) < 1e-13 for point in found.points)

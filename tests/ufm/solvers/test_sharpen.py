@@ -9,7 +9,7 @@ import ufm
 from tests.cases import PROBLEMS, autograd_gradient, orthogonal, random_point
 from ufm import Point, Problem
 from ufm.solvers.critical import narrow_solution, origin
-from ufm.solvers.sharpen import at_rest, row_space, sharpened
+from ufm.solvers.sharpen import at_rest, is_told, row_space, sharpened
 
 # Decays, equal and not: lambda_w, lambda_h, lambda_b.
 SCALES = {
@@ -133,3 +133,21 @@ def test_newtons_method_that_leads_away_finds_nothing():
     problem = PROBLEMS["imbalanced"]
     f, x = problem.landscape_at(problem.class_means(random_point(problem, scale=5)))
     assert at_rest(f, x) is None
+
+
+VALLEYS = {  # rho: entries of W near a place without gradient, and whether it is a critical point
+    0.995: ([-0.0034, 0.0207, 0.1101, -0.0172, -0.1102], False),
+    0.98: ([0.2203, -0.0384, 0.0384, -0.2203, 0.0], True),
+}
+
+
+@pytest.mark.parametrize("rho", VALLEYS)
+def test_a_place_of_a_flat_valley_is_no_critical_point(rho):
+    """K = 5 on a line next to the collapse threshold: the gradient of both is 0 to rounding."""
+    entries, expected = VALLEYS[rho]
+    f = Problem.balanced(5, 1, 1, lambda_w=rho / 5, lambda_h=rho / 5, lambda_b=0.15).landscape(collapsed=True)
+    W = torch.tensor(entries, dtype=torch.float64)[:, None]
+    place = at_rest(f, f.pack(W, W.clone(), W.new_zeros(5)), 0.1)
+    assert place is not None
+    assert float(f.jet(place).gradient.norm()) < 1e-14
+    assert is_told(f, place, None, 0) == expected

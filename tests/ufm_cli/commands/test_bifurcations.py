@@ -1,0 +1,48 @@
+"""ufm bifurcations: the tables, the files, what is kept, and the exit status."""
+
+import importlib
+import json
+
+from ufm_cli.main import main
+
+ASKED = ["bifurcations", "-K", "3", "--along", "rho", "--begin", "0.04", "--end", "0.1", "--no-bias", "--looks", "2"]
+
+
+def test_the_diagram_is_printed_drawn_kept_and_shown_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*ASKED, "--json", "r.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "0.0450817" in printed
+    assert "pitchfork" in printed
+    for end in ("svg", "pdf", "png", "csv"):
+        assert (tmp_path / "runs" / "bifurcations" / "figures" / f"bifurcations.{end}").stat().st_size > 0
+    assert len(json.loads((tmp_path / "r.json").read_text())["events"]) == 1
+    for file in ("r.json", "runs/bifurcations/bifurcations.json"):
+        assert main(["show", file]) == 0
+        assert "0.0450817" in capsys.readouterr().out
+    assert main([*ASKED[:-1], "3"]) == 2
+    assert "another path" in capsys.readouterr().err
+
+
+def test_a_sum_that_is_not_1_is_exit_status_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    search = importlib.import_module("ufm.bifurcations.diagram")._Search
+    real = search._count
+    monkeypatch.setattr(search, "_count", staticmethod(lambda branches, t: real(branches[1:], t)))
+    assert main(ASKED) == 1
+    assert "the Euler sum at rho" in capsys.readouterr().out
+
+
+def test_flags_that_cannot_be_are_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wrong = (
+        ["--along", "rho", "--rho", "0.5"],
+        ["--ratio", "3"],
+        ["--no-bias"],
+        ["-K", "2"],
+        ["--begin", "2"],
+        ["--looks", "1"],
+    )
+    for words in wrong:
+        assert main(["bifurcations", *words]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
