@@ -200,7 +200,7 @@ def _first_paragraph(box: str) -> str:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    lines = [f"  {name:<12} {summary}" for name, summary in COMMANDS.items()]
     usage = "usage: ufm COMMAND [flags]      (ufm COMMAND --help lists the flags of one)"
     status = "exit status: 0 all holds, 1 something checked does not hold, 2 the request could not be carried out"
     return "\n".join([usage, "", *lines, "", status])
