@@ -39,6 +39,19 @@ def test_every_model_has_a_line(tmp_path, capsys):
     assert capsys.readouterr().out.split() == printed.split()
 
 
+def test_a_model_that_does_not_take_the_settings_says_why(tmp_path, capsys):
+    file = tmp_path / "found.json"
+    assert (
+        main(["verify", "--model", "all", "-K", "3", "-n", "1", "-d", "1", "--starts", "1", "--json", str(file)]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert "fixed-classifier: not covered (3 classes have no simplex frame in 1 dimensions; take -d >= 2)" in printed
+    assert "spheres: not covered" in printed
+    assert main(["show", str(file)]) == 0
+    assert capsys.readouterr().out.split() == printed.split()
+    assert main(["verify", "--model", "all", "--lambda-h", "-1"]) == 2
+
+
 def test_a_failing_claim_of_one_model_is_exit_status_1(monkeypatch, capsys):
     first, *others = CLAIMS["nonnegative"]
     failing = replace(first, check=lambda model, evidence: Finding(1.0, 0.0, "planted"))

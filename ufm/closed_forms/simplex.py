@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.linalg import helmert
 
-from ..errors import require
+from ..errors import Setting, require
 
 
 def unit_frame(num_classes: int, dim: int) -> torch.Tensor:
@@ -13,7 +13,8 @@ def unit_frame(num_classes: int, dim: int) -> torch.Tensor:
     That is the standard position, in which W^T has one positive entry a class; for d = K - 1 it does not exist, and
     W is a multiple of `simplex_frame`. Raises InputError for d < K - 1.
     """
-    require(dim >= num_classes - 1, f"{num_classes} classes have no simplex frame in {dim} dimensions")
+    reason = f"{num_classes} classes have no simplex frame in {dim} dimensions"
+    require(dim >= num_classes - 1, reason, ("take ", Setting("dim"), f" >= {num_classes - 1}"))
     frame = standard_frame if dim >= num_classes else simplex_frame
     return (num_classes / (num_classes - 1)) ** 0.5 * frame(num_classes, dim)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..console import say, show, track
+from ..flags import as_flags
 from ..losses import said
 from ..models import EVERY, MODELS, ModelFlags
 from ..options import JsonFile, ProblemFlags, Switch, require_unused, write_result
@@ -60,16 +61,22 @@ class Command:
         return 1 if counts[Status.FAILS] else 0
 
     def _every(self) -> int:
-        """A line a model, each with the settings that it has."""
-        from ufm import Status
-        from validate.theory.theorems import check
+        """A line a model, each with the settings that it has; the reason for one that does not take them."""
+        from ufm import InputError, Status
+        from validate.theory.theorems import Checked, check
 
-        found = []
+        found: list[Checked] = []
+        left_out: dict[str, str] = {}
         for name, entry in track("models")(list(MODELS.items())):
             problem = replace(self.problem, bias=self.problem.bias and entry.bias).problem()
-            found.append(check(ModelFlags(name).made(problem), self.seed, self.starts))
-        show_models(found)
-        write_result(self.json, "verify", {"models": [one.plain() for one in found]})
+            try:
+                model = ModelFlags(name).made(problem)
+            except InputError as error:
+                left_out[name] = as_flags(error, Command)
+            else:
+                found.append(check(model, self.seed, self.starts))
+        show_models(found, left_out)
+        write_result(self.json, "verify", {"models": [one.plain() for one in found], "left_out": left_out})
         return 1 if any(v.status == Status.FAILS for one in found for v in one.verdicts) else 0
 
 
@@ -78,14 +85,14 @@ def show_result(data: dict[str, Any]) -> None:
     from validate.theory.theorems import Checked
 
     if "models" in data:
-        show_models([Checked.from_plain(one) for one in data["models"]])
+        show_models([Checked.from_plain(one) for one in data["models"]], data["left_out"])
     else:
         found = Checked.from_plain(data)
         show_verdicts(found.problem, found.verdicts)
 
 
-def show_models(found: "Sequence[Checked]") -> None:
-    """Print a line a model: how many of its claims there are of each status, and which fail."""
+def show_models(found: "Sequence[Checked]", left_out: dict[str, str]) -> None:
+    """Print a line a model: how many of its claims there are of each status, and which fail; why others have none."""
     from ufm import Status
     from validate.theory.theorems import counted
 
@@ -96,6 +103,8 @@ def show_models(found: "Sequence[Checked]") -> None:
         counts = counted(v.status for v in one.verdicts)
         rows.append((name, f"{one.problem.num_variables:,}", *(counts[status] for status in Status), failing or None))
     show("the claims about each model", ("model", "variables", *map(str, Status), "failing"), rows)
+    for name, reason in left_out.items():
+        say(f"{name}: not covered ({reason})")
 
 
 def show_verdicts(problem: "Problem | Model[Any]", verdicts: "Sequence[Verdict]") -> dict[str, int]:
