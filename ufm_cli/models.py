@@ -115,6 +115,8 @@ class ModelFlags:
         """Raise InputError for flags that do nothing in this model."""
         others = {flag for entry in MODELS.values() for flag in entry.flags} - set(self.entry.flags)
         require_unused(given, others | set(self.entry.idle), f"--model {self.model} does not have it")
+        if self.classifier is not None:
+            require_unused(given, {"d"}, "--classifier says how many columns W has")
 
     def made(self, problem: "Problem") -> Any:
         """The model with the counts, d, decays and loss of a problem; the problem itself for the free one."""

@@ -41,9 +41,8 @@ def test_every_model_has_a_line(tmp_path, capsys):
 
 def test_a_model_that_does_not_take_the_settings_says_why(tmp_path, capsys):
     file = tmp_path / "found.json"
-    assert (
-        main(["verify", "--model", "all", "-K", "3", "-n", "1", "-d", "1", "--starts", "1", "--json", str(file)]) == 0
-    )
+    small = ["-K", "3", "-n", "1", "-d", "1", "--starts", "1"]
+    assert main(["verify", "--model", "all", *small, "--json", str(file)]) == 0
     printed = capsys.readouterr().out
     assert "fixed-classifier: not covered (3 classes have no simplex frame in 1 dimensions; take -d >= 2)" in printed
     assert "spheres: not covered" in printed
@@ -63,9 +62,28 @@ def test_a_failing_claim_of_one_model_is_exit_status_1(monkeypatch, capsys):
 def test_a_classifier_from_a_file(tmp_path, capsys):
     file = tmp_path / "W.csv"
     file.write_text("1,0,0\n0,1,0\n0,0,1\n")
-    asked = ["verify", "--model", "fixed-classifier", *SMALL, "--no-bias", "--nonnegative", "--classifier", str(file)]
+    asked = [
+        "verify",
+        "--model",
+        "fixed-classifier",
+        *SMALL[:4],
+        "--no-bias",
+        "--nonnegative",
+        "--classifier",
+        str(file),
+    ]
     assert main(asked) == 0
     assert "W = 3 x 3" in capsys.readouterr().out
+    assert main([*asked, "-d", "3"]) == 2
+    assert "--classifier says how many columns W has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("row", ["1,1,1,1", "0,0"])
+def test_a_classifier_that_sees_nothing_has_one_minimiser(row, tmp_path, capsys):
+    file = tmp_path / "W.csv"
+    file.write_text(f"{row}\n" * 3)
+    assert main(["verify", "--model", "fixed-classifier", *SMALL[:4], "--classifier", str(file)]) == 0
+    assert " 0 fails" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -79,6 +97,8 @@ def test_a_classifier_from_a_file(tmp_path, capsys):
         (["--model", "spheres", "--no-bias"], "--no-bias would do nothing"),
         (["--model", "spheres", "--scale", "-1"], "--scale must be a finite number > 0"),
         (["--model", "nonnegative", "--scale", "2"], "--scale would do nothing"),
+        (["--model", "nonnegative", "--seed", "9999999999999999999"], "--seed must lie in 0 .. "),
+        (["--model", "spheres", "--seed", "-3"], "--seed must lie in 0 .. "),
         (["--model", "nonnegative", "--rigorous"], "leave --rigorous out"),
         (["--model", "nonnegative", "--lambda-b", "1", "--no-bias"], "--lambda-b would do nothing"),
         (["--model", "nonnegative", "--lambda-b", "1"], "--lambda-b would do nothing"),

@@ -8,6 +8,8 @@ from ..losses import of_plain
 from ..models import DeepLinear
 from .cell import Cell, survey
 
+SEEDS = 2**32  # each stands for as many starts as a cell has
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -33,8 +35,9 @@ class Grid:
             require(len(values) > 0, (Setting(name), " must list at least one value"))
             require(len(set(values)) == len(values), (Setting(name), f" must not repeat a value, got {list(values)}"))
         require(self.rounds >= 1, (Setting("rounds"), f" must be >= 1, got {self.rounds}"))
-        require(self.seed >= 0, (Setting("seed"), f" must be >= 0, got {self.seed}"))
-        _ = self.problems
+        require(0 <= self.seed < SEEDS, (Setting("seed"), f" must lie in [0, 2^32), got {self.seed}"))
+        for problem in self.problems:
+            problem.require_decidable()
 
     @property
     def problems(self) -> tuple[DeepLinear, ...]:

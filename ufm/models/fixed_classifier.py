@@ -41,6 +41,7 @@ from ..spectra import Spectrum
 from .model import Judgement, Minimum, Recorded, by_spectrum, judge, require_tol
 from .within import with_features_within
 
+LARGEST = 1e12  # entry of W: squares of logits are formed
 SAME = 1e-12  # of its size: the most by which a frame may miss its definition
 
 
@@ -66,6 +67,8 @@ class FixedClassifier(Recorded):
         object.__setattr__(self, "W", table("W", self.W, 2))
         K, T = self.W.shape[0], len(tuple(self.class_counts))
         there = T if self.loss.shape is None else self.loss.shape[1]
+        most = float(np.abs(self.W.array).max())
+        require(most <= LARGEST, (Setting("W"), f" must have entries of at most {LARGEST:g}, got {most:g}"))
         require(there == K, (Setting("W"), f" must have a row for each of K = {there} classes, got {K}"))
         require(self.lambda_h != 0, (Setting("lambda_h"), " must be > 0, got 0"), self._undecayed())
         object.__setattr__(self, "class_counts", self.free.class_counts)
@@ -207,7 +210,7 @@ class FixedClassifier(Recorded):
             raise NoClosedForm("no closed form with a bias and imbalanced classes; minimise, or leave the bias out")
         gram = self.W.array @ self.W.array.T
         square = float(np.trace(gram)) / (K - 1)
-        if np.abs(gram - square * (np.eye(K) - 1 / K)).max() > SAME * square:
+        if square == 0 or np.abs(gram - square * (np.eye(K) - 1 / K)).max() > SAME * square:
             raise NoClosedForm("no closed form: W is no simplex frame, W W^T = w^2 (I - 11^T/K); minimise")
         if not self.nonnegative:
             W, margin = self.classifier, _margin(K, N * self.lambda_h * (1 - 1 / K) / square)

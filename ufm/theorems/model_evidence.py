@@ -11,6 +11,8 @@ from .evidence import Undecided
 
 T = TypeVar("T")
 
+LARGEST_SEED = 2**63 - 1  # that a generator takes
+
 
 class ModelEvidence:
     """Points of one model, computed on first use and shared by all checks.
@@ -22,6 +24,8 @@ class ModelEvidence:
 
     def __init__(self, model: Model[Any], seed: int = 0, starts: int = 4):
         require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
+        most = LARGEST_SEED - 3 * starts
+        require(0 <= seed <= most, (Setting("seed"), f" must lie in 0 .. {most}, got {seed}"))
         model.require_decidable()
         self.model, self.seed, self.starts = model, seed, starts
 

@@ -123,7 +123,7 @@ def _central(flags: Command) -> "list[Station]":
 
     require(flags.frames >= 3, f"--frames must be >= 3 with --kind central, got {flags.frames}")
     require(0 < flags.until <= 1e12, f"--until must lie in (0, 1e12], got {flags.until:g}")
-    require(0 < flags.signal <= 1e3, f"--signal must lie in (0, 1000], got {flags.signal:g}")
+    require(1e-3 <= flags.signal <= 1e3, f"--signal must lie in [0.001, 1000], got {flags.signal:g}")
     H = random_features(flags.K, flags.n, flags.d, flags.seed, flags.signal)
     return central_path(H, flags.K, [0.0, *np.geomspace(1e-5 * flags.until, flags.until, flags.frames - 1)])
 

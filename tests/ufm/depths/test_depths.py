@@ -111,6 +111,8 @@ BAD = {
     "a repeated decay": {"lambdas": (0.1, 0.1)},
     "no rounds": {"rounds": 0},
     "a seed below 0": {"seed": -1},
+    "a seed too large": {"seed": 2**63},
+    "decays too small to decide": {"lambdas": (1e-30,)},
     "a loss of other classes": {"loss": {"name": "logit-adjusted", "offsets": [0.0, 1.0], "scales": [1.0, 1.0]}},
 }
 

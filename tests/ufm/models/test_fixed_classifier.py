@@ -111,6 +111,8 @@ def test_a_planted_error_in_the_closed_form_is_caught():
         lambda: FixedClassifier(torch.eye(3), (1, 2), 1e-2),
         lambda: FixedClassifier([[1.0, float("nan")], [0.0, 1.0]], (1, 2), 1e-2),
         lambda: FixedClassifier(torch.eye(2), (1, 2), -1e-2),
+        lambda: FixedClassifier(1e13 * torch.eye(2), (1, 2), 1e-2),
+        lambda: FixedClassifier(0 * torch.eye(2), (1, 2), 1e-2, bias=False).closed_form(),
         lambda: FixedClassifier(torch.eye(2), (1, 2), 1e-2).objective(Point(*3 * [torch.eye(2)][:2], torch.zeros(2))),
         lambda: FixedClassifier(torch.eye(2), (1, 2), 1e-2).minimize(tol=0),
     ],

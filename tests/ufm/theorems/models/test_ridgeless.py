@@ -37,6 +37,11 @@ def test_fewer_dimensions_leave_what_needs_no_closed_form():
     assert status["SELI"] == "not covered"
 
 
+def test_the_flow_is_not_asked_about_where_norms_lie_far_apart():
+    model = Ridgeless((1, 1, 1), 2, 5e5)
+    assert verdict("SELI attracts the flow", ModelEvidence(model, starts=1)) == "not covered"
+
+
 def copied(evidence):
     other = ModelEvidence(evidence.model, starts=2)
     vars(other).update(vars(evidence))

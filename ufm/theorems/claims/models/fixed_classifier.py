@@ -1,5 +1,7 @@
 """A classifier that is given: one minimiser, certified, with margins that do not see the class counts."""
 
+import math
+
 import torch
 
 from ....models import FixedClassifier
@@ -18,10 +20,11 @@ def one_minimizer(model: FixedClassifier, evidence: ModelEvidence) -> Finding:
     """All descents end in the same features and bias, and each is certified global by its gap."""
     first, *others = [model.free.class_means(end.point) for end in evidence.ends]
     unit = (first.W @ first.H.T).abs().max() + 1
+    length = max(float(first.H.norm()), math.sqrt(2 * model.free.drop / (model.lambda_h * model.free.num_samples)))
     deviations = [abs(judged.duality_gap / judged.value) for judged in evidence.judged]
     for other in others:
         moved = without_shift(model.free, first.b - other.b) if model.bias else first.b - other.b
-        deviations += [float((first.H - other.H).norm() / first.H.norm()), float(moved.abs().max() / unit)]
+        deviations += [float((first.H - other.H).norm()) / length, float(moved.abs().max() / unit)]
     return Finding(worst_of(deviations), 10 * EXACT, f"{evidence.looked_at}; H, b and gap / f")
 
 
