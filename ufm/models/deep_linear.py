@@ -15,7 +15,6 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 
@@ -86,10 +85,6 @@ class DeepLinear(Recorded):
         """(L - 2) d^2 + K d + N d."""
         d = self.dim
         return (self.depth - 2) * d**2 + (self.free.num_classes + self.free.num_samples) * d
-
-    def settings(self) -> dict[str, Any]:
-        """What defines the model, as plain data for JSON."""
-        return self.to_plain()
 
     def require_decidable(self) -> None:
         """Raise InputError where the decay is too small for verdicts in float64."""

@@ -178,3 +178,22 @@ def test_without_a_unit_to_spare_there_is_a_trap():
     assert float(torch.linalg.eigvalsh(dense[~bound][:, ~bound])[0]) > 1e-4
     assert float(slopes[bound].min()) > 1e-4
     assert float(slopes[~bound].abs().max()) < 1e-10
+
+
+@pytest.mark.parametrize("dim", [4, 7, 12])
+def test_a_trap_splits_into_traps_of_every_larger_dimension(dim):
+    """A unit that serves one class alone, split into parallel ones of unequal sizes: f, and what the point is, stay."""
+    model = Nonnegative((2, 2, 2), 3, 5e-3, 5e-3)
+    ends = [model.minimize(seed, escape=False) for seed in range(12)]
+    trapped = max(ends, key=lambda end: end.value)
+    assert trapped.value > 1.1 * min(end.value for end in ends)
+    point = trapped.point.padded(dim)
+    alone = next(a for a in range(3) if int((point.H[:, a] > 0).sum()) == 1)
+    shares = torch.arange(1.0, dim - 1, dtype=torch.float64)
+    shares, places = shares / shares.norm(), [alone, *range(3, dim)]
+    W, H = point.W.clone(), point.H.clone()
+    W[:, places], H[:, places] = point.W[:, alone, None] * shares, point.H[:, alone, None] * shares
+    judged = Nonnegative((2, 2, 2), dim, 5e-3, 5e-3).certify(Point(W, H, point.b))
+    assert judged.value == pytest.approx(trapped.value, rel=1e-12)
+    assert judged.verdict == "local minimizer"
+    assert judged.duality_gap > 0.1

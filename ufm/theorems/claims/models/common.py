@@ -7,7 +7,7 @@ import torch
 
 from ....errors import NoClosedForm
 from ....losses.own import has_conjugate
-from ....models import Model
+from ....models import FixedClassifier, Model, Nonnegative
 from ....results import PointVerdict
 from ....spectra import Spectrum
 from ...model_evidence import ModelEvidence
@@ -52,6 +52,20 @@ def closed_form(model: Model[Any], evidence: ModelEvidence) -> Finding:
     same = [abs(float(model.objective(point)) / judged.value - 1) for point in evidence.minimizers]
     deviations = [judged.residual, missed, *below, *same]
     return Finding(worst_of(deviations), EXACT, f"{evidence.looked_at}; f* = {judged.value:.10g}, {judged.note}")
+
+
+def exact_spectrum(model: Nonnegative | FixedClassifier, evidence: ModelEvidence) -> Finding:
+    """The blocks' eigenvalues are those of the dense Hessian by autograd, over what is free and at no bound."""
+    moves, nonnegative = isinstance(model, Nonnegative), getattr(model, "nonnegative", True)
+    deviations = []
+    for end in evidence.ends:
+        point = model.free.expand(end.point)
+        f, x = model.free.landscape_at(point)
+        dense = torch.autograd.functional.hessian(f.value, x, vectorize=True)
+        inside = (point.H > 0) if nonnegative else torch.ones_like(point.H)
+        free = f.pack(torch.full_like(point.W, moves), inside.to(x), torch.ones_like(point.b)) > 0
+        deviations.append(spectrum_deviation(model.spectrum(end.point), torch.linalg.eigvalsh(dense[free][:, free])))
+    return Finding(worst_of(deviations), 1e-11, f"{model.num_variables} variables at {len(evidence.ends)} ends")
 
 
 def spectrum_deviation(levels: Spectrum, dense: torch.Tensor) -> float:

@@ -8,7 +8,7 @@ from ....models import FixedClassifier
 from ....solvers.bias import without_shift
 from ...model_evidence import ModelEvidence
 from ...theorem import EXACT, Finding, Theorem, here, worst_of
-from .common import CLOSED_FORM, CONJUGATE, CONVEX, SMALL, closed_form, spectrum_deviation, weak_duality
+from .common import CLOSED_FORM, CONJUGATE, CONVEX, SMALL, closed_form, exact_spectrum, weak_duality
 
 YANG = "Yang et al. 2022 (arXiv 2203.09081)"
 DUALITY = Theorem(
@@ -66,19 +66,6 @@ MARGINS = Theorem(
     (CLOSED_FORM,),
     margins,
 )
-
-
-def exact_spectrum(model: FixedClassifier, evidence: ModelEvidence) -> Finding:
-    """The blocks' eigenvalues are those of the dense Hessian by autograd, over what is free."""
-    deviations = []
-    for end in evidence.ends:
-        point = model.free.expand(end.point)
-        f, x = model.free.landscape_at(point)
-        dense = torch.autograd.functional.hessian(f.value, x, vectorize=True)
-        inside = (point.H > 0).to(x) if model.nonnegative else torch.ones_like(point.H)
-        free = f.pack(torch.zeros_like(point.W), inside, torch.ones_like(point.b)) > 0
-        deviations.append(spectrum_deviation(model.spectrum(end.point), torch.linalg.eigvalsh(dense[free][:, free])))
-    return Finding(worst_of(deviations), 1e-11, f"{model.num_variables} variables at {len(evidence.ends)} ends")
 
 
 SPECTRUM = Theorem(

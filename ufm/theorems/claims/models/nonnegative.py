@@ -3,8 +3,6 @@
 import math
 from dataclasses import replace
 
-import torch
-
 from ....losses import CrossEntropy
 from ....models import Nonnegative
 from ....models.model import RESIDUAL
@@ -14,7 +12,7 @@ from ....results import PointVerdict
 from ...evidence import Undecided
 from ...model_evidence import ModelEvidence
 from ...theorem import EXACT, Finding, Hypothesis, Theorem, here, worst_of
-from .common import CLOSED_FORM, CONJUGATE, CONVEX, SMALL, closed_form, spectrum_deviation, weak_duality
+from .common import CLOSED_FORM, CONJUGATE, CONVEX, SMALL, closed_form, exact_spectrum, weak_duality
 
 DANG = "Dang et al. 2024 (arXiv 2401.02058)"
 HAEFFELE = "Haeffele and Vidal 2015 (arXiv 1506.07540)"
@@ -119,18 +117,17 @@ DEAD_UNITS = Theorem(
 
 
 def behind_a_relu(model: Nonnegative, evidence: ModelEvidence) -> Finding:
-    """Local minimisers that are not global, for d = K - 1, d = K and any d: the free model has none.
+    """Local minimisers that are not global, for d = K - 1, d = K and d = 3 K: the free model has none.
 
-    K = 4, d = 3: every unit is in use, and no two are parallel. K = 3, d = 3 and K = 4, d = 12, classes imbalanced: two
-    units are parallel.
+    K = 4, d = 3: every unit is in use, and no two are parallel. K = 3, d = 3 and K = 4, d = 12, classes imbalanced:
+    units are parallel, and may be split into more, so that there is a trap at every larger d as well.
     """
     notes, deviations = [], []
     for trapped in TRAPS:
         ends = [trapped.minimize(seed, escape=False) for seed in range(12)]
-        least = min(ends, key=lambda end: end.value)
-        best = (
-            float(trapped.objective(trapped.closed_form())) if trapped.dim >= trapped.free.num_classes else least.value
-        )
+        best = min(end.value for end in ends)
+        if trapped.dim >= trapped.free.num_classes:
+            best = float(trapped.objective(trapped.closed_form()))
         above = [end for end in ends if end.converged and end.value > best * (1 + 1e-6)]
         local = [end for end in above if trapped.certify(end.point).verdict == PointVerdict.LOCAL_MINIMIZER]
         deviations.append(0.0 if local else math.inf)
@@ -155,18 +152,6 @@ FREE_THEOREM = Theorem(
     (CROSS_ENTROPY,),
     behind_a_relu,
 )
-
-
-def exact_spectrum(model: Nonnegative, evidence: ModelEvidence) -> Finding:
-    """The blocks' eigenvalues are those of the dense Hessian by autograd, over what is not at a bound."""
-    deviations = []
-    for end in evidence.ends:
-        point = model.free.expand(end.point)
-        f, x = model.free.landscape_at(point)
-        dense = torch.autograd.functional.hessian(f.value, x, vectorize=True)
-        free = f.pack(torch.ones_like(point.W), (point.H > 0).to(x), torch.ones_like(point.b)) > 0
-        deviations.append(spectrum_deviation(model.spectrum(end.point), torch.linalg.eigvalsh(dense[free][:, free])))
-    return Finding(worst_of(deviations), 1e-11, f"{model.num_variables} variables at {len(evidence.ends)} ends")
 
 
 SPECTRUM = Theorem(
