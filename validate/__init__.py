@@ -4,10 +4,13 @@ from importlib import import_module
 from typing import Any
 
 from .loops.callbacks import CollapseRecorder
+from .loops.contexts import Contexts, collect_contexts
+from .loops.tokens import Tokens, collect_tokens
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.last_layer import LastLayer, last_layer
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .metrics.per_class import per_class
+from .models.causal import TokenFeatures
 from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
@@ -22,7 +25,9 @@ from .theory.theorems import theorems
 __all__ = [
     "CollapseCallback",
     "CollapseRecorder",
+    "CollapseTrainerCallback",
     "Comparison",
+    "Contexts",
     "Deviation",
     "Estimate",
     "Features",
@@ -37,8 +42,12 @@ __all__ = [
     "NotComparable",
     "OnSpheres",
     "Run",
+    "TokenFeatures",
+    "Tokens",
     "batch_neural_collapse",
     "collect",
+    "collect_contexts",
+    "collect_tokens",
     "compare",
     "compare_on_spheres",
     "compare_run",
@@ -55,7 +64,11 @@ __all__ = [
 
 
 # What imports a library that takes a while, or may not be there, waits until it is asked for.
-LATER = {"NeuralCollapseMetric": "streaming", "CollapseCallback": "lightning"}
+LATER = {
+    "NeuralCollapseMetric": "streaming",
+    "CollapseCallback": "lightning",
+    "CollapseTrainerCallback": "trainer",
+}
 
 
 def __getattr__(name: str) -> Any:
