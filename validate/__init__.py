@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import Any
 
 from .loops.callbacks import CollapseRecorder
+from .loops.collect_tokens import collect_tokens
 from .loops.contexts import Contexts, collect_contexts
-from .loops.tokens import Tokens, collect_tokens
+from .loops.tokens import Tokens
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.last_layer import LastLayer, last_layer
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse

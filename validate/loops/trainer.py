@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..models.causal import TokenFeatures
 from ..models.heads import Head
-from .tokens import collect_tokens
+from .collect_tokens import collect_tokens
 
 
 class CollapseTrainerCallback(TrainerCallback):

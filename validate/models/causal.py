@@ -32,8 +32,9 @@ class TokenFeatures:
 
     The model stops where it comes to the head, so no logits (m, K) are made (but for one batch where the head has to be
     found). It runs in eval mode, without gradients, and is left as it was. W (K, d) and b (K,) are copies of the
-    head's, zeros for a missing bias. Raises InputError where a batch has no such entries, the model does not come to
-    the head, or the head sees other positions.
+    head's, zeros for a missing bias: W h + b are the logits before a scale or a soft cap that the model may put on all
+    of them. Raises InputError where a batch has no such entries, the model does not come to the head, or the head sees
+    other positions.
     """
 
     def __init__(self, model: nn.Module, loader: Iterable[Any], head: str | Head | None = None):

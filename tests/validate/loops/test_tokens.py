@@ -225,6 +225,19 @@ def test_a_killed_call_goes_on_to_the_same_bytes(killed, tmp_path):
         assert all(part.equal(vars(whole.moments)[name]) for part in parts), name
 
 
+def test_more_batches_are_added_to_those_that_were_collected(tmp_path):
+    model, whole = plain(), validate.collect_tokens(plain(), batches(), tmp_path / "whole")
+    for number in (3, 8):
+        tokens = validate.collect_tokens(model, batches()[:number], tmp_path / "grown")
+        assert tokens.batches == number
+    assert tokens.counts.equal(whole.counts)
+    first, second = (tmp_path / name / "tokens.safetensors" for name in ("grown", "whole"))
+    assert first.read_bytes() == second.read_bytes()
+    validate.collect_tokens(model, batches()[:3], tmp_path / "frequent", least_count=2)
+    with pytest.raises(InputError, match="other batches than those"):
+        validate.collect_tokens(model, batches(), tmp_path / "frequent", least_count=2)
+
+
 def trained_further():
     model = plain()
     model.hidden.bias.data[0] += 1e-6
