@@ -12,7 +12,8 @@ import torch
 from ufm import Point
 from ufm.errors import require
 from ufm.results import Result
-from ufm.traps.codes import one_vs_rest_distance, reference_distance
+from ufm.traps.code_search import reference_distance
+from ufm.traps.codes import one_vs_rest_distance
 
 from ..statistics.classes import class_statistics
 
