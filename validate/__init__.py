@@ -4,10 +4,16 @@ from importlib import import_module
 from typing import Any
 
 from .loops.callbacks import CollapseRecorder
+from .metrics.alignment import Alignment, alignment
+from .metrics.by_group import by_group
+from .metrics.frames import Frames, frames
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
+from .metrics.hyperspherical import Hyperspherical, hyperspherical
 from .metrics.last_layer import LastLayer, last_layer
+from .metrics.multi_label import MultiLabelCollapse, TagwiseAverage, multi_label_collapse
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .metrics.per_class import per_class
+from .metrics.regression import RegressionCollapse, regression_collapse
 from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
@@ -20,45 +26,66 @@ from .theory.on_spheres import OnSpheres, compare_on_spheres, compare_run_on_sph
 from .theory.theorems import theorems
 
 __all__ = [
+    "Alignment",
     "CollapseCallback",
     "CollapseRecorder",
     "Comparison",
+    "Detection",
     "Deviation",
     "Estimate",
     "Features",
+    "Frames",
     "GeneralizedCollapse",
     "HeadFacts",
+    "Hyperspherical",
     "LastLayer",
     "LossFacts",
     "Minimised",
+    "MultiLabelCollapse",
     "Neighbourhood",
     "NeuralCollapse",
     "NeuralCollapseMetric",
     "NotComparable",
     "OnSpheres",
+    "OutOfDistribution",
+    "RegressionCollapse",
     "Run",
+    "TagwiseAverage",
+    "alignment",
     "batch_neural_collapse",
+    "by_group",
     "collect",
     "compare",
     "compare_on_spheres",
     "compare_run",
     "compare_run_on_spheres",
+    "frames",
     "generalized_collapse",
+    "hyperspherical",
     "last_layer",
     "locate",
+    "multi_label_collapse",
     "nearer",
     "neural_collapse",
     "not_covered",
+    "out_of_distribution",
     "per_class",
+    "regression_collapse",
     "theorems",
 ]
 
 
 # What imports a library that takes a while, or may not be there, waits until it is asked for.
-LATER = {"NeuralCollapseMetric": "streaming", "CollapseCallback": "lightning"}
+LATER = {
+    "CollapseCallback": "loops.lightning",
+    "Detection": "metrics.out_of_distribution",
+    "NeuralCollapseMetric": "loops.streaming",
+    "OutOfDistribution": "metrics.out_of_distribution",
+    "out_of_distribution": "metrics.out_of_distribution",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in LATER:
-        return getattr(import_module(f".loops.{LATER[name]}", __name__), name)
+        return getattr(import_module(f".{LATER[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

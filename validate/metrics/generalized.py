@@ -39,6 +39,7 @@ class GeneralizedCollapse(Result):
 def generalized_collapse(point: Point, labels: torch.Tensor | None = None) -> GeneralizedCollapse:
     """The one-versus-rest distances of a point with at most 200 classes, for any d; labels as for `neural_collapse`.
 
+    Where no best is known (d < K/2, d > 2, K <= 20) the first call for a (K, d) searches for one, up to 10 s at K = 20.
     Raises InputError for more classes, and for labels that do not fit.
     """
     K = point.num_classes
