@@ -43,7 +43,8 @@ def alignment(point: Point, labels: torch.Tensor | None = None) -> Alignment:
 
     Raises InputError for a class without samples.
     """
-    W, M = point.W.detach().double(), class_statistics(point, labels).centred
+    point = point.detach()
+    W, M = point.W.double(), class_statistics(point, labels).centred
     unit_w, unit_m = directions(W), directions(M)
     by_class = {
         "dot": (W * M).sum(1),

@@ -48,10 +48,11 @@ def by_group(
     Source: Liu et al. 2019 (arXiv 1904.05160) for the many-, medium- and few-shot classes and their bounds; Fang et
     al., PNAS 2021 (arXiv 2101.12699) for the cosine of minority classifiers.
     """
+    point = point.detach()
     table = per_class(point, labels, rows=rows)
     labels, statistics = resolve_labels(point, labels), class_statistics(point, labels)
     counts = statistics.counts
-    units = {"cosine_w": directions(point.W.detach().double()), "cosine_means": directions(statistics.centred)}
+    units = {"cosine_w": directions(point.W.double()), "cosine_means": directions(statistics.centred)}
     right = _right(point, labels) / counts
     found: list[dict[str, float | str]] = []
     for name, members in (_by_shots(counts, shots) if groups is None else _given(groups, point.num_classes)).items():
@@ -87,7 +88,7 @@ def _given(groups: Mapping[str, Iterable[int]], K: int) -> dict[str, list[int]]:
 
 def _right(point: Point, labels: torch.Tensor) -> torch.Tensor:
     """(K,) how many samples of each class have their largest logit there."""
-    point, total = point.detach().double(), torch.zeros(point.num_classes, dtype=torch.float64, device=labels.device)
+    point, total = point.double(), torch.zeros(point.num_classes, dtype=torch.float64, device=labels.device)
     whole = len(labels) == len(point.H)
     H, y = point.H, labels if whole else torch.arange(len(point.H), device=labels.device)
     weights = torch.ones_like(y) if whole else torch.bincount(labels, minlength=len(y))

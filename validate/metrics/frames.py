@@ -48,7 +48,8 @@ def frames(point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS
 
     Of more than `rows` classes interference is an `Estimate`. Raises InputError for a class without samples.
     """
-    W = point.W.detach().double()
+    point = point.detach()
+    W = point.W.double()
     found: dict[str, float] = {}
     for of, X in (("w", W), ("means", class_statistics(point, labels).centred)):
         norms = X.norm(dim=1)

@@ -35,8 +35,8 @@ class Hyperspherical(Result):
 
     Source: Liu et al. 2023 (arXiv 2303.06484) for the energies; Wu and Papyan 2024 (arXiv 2405.17767) take the
     logarithmic one of class means for the generalised NC2 of language models. The package neural_collapse has
-    mean and variance over pairs as `kernel_stats(M, mG, kernel=log_kernel)`, but its variance is taken row by row about
-    the mean and its `riesz_kernel` fixes s = d - 2.
+    mean and variance over pairs as `kernel_stats(M, mG, kernel=log_kernel)`, from a K x K of float32, and a
+    `riesz_kernel` of s = d - 2.
     """
 
     exponent: float
@@ -63,7 +63,8 @@ def hyperspherical(
     a class without samples.
     """
     require(0 < exponent < math.inf, f"the exponent of the Riesz kernel must be > 0 and finite, got {exponent}")
-    sets = {"w": point.W.detach().double(), "means": class_statistics(point, labels).centred}
+    point = point.detach()
+    sets = {"w": point.W.double(), "means": class_statistics(point, labels).centred}
     found: dict[str, float] = {}
     for of, X in sets.items():
         unit = directions(X)

@@ -65,7 +65,7 @@ def multi_label_collapse(point: Point, tags: torch.Tensor) -> MultiLabelCollapse
     rotations and shifts of the features and, but for single's nc4, under their scale. Raises InputError for tags that
     do not fit H and W, samples without a tag, and tags without samples of their own.
     """
-    tags = torch.as_tensor(tags, device=point.H.device)
+    point, tags = point.detach(), torch.as_tensor(tags, device=point.H.device)
     K, N = point.num_classes, len(point.H)
     require(tags.shape == (N, K), f"tags must have shape ({N}, {K}), samples by tags, got {tuple(tags.shape)}")
     require(bool(((tags == 0) | (tags == 1)).all()), "tags must be 0 or 1")
@@ -76,12 +76,10 @@ def multi_label_collapse(point: Point, tags: torch.Tensor) -> MultiLabelCollapse
     labels = tags[alone].int().argmax(1)
     missing = (torch.bincount(labels, minlength=K) == 0).nonzero().flatten().tolist()
     require(not missing, f"no sample has tag {missing[:1]} alone ({len(missing)} of {K} tags): the average needs them")
-    single = neural_collapse(Point(point.W.detach(), point.H[alone].detach(), point.b.detach()), labels)
-    centre = feature_mean(point.H.detach())
+    single = neural_collapse(Point(point.W, point.H[alone], point.b), labels)
+    centre = feature_mean(point.H)
     means = _statistics(point.H[alone], labels, K).means - centre
-    found = [
-        _average(int(m), point.H[sizes == m].detach(), tags[sizes == m], means, centre) for m in sizes.unique() if m > 1
-    ]
+    found = [_average(int(m), point.H[sizes == m], tags[sizes == m], means, centre) for m in sizes.unique() if m > 1]
     return MultiLabelCollapse(single, tuple(found))
 
 
@@ -104,7 +102,7 @@ def _average(m: int, H: torch.Tensor, tags: torch.Tensor, means: torch.Tensor, c
 
 
 def _statistics(H: torch.Tensor, labels: torch.Tensor, K: int) -> ClassStatistics:
-    pieces = [(H[part].detach(), labels[part]) for part in blocks(len(H), max(K, H.shape[1]))]
+    pieces = [(H[part], labels[part]) for part in blocks(len(H), max(K, H.shape[1]))]
     return batch_statistics(pieces, K, device=H.device)
 
 

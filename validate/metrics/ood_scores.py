@@ -54,8 +54,8 @@ class Fitted:
         scatter = sum((_scatter(point.H[part] - centre) for part in blocks(len(point.H), d)), centre.new_zeros(d, d))
         basis = statistics.between.basis[:, statistics.between.sizes > 0]
         return cls(
-            W=point.W.detach().double(),
-            b=point.b.detach().double(),
+            W=point.W.double(),
+            b=point.b.double(),
             means=statistics.means,
             centre=centre,
             components=torch.linalg.eigh(scatter).eigenvectors[:, d - r :],

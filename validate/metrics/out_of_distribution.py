@@ -75,6 +75,7 @@ def out_of_distribution(
     Float64 throughout. Raises InputError for features that do not fit or are not finite, for a class without samples,
     and for a score that gives NaN.
     """
+    train = train.detach()
     sets = {"inside": _features(inside, train, "inside"), "outside": _features(outside, train, "outside")}
     statistics = class_statistics(train, labels)
     fitted = Fitted.of(train, statistics, components, alpha)

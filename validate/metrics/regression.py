@@ -56,11 +56,12 @@ def regression_collapse(point: Point, targets: torch.Tensor, *, gamma: float | N
     W. Float64 throughout, by orthogonal triangularisation, which does not square the condition of the features; time
     O(N (d + K)^2). Raises InputError for targets that do not fit, that are not finite, or are all equal.
     """
-    H, Y = point.H.detach(), torch.as_tensor(targets, device=point.H.device)
+    point, Y = point.detach(), torch.as_tensor(targets, device=point.H.device).detach()
+    H = point.H
     N, K = len(H), point.num_classes
     require(Y.shape == (N, K), f"targets must have shape ({N}, {K}), samples by rows of W, got {tuple(Y.shape)}")
     require(bool(torch.isfinite(Y).all()), "targets have entries that are not finite; collapse needs numbers")
-    W, b, Y = point.W.detach().double(), point.b.detach().double(), Y.double()
+    W, b, Y = point.W.double(), point.b.double(), Y.double()
     centre = feature_mean(H)
     deviations = Y - Y.mean(0)
     total = float(deviations.square().sum())

@@ -214,3 +214,20 @@ def test_refusals(changed, message):
     settings = {"inside": inside, "outside": outside, "labels": labels} | changed(point, inside)
     with pytest.raises(InputError, match=message):
         validate.out_of_distribution(point, **settings)
+
+
+def test_a_point_that_tracks_gradients_is_measured_without():
+    """In this file, since it takes what every further number takes."""
+    point, labels = KINDS["imbalanced"]
+    tracked = Point(*(part.clone().requires_grad_() for part in (point.W, point.H, point.b)))
+    tags = torch.nn.functional.one_hot(labels)
+    for measure in (
+        lambda p: validate.hyperspherical(p, labels),
+        lambda p: validate.alignment(p, labels),
+        lambda p: validate.frames(p, labels),
+        lambda p: repr(validate.by_group(p, labels)),
+        lambda p: validate.multi_label_collapse(p, tags),
+        lambda p: validate.regression_collapse(p, tags.double() + p.W[0, 0]),
+        lambda p: validate.out_of_distribution(p, p, p.H, labels),
+    ):
+        assert measure(tracked) == measure(point)
