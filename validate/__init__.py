@@ -10,7 +10,7 @@ from .metrics.frames import Frames, frames
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.hyperspherical import Hyperspherical, hyperspherical
 from .metrics.last_layer import LastLayer, last_layer
-from .metrics.multi_label import MultiLabelCollapse, TagwiseAverage, multi_label_collapse
+from .metrics.multilabel import MultilabelCollapse, TagwiseAverage, multilabel_collapse
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .metrics.per_class import per_class
 from .metrics.regression import RegressionCollapse, regression_collapse
@@ -41,7 +41,7 @@ __all__ = [
     "LastLayer",
     "LossFacts",
     "Minimised",
-    "MultiLabelCollapse",
+    "MultilabelCollapse",
     "Neighbourhood",
     "NeuralCollapse",
     "NeuralCollapseMetric",
@@ -64,7 +64,7 @@ __all__ = [
     "hyperspherical",
     "last_layer",
     "locate",
-    "multi_label_collapse",
+    "multilabel_collapse",
     "nearer",
     "neural_collapse",
     "not_covered",

@@ -226,7 +226,7 @@ def test_a_point_that_tracks_gradients_is_measured_without():
         lambda p: validate.alignment(p, labels),
         lambda p: validate.frames(p, labels),
         lambda p: repr(validate.by_group(p, labels)),
-        lambda p: validate.multi_label_collapse(p, tags),
+        lambda p: validate.multilabel_collapse(p, tags),
         lambda p: validate.regression_collapse(p, tags.double() + p.W[0, 0]),
         lambda p: validate.out_of_distribution(p, p, p.H, labels),
     ):

@@ -12,7 +12,7 @@ import ufm
 from tests.cases import DECAY, orthogonal
 from ufm import InputError, Point, Problem
 from ufm.losses import SoftCrossEntropy
-from validate import MultiLabelCollapse, multi_label_collapse, neural_collapse
+from validate import MultilabelCollapse, multilabel_collapse, neural_collapse
 
 K, d = 4, 6
 SETS = [(0,), (1,), (2,), (3,), (0, 1), (1, 3), (2, 3), (0, 1, 2)]
@@ -62,7 +62,7 @@ def reference(point, tags, m):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
 def test_equal_the_definitions(dtype):
     point, tags = sample(dtype)
-    found = multi_label_collapse(point, tags)
+    found = multilabel_collapse(point, tags)
     assert [average.multiplicity for average in found.averages] == [2, 3]
     for name, value in reference(point, tags, 2).items():
         assert getattr(found.averages[0], name) == pytest.approx(value, rel=1e-9), name
@@ -73,13 +73,13 @@ def test_equal_the_definitions(dtype):
     alone = tags.sum(1) == 1
     expected = neural_collapse(Point(point.W, point.H[alone], point.b), tags[alone].argmax(1))
     assert found.single == expected
-    assert MultiLabelCollapse.from_plain(found.plain()).averages[0] == found.averages[0]
+    assert MultilabelCollapse.from_plain(found.plain()).averages[0] == found.averages[0]
 
 
 def test_a_wrong_definition_is_caught():
     """Planted: about the origin, and the average of tags in the place of their sum."""
     point, tags = sample()
-    average = multi_label_collapse(point, tags).averages[0]
+    average = multilabel_collapse(point, tags).averages[0]
     raw = Point(point.W, point.H - point.H.mean(0) + 3, point.b)
     tagged = raw.H.numpy()
     single = np.stack([tagged[(tags.sum(1) == 1) & (tags[:, k] == 1)].mean(0) for k in range(K)])
@@ -95,7 +95,7 @@ def test_the_minimiser_of_pick_all_labels_is_collapsed():
     point = ufm.minimize(problem, tol=1e-12, reduce=False).point
     sets = [s for size in (1, 2) for s in combinations(range(3), size)]
     tags = torch.tensor([[k in sets[t] for k in range(3)] for t in problem.labels.tolist()])
-    found = multi_label_collapse(point, tags)
+    found = multilabel_collapse(point, tags)
     (average,) = found.averages
     assert average.departure < 1e-6
     assert average.cosine == pytest.approx(1, abs=1e-10)
@@ -103,14 +103,14 @@ def test_the_minimiser_of_pick_all_labels_is_collapsed():
     assert found.single.nc2_means < 1e-6
     moved = point.H.clone()
     moved[tags[:, 0] & tags[:, 1]] = point.H[tags[:, 1] & tags[:, 2]][0]  # planted: one set where another is
-    assert multi_label_collapse(dataclasses.replace(point, H=moved), tags).averages[0].departure > 0.3
+    assert multilabel_collapse(dataclasses.replace(point, H=moved), tags).averages[0].departure > 0.3
 
 
 def test_rotations_shifts_and_scale():
     point, tags = sample()
     moved = Point(point.W @ orthogonal(d), 3 * (point.H + torch.arange(d)) @ orthogonal(d), point.b)
     for before, after in zip(
-        multi_label_collapse(point, tags).averages, multi_label_collapse(moved, tags).averages, strict=True
+        multilabel_collapse(point, tags).averages, multilabel_collapse(moved, tags).averages, strict=True
     ):
         for name in ("scale", "departure", "cosine"):
             assert getattr(after, name) == pytest.approx(getattr(before, name), rel=1e-9)
@@ -119,15 +119,15 @@ def test_rotations_shifts_and_scale():
 def test_single_tags_alone_have_no_average():
     point, tags = sample()
     alone = tags.sum(1) == 1
-    assert multi_label_collapse(Point(point.W, point.H[alone], point.b), tags[alone]).averages == ()
+    assert multilabel_collapse(Point(point.W, point.H[alone], point.b), tags[alone]).averages == ()
 
 
 BAD = {
-    "shape": (lambda p, t: multi_label_collapse(p, t[:, :2]), "samples by tags"),
-    "counts": (lambda p, t: multi_label_collapse(p, 2 * t), "must be 0 or 1"),
-    "none": (lambda p, t: multi_label_collapse(p, t * (t.sum(1, keepdim=True) > 1)), "have no tag"),
+    "shape": (lambda p, t: multilabel_collapse(p, t[:, :2]), "samples by tags"),
+    "counts": (lambda p, t: multilabel_collapse(p, 2 * t), "must be 0 or 1"),
+    "none": (lambda p, t: multilabel_collapse(p, t * (t.sum(1, keepdim=True) > 1)), "have no tag"),
     "never alone": (
-        lambda p, t: multi_label_collapse(Point(p.W, p.H[2:], p.b), t[2:]),
+        lambda p, t: multilabel_collapse(Point(p.W, p.H[2:], p.b), t[2:]),
         r"no sample has tag \[0\] alone \(1 of 4",
     ),
 }

@@ -43,7 +43,7 @@ class TagwiseAverage(Result):
 
 
 @dataclass(frozen=True)
-class MultiLabelCollapse(Result):
+class MultilabelCollapse(Result):
     """Collapse of multi-label data.
 
     single    every metric of `NeuralCollapse` of the samples with one tag, about their own mean
@@ -58,7 +58,7 @@ class MultiLabelCollapse(Result):
     averages: tuple[TagwiseAverage, ...]
 
 
-def multi_label_collapse(point: Point, tags: torch.Tensor) -> MultiLabelCollapse:
+def multilabel_collapse(point: Point, tags: torch.Tensor) -> MultilabelCollapse:
     """The multi-label collapse of features H (N, d) with tags (N, K), 0 or 1 of any dtype: 1 where the sample has it.
 
     h_G is the mean of all samples. Every tag needs samples that have it alone, for h_k. Numbers stay as they are under
@@ -80,7 +80,7 @@ def multi_label_collapse(point: Point, tags: torch.Tensor) -> MultiLabelCollapse
     centre = feature_mean(point.H)
     means = _statistics(point.H[alone], labels, K).means - centre
     found = [_average(int(m), point.H[sizes == m], tags[sizes == m], means, centre) for m in sizes.unique() if m > 1]
-    return MultiLabelCollapse(single, tuple(found))
+    return MultilabelCollapse(single, tuple(found))
 
 
 def _average(m: int, H: torch.Tensor, tags: torch.Tensor, means: torch.Tensor, centre: torch.Tensor) -> TagwiseAverage:
