@@ -105,7 +105,7 @@ def _mean_cosine(means: torch.Tensor, o: torch.Tensor) -> float:
 
 
 def _features(given: Point | torch.Tensor, train: Point, name: str) -> torch.Tensor:
-    H = given.H if isinstance(given, Point) else given
+    H = given.H if isinstance(given, Point) else torch.as_tensor(given)
     fits = H.ndim == 2 and H.shape[1] == train.dim and len(H) > 0 and H.is_floating_point()
     require(fits, f"{name} must be features of shape (m, {train.dim}), m >= 1, got {H.dtype} of shape {tuple(H.shape)}")
     require(bool(torch.isfinite(H).all()), f"features {name} have entries that are not finite; scores need numbers")
