@@ -63,7 +63,7 @@ class Ours:
         if recipe.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(recipe, self.model)
-        self.objective = Objective(recipe, self.model, FeaturesAndLogits(self.model))
+        self.objective = Objective(recipe, self.model, FeaturesAndLogits(self.model), images.class_counts)
 
     def epoch(self) -> float:
         return float(train_epoch(self.objective, self.optimizer, self.images, ALONE, 1)) / len(self.images.train_labels)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -19,11 +20,16 @@ from .recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """This process's share of a batch; weight is n P / B for n of B samples, with P processes (1 with one)."""
+    """This process's share of a batch; weight is n P / B for n of B samples, with P processes (1 with one).
+
+    Where images are mixtures, partners are the labels of the images that `share` of each leaves room for.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
     weight: float
+    partners: torch.Tensor | None = None
+    share: float = 1.0
 
 
 def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> Iterator[Batch]:
@@ -35,11 +41,31 @@ def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> I
     draws = augmentation.draw(count, generator).to(device)
     chunks = math.ceil(count / recipe.batch_size)
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    for index, drawn in zip(order.tensor_split(chunks), draws.tensor_split(chunks), strict=True):
-        own = ranks.share(index)
-        batch = images.normalized(augmentation.apply(images.train_images[own], ranks.share(drawn)))
-        batch = batch.contiguous(memory_format=layout)
-        yield Batch(batch, images.train_labels[own], len(own) * ranks.world / len(index))
+    shares = beta_shares(recipe, epoch, chunks)
+
+    def seen(index: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        return images.normalized(augmentation.apply(images.train_images[index], drawn))
+
+    for index, drawn, share in zip(order.tensor_split(chunks), draws.tensor_split(chunks), shares, strict=True):
+        own, partners = ranks.share(index), None
+        batch = seen(own, ranks.share(drawn))
+        if recipe.mixup:
+            pairing = torch.randperm(len(index), generator=generator).to(device)
+            others = ranks.share(index[pairing])
+            batch = share * batch + (1 - share) * seen(others, ranks.share(drawn[pairing]))
+            partners = images.train_labels[others]
+        weight = len(own) * ranks.world / len(index)
+        yield Batch(batch.contiguous(memory_format=layout), images.train_labels[own], weight, partners, share)
+
+
+def beta_shares(recipe: Recipe, epoch: int, count: int) -> list[float]:
+    """The shares s of the mixtures of an epoch, one a batch, from Beta(alpha, alpha); 1 where nothing is mixed.
+
+    Source: Zhang et al. 2018 (arXiv 1710.09412), whose code draws one share a batch and partners from it, too.
+    """
+    if not recipe.mixup:
+        return [1.0] * count
+    return np.random.default_rng(epoch_seed(recipe.seed, epoch)).beta(recipe.mixup, recipe.mixup, count).tolist()
 
 
 def require_batches(recipe: Recipe, images: Images, ranks: Ranks, model: nn.Module) -> None:

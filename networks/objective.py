@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from .batches import Batch
+from .optim.class_numbers import Counts
 from .optim.losses import LOSSES
 from .optim.optimizers import OPTIMIZERS, decayed
 from .recipe import Recipe
@@ -24,14 +25,16 @@ class FeaturesAndLogits(nn.Module):
 class Objective:
     """mean loss(z_i, y_i) + (c/2) mean |h_i|^2, and + (lambda/2) sum |p|^2 where the optimiser knows no decay.
 
+    Of a mixture of two images in shares s and 1 - s the loss is s loss(z, y) + (1 - s) loss(z, y').
+
     c is recipe.feature_decay, lambda recipe.weight_decay. The means over all N training samples make it the
     unconstrained feature model's objective with lambda_h = c / N. `run` is the model as it is run (compiled,
-    distributed), `model` the one that holds the parameters.
+    distributed), `model` the one that holds the parameters. class_counts (n_k) is for losses that know them.
     """
 
-    def __init__(self, recipe: Recipe, model: nn.Module, run: nn.Module):
+    def __init__(self, recipe: Recipe, model: nn.Module, run: nn.Module, class_counts: Counts = ()):
         self.recipe, self.model, self.run = recipe, model, run
-        self.loss = LOSSES[recipe.loss]
+        self.loss = LOSSES[recipe.loss].prepared(recipe, class_counts, next(model.parameters()).device)
         self.penalised = [] if OPTIMIZERS[recipe.optimizer].decays else decayed(recipe, model)
 
     def __call__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,7 +47,9 @@ class Objective:
             features, logits = self.run(batch.images)
         if self.recipe.amp:
             features, logits = features.float(), logits.float()
-        loss = self.loss(logits, batch.labels, self.recipe)
+        loss = self.loss(logits, batch.labels)
+        if batch.partners is not None:
+            loss = batch.share * loss + (1 - batch.share) * self.loss(logits, batch.partners)
         value = loss
         if self.recipe.feature_decay:
             value = value + self.recipe.feature_decay / 2 * features.square().sum(1).mean()

@@ -80,6 +80,7 @@ TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {  # of settings: in words
     float: ("a number", _is_number),
     str: ("text", lambda value: isinstance(value, str)),
     tuple[int, ...]: ("whole numbers", lambda value: isinstance(value, list | tuple) and all(map(_is_whole, value))),
+    tuple[float, ...]: ("numbers", lambda value: isinstance(value, list | tuple) and all(map(_is_number, value))),
     NoneType: ("None", lambda value: value is None),
 }
 

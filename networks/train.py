@@ -71,7 +71,7 @@ def train(
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(recipe, model)
-    objective = Objective(recipe, model, _as_run(model, recipe, ranks))
+    objective = Objective(recipe, model, _as_run(model, recipe, ranks), images.class_counts)
     require_batches(recipe, images, ranks, model)
     with _opened(recipe, images, Path(path), ranks, force=force, resume=resume) as (run, done):
         if done:

@@ -32,6 +32,8 @@ ONLY_UNDER = {  # settings without effect under other values of another one
     "temperature": ("head", ("normalized",)),
     "smoothing": ("loss", ("label-smoothing",)),
     "focusing": ("loss", ("focal",)),
+    "tau": ("loss", ("logit-adjusted",)),
+    "class_weights": ("loss", ("cross-entropy",)),
     "patience": ("schedule", ("step",)),
     "milestones": ("schedule", ("milestones",)),
     "gamma": ("schedule", ("step", "milestones")),

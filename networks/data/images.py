@@ -69,6 +69,11 @@ class Images:
         return (images.float() - self.mean) / self.std
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """n_k, the training samples of each class."""
+        return tuple(torch.bincount(self.train_labels, minlength=self.num_classes).tolist())
+
+    @property
     def image_shape(self) -> tuple[int, ...]:
         return tuple(self.train_images.shape[1:])
 

@@ -29,7 +29,7 @@ def begin(run: Run, done: int, recipe: Recipe, images: Images, model: dict[str, 
 
 def config_of(recipe: Recipe, images: Images) -> dict[str, Any]:
     """The recipe, what it minimises on these images, and what made the run."""
-    facts = minimised(recipe, len(images.train_labels))
+    facts = minimised(recipe, images.class_counts)
     return {"recipe": dataclasses.asdict(recipe), "minimised": facts.plain()} | provenance()
 
 

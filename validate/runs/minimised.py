@@ -4,36 +4,58 @@
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ufm import InputError
 from ufm.errors import require
-from ufm.losses import Loss, of_plain
+from ufm.losses import LOSSES, Loss, SoftCrossEntropy, of_plain
 from ufm.results import Result
 
 Classifier = Literal["free", "fixed", "of unit rows"]
 BALANCE = "balance"
+WEIGHTED = "weighted-cross-entropy"  # with a weight a class: `SoftCrossEntropy` has them in a table (K, K)
+MADE: dict[str, Callable[..., Loss]] = {WEIGHTED: SoftCrossEntropy.weighted}  # losses that theory has by other names
 
 
 @dataclass(frozen=True)
 class LossFacts:
-    """The loss of one sample's logits: its name (`ufm.losses` uses the same names) and its parameters by name."""
+    """The loss of one sample's logits: its name (`ufm.losses` has the same, or MADE) and its parameters by name.
+
+    A parameter is a number, or a list of one a class.
+    """
 
     name: str
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """Whether theory has a loss of that name."""
+        return self.name in MADE or self.name in LOSSES
 
     @property
     def of_theory(self) -> Loss:
-        """The loss of that name in `ufm.losses`. Raises InputError where it has none, or not with these parameters."""
-        return of_plain({"name": self.name} | dict(self.parameters))
+        """The loss of that name in theory. Raises InputError where it has none, or not with these parameters."""
+        if self.name not in MADE:
+            return of_plain({"name": self.name} | dict(self.parameters))
+        try:
+            return MADE[self.name](**self.parameters)
+        except TypeError as error:
+            raise InputError(f"the settings of the loss {self.name!r} are not {sorted(self.parameters)}") from error
 
     @property
     def said(self) -> str:
-        """In words: "focal (focusing 2)"."""
-        given = ", ".join(f"{name} {value:g}" for name, value in self.parameters.items())
+        """In words: "focal (focusing 2)", "logit-adjusted (offsets -0.7 ... -2.3)"."""
+        given = ", ".join(f"{name} {_short(value)}" for name, value in self.parameters.items())
         return self.name + (f" ({given})" if given else "")
+
+
+def _short(value: Any) -> str:
+    """A number, or the first and the last of a list."""
+    if isinstance(value, list | tuple):
+        return " ... ".join(_short(one) for one in dict.fromkeys((*value[:1], *value[-1:])))
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
 @dataclass(frozen=True)

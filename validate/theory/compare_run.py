@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from ufm import InputError, Point
 from ufm.errors import Call, Setting, given
-from ufm.losses import LOSSES
 
 from ..runs.minimised import BALANCE, Minimised
 from ..runs.run import AGAIN, Run
@@ -35,7 +34,7 @@ def _reasons(facts: Minimised) -> Iterator[str]:
 def why_not(facts: Minimised) -> Iterator[str]:
     """What the training and its loss say against any comparison."""
     yield from facts.reasons
-    if facts.loss.name not in LOSSES:
+    if not facts.loss.known:
         yield f"the run was trained with the loss {facts.loss.said}, of which no lower bound is known"
     else:
         try:

@@ -1,5 +1,7 @@
 """Losses: gradients against closed forms, limits in which one is another, and finiteness far out."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -7,9 +9,9 @@ from torch.nn import functional
 import networks
 from networks.optim.losses import LOSSES
 from ufm import InputError
-from validate import LossFacts
 
 N, K = 7, 5
+COUNTS = (40, 8, 8, 2, 1)
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def sample():
 
 
 def gradient(name, logits, labels, **settings):
-    (slope,) = torch.autograd.grad(LOSSES[name](logits, labels, networks.Recipe(loss=name, **settings)), logits)
+    (slope,) = torch.autograd.grad(LOSSES[name](logits, labels, networks.Recipe(loss=name, **settings), COUNTS), logits)
     return slope
 
 
@@ -28,6 +30,7 @@ def closed_forms(logits, labels):
     p, e = logits.softmax(1), functional.one_hot(labels, K).double()
     own = (p * e).sum(1, keepdim=True)
     # d/dz of (1 - p)^2 (-log p) at p = p_y, through dp/dz = p (e - softmax).
+    adjusted = (logits + torch.tensor(COUNTS).double().log()).softmax(1)
     focal = own * (e - p) * (2 * (1 - own) * own.log() - (1 - own) ** 2 / own)
     return {
         "cross-entropy": (p - e) / N,
@@ -35,6 +38,8 @@ def closed_forms(logits, labels):
         "label-smoothing": (p - 0.9 * e - 0.1 / K) / N,
         "focal": focal / N,
         "bce": (logits.sigmoid() - e) / N,
+        "logit-adjusted": (adjusted - e) / N,
+        "balanced-softmax": (adjusted - e) / N,
     }
 
 
@@ -47,7 +52,7 @@ def test_gradient_is_the_closed_form(name, sample):
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient_is_that_of_finite_differences(name, sample):
     logits, labels = sample
-    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, labels, networks.Recipe(loss=name)), logits)
+    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, labels, networks.Recipe(loss=name), COUNTS), logits)
 
 
 def test_mse_is_half_a_mean_square_over_samples(sample):
@@ -71,14 +76,18 @@ def test_bce_is_a_logistic_loss_a_class(sample):
 def test_it_is_theorys_loss_of_the_same_law(name, sample):
     """Value and slopes: the mean of what `ufm.losses` has under the name and parameters that the loss states."""
     logits, labels = sample
-    recipe = networks.Recipe(loss=name, smoothing=0.3, focusing=1.5)
-    law = LossFacts(LOSSES[name].law, {setting: getattr(recipe, setting) for setting in LOSSES[name].parameters})
-    values, slopes, _ = law.of_theory.expand(logits.detach().clone(), labels)
-    torch.testing.assert_close(LOSSES[name](logits, labels, recipe), values.mean())
-    torch.testing.assert_close(gradient(name, logits, labels, smoothing=0.3, focusing=1.5), slopes / N)
+    for settings in ({}, {"smoothing": 0.3, "focusing": 1.5, "tau": 0.4, "class_weights": (1, 2, 3, 0.5, 7)}):
+        recipe = networks.Recipe(loss=name, **settings)
+        law = LOSSES[name].facts(recipe, COUNTS)
+        values, slopes, _ = law.of_theory.expand(logits.detach().clone(), labels)
+        torch.testing.assert_close(LOSSES[name](logits, labels, recipe, COUNTS), values.mean())
+        torch.testing.assert_close(gradient(name, logits, labels, **settings), slopes / N)
 
 
-@pytest.mark.parametrize(("name", "settings"), [("label-smoothing", {"smoothing": 0}), ("focal", {"focusing": 0})])
+NOUGHT = [("label-smoothing", {"smoothing": 0}), ("focal", {"focusing": 0}), ("logit-adjusted", {"tau": 0})]
+
+
+@pytest.mark.parametrize(("name", "settings"), NOUGHT)
 def test_at_zero_it_is_cross_entropy(name, settings, sample):
     logits, labels = sample
     torch.testing.assert_close(
@@ -89,7 +98,7 @@ def test_at_zero_it_is_cross_entropy(name, settings, sample):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("settings", [{}, {"focusing": 0.5}])
 def test_finite_when_the_fit_is_perfect_or_hopeless(name, settings):
-    logits = torch.tensor([[200.0, 0, 0], [-200.0, 0, 0]], requires_grad=True)
+    logits = torch.tensor([[200.0, 0, 0, 0, 0], [-200.0, 0, 0, 0, 0]], requires_grad=True)
     assert gradient(name, logits, torch.tensor([0, 0]), **settings).isfinite().all()
 
 
@@ -99,8 +108,60 @@ def test_finite_when_the_fit_is_perfect_or_hopeless(name, settings):
         ({"loss": "hinge"}, "unknown loss 'hinge'; choose one of: cross-entropy, mse"),
         ({"smoothing": 1.0}, r"smoothing must lie in \[0, 1\)"),
         ({"focusing": -1.0}, "focusing must be a finite number >= 0, got -1.0"),
+        ({"tau": -1.0}, "tau must be a finite number >= 0, got -1.0"),
+        ({"mixup": math.inf}, "mixup must be a finite number >= 0, got inf"),
+        (
+            {"class_weights": "heavy"},
+            "class_weights must be balanced, inverse or a number > 0 for each class, got 'heavy'",
+        ),
+        ({"class_weights": ()}, "class_weights must be balanced, inverse or a number > 0"),
+        ({"class_weights": (1.0, 0.0)}, r"a number > 0 for each class, got \(1.0, 0.0\)"),
+        ({"class_weights": 2.0}, "class_weights must be text or numbers or None, got 2.0"),
     ],
 )
 def test_refuses(changes, message):
     with pytest.raises(InputError, match=message):
         networks.Recipe(**changes)
+
+
+def test_class_weights_are_sklearns_and_torchs(sample):
+    """balanced: sklearn's, and torch's weighted mean on a batch that is the whole set; inverse is in proportion."""
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = torch.tensor([0] * 4 + [1, 1, 2, 3, 4])
+    logits = torch.randn(9, K, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    counts, loss = tuple(torch.bincount(labels).tolist()), LOSSES["cross-entropy"]
+    expected = torch.tensor(compute_class_weight("balanced", classes=torch.arange(K).numpy(), y=labels.numpy()))
+    balanced = loss(logits, labels, networks.Recipe(class_weights="balanced"), counts)
+    torch.testing.assert_close(balanced, functional.cross_entropy(logits, labels, weight=expected))
+    inverse = loss.numbers(networks.Recipe(class_weights="inverse"), counts)
+    torch.testing.assert_close(torch.tensor(inverse).double() / expected, (expected.mean() ** -1).expand(K).double())
+    planted = loss(logits, labels, networks.Recipe(class_weights=tuple(1 / expected.numpy())), counts)
+    assert abs(float(planted / balanced) - 1) > 0.1
+
+
+def test_balanced_softmax_is_that_of_its_paper(sample):
+    """Ren et al. 2020, equation 4: n_y e^z_y / sum_k n_k e^z_k; logit adjustment at tau = 1 is the same function."""
+    logits, labels = sample[0].detach(), sample[1]
+    n = torch.tensor(COUNTS).double()
+    share = (n * logits.exp()) / (n * logits.exp()).sum(1, keepdim=True)
+    expected = -share[range(N), labels].log().mean()
+    for name in ("balanced-softmax", "logit-adjusted"):
+        torch.testing.assert_close(LOSSES[name](logits, labels, networks.Recipe(), COUNTS), expected)
+    turned = LOSSES["balanced-softmax"](logits, labels, networks.Recipe(), COUNTS[::-1])
+    assert abs(float(turned / expected) - 1) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts", "message"),
+    [
+        ({"class_weights": (1, 2)}, COUNTS, "class_weights must be one for each of 5 classes, got 2"),
+        ({"class_weights": "balanced"}, (3, 0, 1), "class 1 has no training sample"),
+        ({"loss": "balanced-softmax"}, (0, 1), "class 0 has no training sample"),
+        ({"loss": "logit-adjusted"}, (2, 0), "class 1 has no training sample"),
+    ],
+)
+def test_refuses_class_counts(changes, counts, message):
+    recipe = networks.Recipe(**changes)
+    with pytest.raises(InputError, match=message):
+        LOSSES[recipe.loss].prepared(recipe, counts)

@@ -37,16 +37,17 @@ def test_a_planted_optimiser_is_compared_or_refused_by_what_it_states(reason, sm
 def test_a_loss_states_the_settings_that_it_depends_on(name):
     """Another value of such a setting changes the loss, and one of any other setting does not."""
     logits, labels = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
-    settings = {"smoothing": 0.3, "focusing": 1.0}
-    recipe, loss = networks.Recipe(loss=name), LOSSES[name]
-    before = float(loss(logits, labels, recipe))
+    settings = {"smoothing": 0.3, "focusing": 1.0, "tau": 0.5, "class_weights": (1.0, 2.0, 3.0, 4.0)}
+    recipe, loss, counts = networks.Recipe(loss=name), LOSSES[name], (9, 4, 2, 1)
+    before = float(loss(logits, labels, recipe, counts))
     changed = {
         setting
         for setting, value in settings.items()
-        if float(loss(logits, labels, dataclasses.replace(recipe, **{setting: value}))) != before
+        if float(loss(logits, labels, dataclasses.replace(recipe, **{setting: value}), counts)) != before
     }
     assert changed == set(loss.parameters)
-    assert minimised(recipe, 10).loss.parameters == {setting: getattr(recipe, setting) for setting in changed}
+    other = dataclasses.replace(recipe, **settings)
+    assert (minimised(other, counts).loss != minimised(recipe, counts).loss) is bool(changed)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -74,11 +75,11 @@ def test_a_head_states_what_its_layer_may_be(name, bias):
 
 def test_a_frame_that_is_asked_for_is_stated():
     recipe = networks.Recipe(head="etf", frame="rotated", feature_dim=10)
-    assert minimised(recipe, 1400).head == HeadFacts("fixed", frame="rotated")
+    assert minimised(recipe, (140,) * 10).head == HeadFacts("fixed", frame="rotated")
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimiser_without_a_penalty_has_no_lambda(name):
-    facts = minimised(networks.Recipe(optimizer=name), 1400)
+    facts = minimised(networks.Recipe(optimizer=name), (140,) * 10)
     assert (facts.lambda_w is None) == bool(facts.reasons) == (name == "adamw")
     assert (facts.implied_by is None) == bool(facts.reasons)

@@ -155,7 +155,7 @@ def test_an_older_record_says_what_a_run_of_its_recipe_says_today(changes, tmp_p
     recipe = networks.Recipe(**changes)
     decay = {"lambda_h": recipe.feature_decay / 1400} if recipe.feature_decay else {}
     older = Run.create(tmp_path / "run", {"recipe": dataclasses.asdict(recipe)} | decay)
-    assert older.minimised == minimised(recipe, 1400)
+    assert older.minimised == minimised(recipe, (140,) * 10)
 
 
 def test_an_older_frame_without_a_name_was_rotated(tmp_path):
