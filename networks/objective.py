@@ -6,7 +6,7 @@ from torch import nn
 from .batches import Batch
 from .optim.class_numbers import Counts
 from .optim.losses import LOSSES
-from .optim.optimizers import OPTIMIZERS, decayed
+from .optim.optimizers import OPTIMIZERS, by_decay
 from .recipe import Recipe
 
 
@@ -27,15 +27,16 @@ class Objective:
 
     Of a mixture of two images in shares s and 1 - s the loss is s loss(z, y) + (1 - s) loss(z, y').
 
-    c is recipe.feature_decay, lambda recipe.weight_decay. The means over all N training samples make it the
-    unconstrained feature model's objective with lambda_h = c / N. `run` is the model as it is run (compiled,
-    distributed), `model` the one that holds the parameters. class_counts (n_k) is for losses that know them.
+    c is recipe.feature_decay, lambda that of each parameter's group (`optim.optimizers.decays_of`). The means over all
+    N training samples make it the unconstrained feature model's objective with lambda_h = c / N. `run` is the model as
+    it is run (compiled, distributed), `model` the one that holds the parameters. class_counts (n_k) is for losses that
+    know them.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, run: nn.Module, class_counts: Counts = ()):
         self.recipe, self.model, self.run = recipe, model, run
         self.loss = LOSSES[recipe.loss].prepared(recipe, class_counts, next(model.parameters()).device)
-        self.penalised = [] if OPTIMIZERS[recipe.optimizer].decays else decayed(recipe, model)
+        self.penalised = {} if OPTIMIZERS[recipe.optimizer].decays else by_decay(recipe, model)
 
     def __call__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(the value, differentiable; the mean loss alone, detached), 0-d.
@@ -54,6 +55,7 @@ class Objective:
         if self.recipe.feature_decay:
             value = value + self.recipe.feature_decay / 2 * features.square().sum(1).mean()
         value = value * batch.weight
-        if self.penalised:
-            value = value + self.recipe.weight_decay / 2 * sum(p.square().sum() for p in self.penalised)
+        for decay, shrinking in self.penalised.items():
+            if decay:
+                value = value + decay / 2 * sum(p.square().sum() for p in shrinking)
         return value, loss.detach()

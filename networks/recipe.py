@@ -13,6 +13,7 @@ from validate.runs.run import AGAIN
 
 from .data.augmentation import AUGMENTATIONS
 from .data.images import DataRecipe
+from .models.heads import HEADS
 from .models.recipe import ModelRecipe
 from .optim.losses import LOSSES
 from .optim.optimizers import OptimizerRecipe
@@ -95,6 +96,7 @@ def _require_type(name: str, hint: Any, value: Any) -> None:
 
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
     "temperature": ("head", ("normalized",)),
+    "decay_head": ("head", tuple(name for name, kind in HEADS.items() if kind.learned)),
     **{setting: ("loss", (name,)) for name, loss in LOSSES.items() for setting in loss.parameters},
     "patience": ("schedule", ("step",)),
     "gamma": ("schedule", ("step", "milestones")),

@@ -30,6 +30,7 @@ LAST = ("seed", *INCIDENTAL)
 ONLY_UNDER = {  # settings without effect under other values of another one
     "frame": ("head", ("etf",)),
     "temperature": ("head", ("normalized",)),
+    "decay_head": ("head", ("linear", "normalized")),
     "smoothing": ("loss", ("label-smoothing",)),
     "focusing": ("loss", ("focal",)),
     "tau": ("loss", ("logit-adjusted",)),

@@ -115,17 +115,19 @@ def normalized(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Modu
 
 @dataclass(frozen=True)
 class HeadKind:
-    """build   (recipe, d, K) to (what features pass through last, the layer that they enter)
-    facts   (recipe) to what theory may know of that layer
+    """build    (recipe, d, K) to (what features pass through last, the layer that they enter)
+    facts    (recipe) to what theory may know of that layer
+    learned  whether W is trained
     """
 
     build: Callable[[ModelRecipe, int, int], tuple[nn.Module, nn.Linear]]
     facts: Callable[[ModelRecipe], HeadFacts]
+    learned: bool = True
 
 
 HEADS: dict[str, HeadKind] = {
     "linear": HeadKind(linear, lambda recipe: HeadFacts("free", recipe.bias)),
-    "etf": HeadKind(etf, lambda recipe: HeadFacts("fixed", recipe.bias, frame=recipe.frame)),
+    "etf": HeadKind(etf, lambda recipe: HeadFacts("fixed", recipe.bias, frame=recipe.frame), learned=False),
     "normalized": HeadKind(
         normalized, lambda recipe: HeadFacts("of unit rows", recipe.bias, feature_norm=1 / recipe.temperature)
     ),

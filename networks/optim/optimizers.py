@@ -32,7 +32,14 @@ class OptimizerRecipe(ScheduleRecipe, LossRecipe):
     max_iter: int = 20
     """of lbfgs: iterations on each batch, at most"""
     weight_decay: float = 5e-3
-    """lambda in (lambda/2) |parameter|^2 beside the mean loss, on every parameter (adamw: decoupled, no penalty)"""
+    """lambda in (lambda/2) |parameter|^2 beside the mean loss, on every parameter (adamw: decoupled, no penalty); may
+    be 0"""
+    decay_backbone: float | None = None
+    """lambda of the weights of the layers before the last, in place of weight_decay"""
+    decay_biases: float | None = None
+    """lambda of normalisation layers and biases (parameters of one axis), b of the last layer among them, likewise"""
+    decay_head: float | None = None
+    """lambda of W, the last layer's weights, likewise"""
     feature_decay: float = 0.0
     """c in (c/2) mean_i |h_i|^2 beside the mean loss, that is N lambda_h; above 0, weight decay acts on the last layer
     only"""
@@ -47,16 +54,14 @@ class OptimizerRecipe(ScheduleRecipe, LossRecipe):
             require(getattr(self, name) >= 1, (Setting(name), f" must be >= 1, got {getattr(self, name)}"))
         require(math.isfinite(self.lr) and self.lr > 0, (Setting("lr"), f" must be a finite number > 0, got {self.lr}"))
         require(0 <= self.momentum < 1, (Setting("momentum"), f" must lie in [0, 1), got {self.momentum}"))
+        for name in ("weight_decay", "decay_backbone", "decay_biases", "decay_head", "feature_decay"):
+            value = getattr(self, name)
+            good = value is None or 0 <= value < math.inf
+            require(good, (Setting(name), f" must be a finite number >= 0, got {value}"))
         require(
-            math.isfinite(self.weight_decay) and self.weight_decay > 0,
-            (
-                Setting("weight_decay"),
-                f" must be a finite number > 0 (the theory needs decay), got {self.weight_decay}",
-            ),
-        )
-        require(
-            0 <= self.feature_decay < math.inf,
-            (Setting("feature_decay"), f" must be a finite number >= 0, got {self.feature_decay}"),
+            not self.feature_decay or self.decay_backbone is None,
+            ("beside ", Setting("feature_decay"), " the layers before the last have no decay"),
+            ("leave ", Setting("decay_backbone"), " out"),
         )
 
 
@@ -113,19 +118,39 @@ OPTIMIZERS: dict[str, Method] = {
 }
 
 
-def decayed(recipe: OptimizerRecipe, model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that weight decay acts on: all that are trained, or the last layer's beside a feature decay."""
-    part = model.head if recipe.feature_decay else model
-    return [parameter for parameter in part.parameters() if parameter.requires_grad]
+@dataclass(frozen=True)
+class Decays:
+    """lambda of each group of parameters: of the last layer W and b, of what comes before it weights and the rest.
+
+    biases  of those layers, and their normalisation: parameters of one axis
+    """
+
+    weights: float
+    biases: float
+    W: float
+    b: float
+
+
+def decays_of(recipe: OptimizerRecipe) -> Decays:
+    """What a recipe asks: one lambda for all but where a group has its own; beside a feature decay W and b alone."""
+    asked = (recipe.decay_backbone, recipe.decay_biases, recipe.decay_head)
+    backbone, biases, head = (recipe.weight_decay if one is None else one for one in asked)
+    before = (0.0, 0.0) if recipe.feature_decay else (backbone, biases)
+    return Decays(*before, W=head, b=biases)
+
+
+def by_decay(recipe: OptimizerRecipe, model: nn.Module) -> dict[float, list[nn.Parameter]]:
+    """All trained parameters by their lambda, the largest first, those of each in the model's order."""
+    decays, last = decays_of(recipe), {id(parameter) for parameter in model.head.parameters()}
+    found: dict[float, list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            weights, rest = (decays.W, decays.b) if id(parameter) in last else (decays.weights, decays.biases)
+            found.setdefault(weights if parameter.dim() > 1 else rest, []).append(parameter)
+    return dict(sorted(found.items(), reverse=True))
 
 
 def build_optimizer(recipe: OptimizerRecipe, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of a recipe over all trained parameters of a model."""
-    shrinking = decayed(recipe, model)
-    chosen = {id(parameter) for parameter in shrinking}
-    others = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
-    groups = [
-        {"params": shrinking, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[recipe.optimizer].build([group for group in groups if group["params"]], recipe)
+    groups = [{"params": shrinking, "weight_decay": decay} for decay, shrinking in by_decay(recipe, model).items()]
+    return OPTIMIZERS[recipe.optimizer].build(groups, recipe)

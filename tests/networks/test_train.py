@@ -85,7 +85,7 @@ BAD = [
     ({"lr": -0.1}, "lr must be a finite number > 0, got -0.1"),
     ({"lr": math.nan}, "lr must be a finite number > 0, got nan"),
     ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
-    ({"weight_decay": -1e-3}, "weight_decay must be a finite number > 0"),
+    ({"weight_decay": -1e-3}, "weight_decay must be a finite number >= 0"),
     ({"milestones": 3}, "milestones must be whole numbers, got 3"),
     ({"milestones": (3, "4")}, "milestones must be whole numbers"),
     ({"schedule": "milestones", "milestones": (5, 3)}, "milestones must be epochs in ascending order"),

@@ -63,6 +63,9 @@ class Command:
         for setting, (of, choices) in idle(vars(self.recipe)).items():
             flag = f"--{of.replace('_', '-')}"
             require_unused(given, {setting}, f"it is of {flag} {' and '.join(choices)}")
+        own = ("decay_backbone", "decay_biases", "decay_head")
+        if all(getattr(self.recipe, name) is not None for name in own):
+            require_unused(given, {"weight_decay"}, "each group of parameters has a decay of its own")
         if self.recipe.data == "digits":
             require_unused(given, {"data_dir"}, "the digits are those of scikit-learn, which brings them")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from networks.batches import Batch
 from networks.distributed import ALONE
 from networks.models.running_statistics import refresh_statistics
 from networks.objective import FeaturesAndLogits, Objective
-from networks.optim.optimizers import OPTIMIZERS, build_optimizer, decayed
+from networks.optim.optimizers import OPTIMIZERS, Decays, build_optimizer, by_decay, decays_of
 from networks.optim.steps import closure_step
 from networks.runs.checkpoints import load_training, save_training
 from ufm import InputError
@@ -48,6 +49,45 @@ def test_the_objective_falls(name):
     advance(recipe, model, images, objective, optimizer, steps=10)
     model.eval()
     assert float(objective(Batch(images, LABELS, 1.0))[0].detach()) < before
+
+
+GROUPS = {  # which parameters of `setting` are of which group, written out
+    **{"backbone.1.weight": "decay_backbone", "head.weight": "decay_head"},
+    **dict.fromkeys(("backbone.1.bias", "backbone.2.weight", "backbone.2.bias", "head.bias"), "decay_biases"),
+}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"decay_backbone": 0.4, "decay_biases": 0.0, "decay_head": 0.1}, {"decay_head": 0.0}]
+)
+@pytest.mark.parametrize("name", ["sgd", "lbfgs"])
+def test_each_group_has_its_own_decay(name, asked):
+    """The step less that of a run without decay, beside lambda times each parameter; groups swapped would be seen."""
+    settings = {"optimizer": name, "momentum": 0.0, "lr": 1.0}
+    _, model, images, objective, optimizer = setting(weight_decay=0.7, **settings, **asked)
+    _, plain, _, without, _ = setting(weight_decay=0.0, **settings)
+    model.eval()
+    plain.eval()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    objective(Batch(images, LABELS, 1.0))[0].backward()
+    without(Batch(images, LABELS, 1.0))[0].backward()
+    if name == "sgd":
+        optimizer.step()
+        found = {n: before[n] - p.detach() for n, p in model.named_parameters()}
+    else:
+        found = {n: p.grad for n, p in model.named_parameters()}
+    assert set(GROUPS) == set(found)
+    for n, p in plain.named_parameters():
+        decay = asked.get(GROUPS[n], 0.7)
+        torch.testing.assert_close(found[n] - p.grad, decay * before[n], rtol=1e-3, atol=1e-6)
+
+
+def test_what_each_group_decays_by():
+    asked = {"decay_backbone": 0.4, "decay_biases": 0.2, "decay_head": 0.1}
+    assert decays_of(networks.Recipe(**asked)) == Decays(0.4, 0.2, W=0.1, b=0.2)
+    assert decays_of(networks.Recipe(weight_decay=0.0)) == Decays(0.0, 0.0, W=0.0, b=0.0)
+    beside = networks.Recipe(feature_decay=1.0, decay_biases=0.2, decay_head=0.1)
+    assert decays_of(beside) == Decays(0.0, 0.0, W=0.1, b=0.2)
 
 
 @pytest.mark.parametrize("feature_decay", [0.0, 0.3])
@@ -105,8 +145,9 @@ def test_feature_decay_has_the_gradient_of_finite_differences():
 
 def test_with_feature_decay_weight_decay_is_of_the_last_layer():
     _, model, *_ = setting(feature_decay=0.1)
-    assert decayed(networks.Recipe(feature_decay=0.1), model) == list(model.head.parameters())
-    assert decayed(networks.Recipe(), model) == list(model.parameters())
+    found = by_decay(networks.Recipe(feature_decay=0.1), model)
+    assert found == {5e-3: list(model.head.parameters()), 0.0: list(model.backbone.parameters())}
+    assert by_decay(networks.Recipe(), model) == {5e-3: list(model.parameters())}
 
 
 def test_parameters_that_are_fixed_are_left_alone():
@@ -209,6 +250,12 @@ def test_training_resumes_to_the_same_numbers(name, small_recipe, tmp_path):
         ({"history_size": 0}, "history_size must be >= 1, got 0"),
         ({"max_iter": 0}, "max_iter must be >= 1, got 0"),
         ({"feature_decay": -1.0}, "feature_decay must be a finite number >= 0, got -1.0"),
+        ({"decay_head": -1.0}, "decay_head must be a finite number >= 0, got -1.0"),
+        ({"decay_biases": math.nan}, "decay_biases must be a finite number >= 0, got nan"),
+        (
+            {"decay_backbone": 0.1, "feature_decay": 0.1},
+            "beside feature_decay the layers before .* leave decay_backbone",
+        ),
     ],
 )
 def test_refuses(changes, message):

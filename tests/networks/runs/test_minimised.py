@@ -12,7 +12,7 @@ from networks.optim.losses import LOSSES
 from networks.optim.optimizers import OPTIMIZERS, Method, sgd
 from networks.optim.steps import first_order_step
 from networks.runs.minimised import minimised
-from validate import compare_run, not_covered
+from validate import Run, compare_run, not_covered
 from validate.runs.minimised import HeadFacts
 
 
@@ -83,3 +83,33 @@ def test_an_optimiser_without_a_penalty_has_no_lambda(name):
     facts = minimised(networks.Recipe(optimizer=name), (140,) * 10)
     assert (facts.lambda_w is None) == bool(facts.reasons) == (name == "adamw")
     assert (facts.implied_by is None) == bool(facts.reasons)
+
+
+NO_W, SCALED = "no weight decay acts on W", "they may scale the features at no cost"
+GROUPS = {  # settings to (lambda_w, lambda_b, what theory refuses)
+    "one for all": ({}, 5e-3, 5e-3, None),
+    "W and b apart": ({"decay_head": 0.02, "decay_biases": 0.01}, 0.02, 0.01, None),
+    "no decay of W": ({"decay_head": 0.0}, None, 5e-3, NO_W),
+    "no decay of biases": ({"decay_biases": 0.0}, 5e-3, None, SCALED),
+    "no decay before W": ({"decay_backbone": 0.0}, 5e-3, 5e-3, SCALED),
+    "a frame and no decay": ({"head": "etf", "weight_decay": 0.0}, None, None, SCALED),
+    "no decay but of features": ({"feature_decay": 0.1, "weight_decay": 0.0}, None, None, NO_W),
+    "features and W": ({"feature_decay": 0.1, "decay_head": 0.02, "decay_biases": 0.0}, 0.02, None, None),
+}
+
+
+@pytest.mark.parametrize(("settings", "of_w", "of_b", "reason"), GROUPS.values(), ids=GROUPS)
+def test_decays_by_group_are_the_facts_and_what_has_none_is_refused(settings, of_w, of_b, reason, tmp_path):
+    recipe = networks.Recipe(feature_dim=12, **{"head": "linear"} | settings)
+    facts = minimised(recipe, (140,) * 10)
+    assert (facts.lambda_w, facts.lambda_b) == (of_w, of_b)
+    run = Run.create(tmp_path / "run", {"minimised": facts.plain()})
+    assert (reason is None) == (not_covered(run) is None)
+    assert reason is None or reason in not_covered(run)
+
+
+def test_a_run_with_decays_of_its_own_is_compared_with_them(small_recipe, tmp_path):
+    few = dataclasses.replace(small_recipe, per_class=10, epochs=2, decay_head=0.02, decay_biases=1e-3)
+    found = compare_run(networks.train(few, tmp_path / "run"))
+    assert (found.problem.lambda_w, found.problem.lambda_b) == (0.02, 1e-3)
+    assert found.certified

@@ -92,6 +92,7 @@ def test_what_would_make_it_another_run_is_refused(flags, message, cut, capsys):
 
 CHANGED = {
     **{"temperature": 0.2, "smoothing": 0.3, "focusing": 1.0, "patience": 1, "gamma": 0.5, "milestones": (1,)},
+    "decay_head": 0.5,
     **{"momentum": 0.5, "history_size": 1, "max_iter": 2, "tau": 0.5, "class_weights": (1.0,) * 9 + (5.0,)},
 }
 STARTED = {"milestones": (2,)}  # for settings whose default is nothing
@@ -104,7 +105,7 @@ def test_settings_without_effect_are_named_and_have_none(name, small_recipe, tmp
     few = dataclasses.replace(small_recipe, epochs=2, per_class=20, patience=1, milestones=(1,), batch_size=100)
     few = dataclasses.replace(few, imbalance="exp:0.5" if name == "tau" else None)
     idle = {"optimizer": "adam", "schedule": "constant", "head": "linear", "loss": "cross-entropy"}[setting]
-    idle = "mse" if idle in choices else idle
+    idle = {"linear": "etf", "cross-entropy": "mse"}[idle] if idle in choices else idle
     seen = {}
     for choice in (idle, *choices):
         start = dataclasses.replace(few, **{setting: choice, name: STARTED.get(name, getattr(Recipe(), name))})
