@@ -7,19 +7,37 @@ from contextlib import contextmanager
 import torch
 
 from ufm import Point
-from validate import collect, last_layer, neural_collapse
+from validate import collect, last_layer, neural_collapse, tiers
+from validate.metrics.tiers import TIERS
 
 from .data.images import Images
 from .distributed import ALONE, Ranks
 from .models.build import Classifier
 
 EVALUATION_BATCH = 2048
+BY_TIER = {name: f"test_accuracy_{name}" for name in TIERS}
 
 
 def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
     """The images of a data set in order, in batches for evaluation."""
     for batch, answers in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
         yield data.normalized(batch), answers
+
+
+def tier_columns(images: Images) -> dict[str, list[int]]:
+    """The classes of head, middle and tail of the training set by their columns; none where it is balanced."""
+    counts = images.class_counts
+    return {BY_TIER[name]: classes for name, classes in (tiers(counts) if min(counts) else {}).items()}
+
+
+def _by_tier(images: Images, ranks: Ranks, right: torch.Tensor) -> dict[str, float]:
+    """The test accuracy of each tier, averaged over its classes; right (m,) are the labels of this process's hits."""
+    columns = tier_columns(images)
+    if not columns:
+        return {}
+    hits, asked = (torch.bincount(y, minlength=images.num_classes).double() for y in (right, images.test_labels))
+    accuracy = ranks.sum(hits) / asked  # NaN of a class without test images
+    return {column: float(accuracy[classes].nanmean()) for column, classes in columns.items()}
 
 
 @contextmanager
@@ -43,7 +61,9 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
         test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
     features = ranks.gather(point.H, len(images.train_labels))
     point = dataclasses.replace(point, H=features, labels=images.train_labels)
-    right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())
+    hit = test_point.logits.argmax(1) == test_labels
+    right = ranks.sum(hit.double().sum())
     row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
+    row |= _by_tier(images, ranks, test_labels[hit])
     row |= dataclasses.asdict(neural_collapse(point))
     return point, {name: float(value) for name, value in row.items()}

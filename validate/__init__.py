@@ -17,6 +17,7 @@ from .metrics.multilabel import MultilabelCollapse, TagwiseAverage, multilabel_c
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .metrics.per_class import per_class
 from .metrics.regression import RegressionCollapse, regression_collapse
+from .metrics.tiers import tiers
 from .models.causal import TokenFeatures
 from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
@@ -82,6 +83,7 @@ __all__ = [
     "per_class",
     "regression_collapse",
     "theorems",
+    "tiers",
 ]
 
 

@@ -14,7 +14,7 @@ from .checkpoints import save_model, save_training
 from .minimised import minimised
 
 METRICS = [field.name for kind in (LastLayer, NeuralCollapse) for field in dataclasses.fields(kind)]
-COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv
+COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv, and those of tiers of classes
 LEFTOVERS = (".config.json.*", ".epochs.csv.*", "*/.*.safetensors.*")  # of a process that was killed while it wrote
 
 

@@ -11,7 +11,7 @@ from validate import Run
 
 from ..data.images import load
 from ..distributed import device_of
-from ..measure import measure
+from ..measure import BY_TIER, measure
 from ..models.build import model_of
 from ..recipe import recipe_of
 from .checkpoints import load_model
@@ -65,8 +65,9 @@ def remeasure(
 
 
 def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
-    """Infinite where training recorded nothing to compare with."""
-    return max(_gap(value, recorded.get(name)) for name, value in metrics.items())
+    """Infinite where training recorded nothing to compare with; former versions recorded no tiers of classes."""
+    former = set(BY_TIER.values()) - set(recorded) if recorded else set()
+    return max(_gap(value, recorded.get(name)) for name, value in metrics.items() if name not in former)
 
 
 def _gap(value: float, recorded: float | None) -> float:

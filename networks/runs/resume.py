@@ -9,6 +9,7 @@ from validate import Run
 from validate.runs.run import AGAIN
 
 from ..data.images import Images
+from ..measure import tier_columns
 from ..recipe import Recipe, recipe_of
 from .checkpoints import epoch_of
 from .record import COLUMNS, config_of
@@ -25,13 +26,13 @@ def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume:
         return Run.create(path, config_of(recipe, images), force), 0
     run = Run.open(path)
     _require_same(recipe, run)
-    done, recorded = _epochs_done(run), len(run.epochs)
+    done, recorded = _epochs_done(run, COLUMNS | set(tier_columns(images))), len(run.epochs)
     fewer = Setting("epochs", recipe.epochs), " asks for fewer"
     require(recipe.epochs >= recorded, f"{path} has {recorded} epochs already", fewer)
     return run, done
 
 
-def _epochs_done(run: Run) -> int:
+def _epochs_done(run: Run, columns: set[str]) -> int:
     """The epoch of the training state, 0 before there is one; InputError where the run's files are not of one moment.
 
     `record` writes the training state last: however a process ends, the rows and the other files are at most one epoch
@@ -43,7 +44,7 @@ def _epochs_done(run: Run) -> int:
     mend = "put back the file that is missing or older, or ", *AGAIN
     in_order = [row["epoch"] for row in rows] == list(range(1, recorded + 1))
     require(in_order, f"{file} does not list the epochs 1, 2, ...", AGAIN)
-    other = ", ".join(sorted(COLUMNS.symmetric_difference(rows[0]))[:4]) if rows else ""
+    other = ", ".join(sorted(columns.symmetric_difference(rows[0]))[:4]) if rows else ""
     version = "go on with that which made it, or ", *AGAIN
     require(not other, f"{file} has not the columns of this version ({other})", version)
     require(done or recorded < 2, f"{run.path} has {recorded} epochs but no training state to go on from", AGAIN)

@@ -214,13 +214,14 @@ def _say_not_covered(reason: str) -> None:
 
 
 def _show_checkpoints(data: dict[str, Any]) -> None:
+    from networks.measure import BY_TIER
     from networks.runs.remeasure import Remeasured
     from ufm.results import from_plain
 
     found = from_plain(list[Remeasured], data["checkpoints"])
-    columns = ("epoch", *SHOWN, "deviation")
-    rows = [[one.epoch, *(one.metrics[name] for name in SHOWN), one.deviation] for one in found]
-    show(f"checkpoints of {data['run']}, measured again", columns, rows)
+    shown = (*SHOWN, *(name for name in BY_TIER.values() if name in found[0].metrics))
+    rows = [[one.epoch, *(one.metrics[name] for name in shown), one.deviation] for one in found]
+    show(f"checkpoints of {data['run']}, measured again", ("epoch", *shown, "deviation"), rows)
 
 
 def _say_agreement(data: dict[str, Any]) -> None:
@@ -243,8 +244,19 @@ def _show_metrics(title: str, point: "Point") -> dict[str, Any]:
     sampled = {name: value.error for name, value in metrics.items() if isinstance(value, Estimate)}
     values = metrics | {name: float(metrics[name]) for name in sampled}
     found = plain({"of": title, "metrics": values, "sampled": sampled, "class_means_only": class_means_only(point)})
+    found |= {"by_group": plain(_tiers(point))}
     _show_numbers(found)
     return found
+
+
+def _tiers(point: "Point") -> list[dict[str, float | str]]:
+    """A row for the head, the middle and the tail of classes, where they differ in samples."""
+    from validate import by_group, tiers
+    from validate.statistics.classes import resolve_labels
+
+    counts = resolve_labels(point, None).bincount(minlength=point.num_classes).tolist()
+    groups = tiers(counts) if min(counts) else {}
+    return by_group(point, groups=groups) if groups else []
 
 
 def _show_numbers(found: dict[str, Any]) -> None:
@@ -258,6 +270,10 @@ def _show_numbers(found: dict[str, Any]) -> None:
     said = metrics | {name: str(Estimate(metrics[name], error)) for name, error in errors.items()}
     unseen = dict.fromkeys(WITHIN, UNSEEN) if found["class_means_only"] else {}
     show(found["of"], ("metric", "value"), (said | unseen).items())
+    groups = found.get("by_group") or []
+    if groups:
+        rows = [["-" if value is None else value for value in group.values()] for group in groups]
+        show("head, middle and tail: thirds of the range of log n_k, averages over classes", tuple(groups[0]), rows)
     if unseen:
         say("every class has one row: the metrics above are those of the class means, each of the same weight")
 

@@ -1,14 +1,19 @@
 """Runs on few samples of some classes, under losses that weigh or shift classes, beside the theory of those losses."""
 
 import dataclasses
+import shutil
 
 import pytest
+import torch
+from sklearn.metrics import recall_score
 
 import networks
 import ufm
+from networks.runs.checkpoints import load_model
 from ufm import Point
 from ufm.losses import LogitAdjusted, SoftCrossEntropy
-from validate import Run, compare_run, not_covered
+from ufm_cli.main import main
+from validate import Run, by_group, compare_run, not_covered
 
 COUNTS = (15,) * 5 + (3,) * 5
 WAYS = {
@@ -69,3 +74,46 @@ def test_a_record_with_a_weight_too_few_is_not_covered(runs):
         planted = Run.create(run.path.parent / "damaged", run.config, force=True)
         planted.write_config(run.config | {"minimised": facts | {"loss": facts["loss"] | {"parameters": parameters}}})
         assert "the record of the run's loss is damaged" in not_covered(planted)
+
+
+def test_head_and_tail_accuracy_are_sklearns_of_the_test_set(runs):
+    """The recall of each class, averaged; a mean over all test samples is another number."""
+    run = runs["weights"]
+    recipe, row = networks.recipe_of(run), run.epochs[-1]
+    images = networks.load(recipe, recipe.seed)
+    model = networks.build_model("mlp", 10, width=32, depth=1, feature_dim=16)
+    load_model(run.checkpoint(3), model)
+    with torch.no_grad():
+        found = model.eval()(images.normalized(images.test_images)).argmax(1)
+    recalls = recall_score(images.test_labels, found, average=None)
+    assert row["test_accuracy_head"] == pytest.approx(recalls[:5].mean(), rel=1e-12)
+    assert row["test_accuracy_tail"] == pytest.approx(recalls[5:].mean(), rel=1e-12)
+    assert "test_accuracy_middle" not in row
+    assert abs(row["test_accuracy_head"] - row["test_accuracy"]) > 0.05
+
+
+def test_validate_prints_them_with_a_row_of_collapse_for_each(runs, capsys):
+    run = runs["weights"]
+    assert main(["validate", str(run.path)]) == 0
+    text = capsys.readouterr().out
+    assert "test_accuracy_tail" in text
+    assert "head, middle and tail: thirds" in text
+    point = Point.load(run.last_point)
+    rows = by_group(point, groups={"head": range(5), "tail": range(5, 10)})
+    assert [f"{row['cosine_w']:.4g}"[:6] in text for row in rows] == [True, True]
+
+
+def test_a_record_of_a_former_version_has_none_and_agrees(runs, tmp_path):
+    """And one in which they are wrong does not agree."""
+    run = Run(shutil.copytree(runs["weights"].path, tmp_path / "former"))
+    rows = run.epochs
+    run.write_epochs([{k: v for k, v in row.items() if "accuracy_" not in k} for row in rows])
+    assert all(item.agrees for item in networks.remeasure(run))
+    run.write_epochs([row | {"test_accuracy_tail": row["test_accuracy_head"]} for row in rows])
+    assert not any(item.agrees for item in networks.remeasure(run))
+
+
+def test_a_run_with_tiers_goes_on(runs, tmp_path):
+    run = Run(shutil.copytree(runs["adjusted"].path, tmp_path / "on"))
+    longer = dataclasses.replace(networks.recipe_of(run), epochs=4)
+    assert networks.train(longer, run.path, resume=True).epochs[:3] == runs["adjusted"].epochs
