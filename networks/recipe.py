@@ -61,6 +61,12 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
             _require_type(name, hint, getattr(self, name))
         for part in Recipe.__bases__:
             part.__post_init__(self)
+        given = not HEADS[self.head].learned and not self.bias
+        require(
+            given or not LOSSES[self.loss].given_w,
+            f"the loss {self.loss} sees the own logit alone: it needs a W that is fixed, and no bias",
+            ("pass ", Setting("head", "etf"), " and ", Setting("bias", False)),
+        )
 
 
 def _is_whole(value: Any) -> bool:
@@ -94,10 +100,14 @@ def _require_type(name: str, hint: Any, value: Any) -> None:
     require(any(fits(value) for _, fits in kinds), (Setting(name), f" must be {wanted}, got {repr(value)[:40]}"))
 
 
+def _losses_with(setting: str) -> tuple[str, ...]:
+    return tuple(name for name, loss in LOSSES.items() if setting in loss.parameters)
+
+
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
     "temperature": ("head", ("normalized",)),
     "decay_head": ("head", tuple(name for name, kind in HEADS.items() if kind.learned)),
-    **{setting: ("loss", (name,)) for name, loss in LOSSES.items() for setting in loss.parameters},
+    **{setting: ("loss", _losses_with(setting)) for loss in LOSSES.values() for setting in loss.parameters},
     "patience": ("schedule", ("step",)),
     "gamma": ("schedule", ("step", "milestones")),
     "milestones": ("schedule", ("milestones",)),

@@ -33,6 +33,8 @@ ONLY_UNDER = {  # settings without effect under other values of another one
     "decay_head": ("head", ("linear", "normalized")),
     "smoothing": ("loss", ("label-smoothing",)),
     "focusing": ("loss", ("focal",)),
+    "own_weight": ("loss", ("mse",)),
+    "own_target": ("loss", ("mse", "dot-regression")),
     "tau": ("loss", ("logit-adjusted",)),
     "class_weights": ("loss", ("cross-entropy",)),
     "patience": ("schedule", ("step",)),

@@ -19,7 +19,8 @@ class LossRecipe:
 
     loss: str = "cross-entropy"
     """cross-entropy, mse (on one-hot labels, |z - e_y|^2/2), label-smoothing, focal, bce (a logistic loss a class),
-    logit-adjusted (tau log of a class's share of the samples is added to its logit) or balanced-softmax (log n_k is)"""
+    logit-adjusted (tau log of a class's share of the samples is added to its logit), balanced-softmax (log n_k is) or
+    dot-regression (of the own logit alone, with a fixed head and no bias)"""
     class_weights: ClassWeights = None
     """of cross-entropy: the weight of a class's samples: balanced (N / (K n_k)), inverse (in proportion to 1 / n_k,
     their mean over the classes 1), or a number for each class"""
@@ -27,6 +28,10 @@ class LossRecipe:
     """of label-smoothing: the part of the label spread evenly over all classes"""
     focusing: float = 2.0
     """of focal: the power of (1 - p_y)"""
+    own_weight: float = 1.0
+    """of mse: k, the weight of the own class's squared error"""
+    own_target: float = 1.0
+    """of mse: M, the own logit's target; of dot-regression: T in (z_y - T)^2 / (2 T)"""
     tau: float = 1.0
     """of logit-adjusted: how much of the log of a class's share is added to its logit"""
     mixup: float = 0.0
@@ -40,6 +45,9 @@ class LossRecipe:
         for name in ("focusing", "tau", "mixup"):
             value = getattr(self, name)
             require(0 <= value < math.inf, (Setting(name), f" must be a finite number >= 0, got {value}"))
+        for name in ("own_weight", "own_target"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, (Setting(name), f" must be a finite number > 0, got {value}"))
 
 
 Each = torch.Tensor | None  # (K,) the number that each class has, of a loss whose classes have one
@@ -66,9 +74,23 @@ def mean_square(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe, 
     """mean 1/2 |z - e_y|^2, that is |Z - Y|_F^2 / (2 N) as in Zhou et al. 2022 (arXiv 2203.01238).
 
     torch's MSELoss, which the code released with Zhu et al. 2021 calls, is 2/K times this.
+    Rescaled it is mean 1/2 [k (z_y - M)^2 + sum of the others' z_j^2], k the own weight and M the own target; Hui and
+    Belkin 2021 (arXiv 2006.07322), too, have 2/K times this.
     """
-    targets = torch.zeros_like(logits).scatter(1, labels[:, None], 1.0)
-    return (logits - targets).square().sum(1).mean() / 2
+    targets = torch.zeros_like(logits).scatter(1, labels[:, None], recipe.own_target)
+    errors = (logits - targets).square()
+    if recipe.own_weight != 1:
+        errors = errors * torch.ones_like(logits).scatter(1, labels[:, None], recipe.own_weight)
+    return errors.sum(1).mean() / 2
+
+
+def dot_regression(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe, each: Each) -> torch.Tensor:
+    """mean (z_y - T)^2 / (2 T), T the own target, sqrt(E_W E_H) in Yang et al. 2022 (arXiv 2203.09081).
+
+    There |h|^2 <= E_H; here a decay holds the features.
+    """
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    return (own - recipe.own_target).square().mean() / (2 * recipe.own_target)
 
 
 def smoothed(logits: torch.Tensor, labels: torch.Tensor, recipe: LossRecipe, each: Each) -> torch.Tensor:
@@ -110,6 +132,15 @@ def weighted(recipe: LossRecipe, each: tuple[float, ...] | None) -> LossFacts:
     return LossFacts("cross-entropy") if each is None else LossFacts(WEIGHTED, {"weights": list(each)})
 
 
+def rescaled(recipe: LossRecipe, each: tuple[float, ...] | None) -> LossFacts:
+    plain = recipe.own_weight == recipe.own_target == 1
+    return LossFacts("mse", {} if plain else {"weight": recipe.own_weight, "target": recipe.own_target})
+
+
+def on_own(recipe: LossRecipe, each: tuple[float, ...] | None) -> LossFacts:
+    return LossFacts("dot-regression", {"target": recipe.own_target})
+
+
 def shifted(recipe: LossRecipe, each: tuple[float, ...] | None) -> LossFacts:
     return LossFacts("logit-adjusted", {"offsets": list(each or ())})
 
@@ -121,6 +152,7 @@ class Loss:
     formula     (logits, labels, recipe, each) to the mean, with each (K,) what `numbers` gives
     law         (recipe, numbers) to the name and parameters under which theory knows the loss of one sample
     parameters  the settings that it depends on
+    given_w     whether it is for a last layer whose W is given, without a bias
     numbers     (recipe, n_k of each class) to a number a class; None where the loss has none
     """
 
@@ -128,6 +160,7 @@ class Loss:
     law: Facts
     parameters: tuple[str, ...] = ()
     numbers: Callable[[LossRecipe, Counts], tuple[float, ...] | None] = lambda recipe, counts: None
+    given_w: bool = False
 
     def facts(self, recipe: LossRecipe, counts: Counts) -> LossFacts:
         """What theory may know of the loss on classes of n_k = counts[k] samples."""
@@ -153,13 +186,19 @@ LOSSES: dict[str, Loss] = {
     "cross-entropy": Loss(
         cross_entropy, weighted, ("class_weights",), lambda recipe, counts: weights(recipe.class_weights, counts)
     ),
-    "mse": Loss(mean_square, known_as("mse")),
+    "mse": Loss(mean_square, rescaled, ("own_weight", "own_target")),
     "label-smoothing": Loss(smoothed, known_as("label-smoothing", "smoothing"), ("smoothing",)),
     "focal": Loss(focal, known_as("focal", "focusing"), ("focusing",)),
     "bce": Loss(binary, known_as("bce")),
     "logit-adjusted": Loss(adjusted, shifted, ("tau",), lambda recipe, counts: log_prior(recipe.tau, counts)),
     "balanced-softmax": Loss(adjusted, shifted, numbers=lambda recipe, counts: log_counts(counts)),
 }
+LOSSES["dot-regression"] = Loss(
+    dot_regression,
+    lambda recipe, each: LossFacts("dot-regression", {"target": recipe.own_target}),
+    ("own_target",),
+    given_w=True,
+)
 
 MIXED = (
     "mixup minimises over features of mixed images, whose labels are shares of two classes; the recorded features are "

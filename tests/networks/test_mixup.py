@@ -49,7 +49,7 @@ def test_asked_again_the_same_and_of_two_processes_the_halves():
 def test_the_loss_is_the_mixed_one(name):
     """Of cross-entropy it is torch's with mixed labels; of each loss its mixture."""
     torch.manual_seed(0)
-    recipe, counts = dataclasses.replace(MIXED, loss=name), (5, 3, 2)
+    recipe, counts = dataclasses.replace(MIXED, loss=name, head="etf", bias=False), (5, 3, 2)
     model = networks.build_model("mlp", 3, width=8, depth=0).eval()
     objective = Objective(recipe, model, FeaturesAndLogits(model), counts)
     inputs, labels, partners = torch.randn(6, 1, 8, 8), torch.arange(6) % 3, torch.arange(6) // 2

@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import InputError, require
 from .binary_cross_entropy import BinaryCrossEntropy
 from .cross_entropy import CrossEntropy
+from .dot_regression import DotRegression
 from .focal import Focal
 from .label_smoothing import LabelSmoothing
 from .logit_adjusted import LogitAdjusted
@@ -26,16 +27,18 @@ LOSSES: dict[str, Callable[..., Loss]] = {  # by the name that records have
     )
 }
 
-__all__ = ["LOSSES", "Loss", "of_plain", *(loss.__name__ for loss in LOSSES.values())]
+GIVEN: dict[str, Callable[..., Loss]] = {DotRegression.name: DotRegression}  # for a W that is given, with no proofs
+
+__all__ = ["GIVEN", "LOSSES", "DotRegression", "Loss", "of_plain", *(loss.__name__ for loss in LOSSES.values())]
 
 
 def of_plain(plain: Any) -> Loss:
     """The loss that `to_plain` described: a name, or a mapping with name and settings. InputError for what is none."""
     settings = dict(plain) if isinstance(plain, Mapping) else {"name": plain}
     name = settings.pop("name", None)
-    known = isinstance(name, str) and name in LOSSES
+    known = isinstance(name, str) and name in (LOSSES | GIVEN)
     require(known, f"unknown loss {name!r}; choose one of: {', '.join(LOSSES)}")
     try:
-        return LOSSES[str(name)](**settings)
+        return (LOSSES | GIVEN)[str(name)](**settings)
     except TypeError as error:
         raise InputError(f"the settings of the loss {name!r} are not {sorted(settings)} ({error})") from error

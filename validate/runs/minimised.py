@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from ufm import InputError
 from ufm.errors import require
-from ufm.losses import LOSSES, Loss, SoftCrossEntropy, of_plain
+from ufm.losses import GIVEN, LOSSES, Loss, SoftCrossEntropy, of_plain
 from ufm.results import Result
 
 Classifier = Literal["free", "fixed", "of unit rows"]
@@ -32,7 +32,7 @@ class LossFacts:
     @property
     def known(self) -> bool:
         """Whether theory has a loss of that name."""
-        return self.name in MADE or self.name in LOSSES
+        return any(self.name in losses for losses in (MADE, LOSSES, GIVEN))
 
     @property
     def of_theory(self) -> Loss:

@@ -228,7 +228,7 @@ def _fixed(asked: _Asked, point: Point, nonnegative: bool = False) -> Built:
         lambda_h = by_scale(asked.problem(point.dim, 1.0, 1.0), point)
         if not lambda_h > 0:
             raise NotComparable(
-                "longer features would lower the loss: they imply no decay", ("pass ", Setting("lambda_h"))
+                "longer features would raise the loss: they imply no decay", ("pass ", Setting("lambda_h"))
             )
     parts = asked.class_counts, lambda_h, asked.lambda_b, asked.bias, asked.loss
     return FixedClassifier(table("W", point.W, 2), *parts, nonnegative=nonnegative), point

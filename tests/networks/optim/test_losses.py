@@ -12,6 +12,7 @@ from ufm import InputError
 
 N, K = 7, 5
 COUNTS = (40, 8, 8, 2, 1)
+FIXED = {"head": "etf", "bias": False}  # which every loss may have
 
 
 @pytest.fixture
@@ -22,7 +23,9 @@ def sample():
 
 
 def gradient(name, logits, labels, **settings):
-    (slope,) = torch.autograd.grad(LOSSES[name](logits, labels, networks.Recipe(loss=name, **settings), COUNTS), logits)
+    (slope,) = torch.autograd.grad(
+        LOSSES[name](logits, labels, networks.Recipe(**FIXED, loss=name, **settings), COUNTS), logits
+    )
     return slope
 
 
@@ -40,6 +43,7 @@ def closed_forms(logits, labels):
         "bce": (logits.sigmoid() - e) / N,
         "logit-adjusted": (adjusted - e) / N,
         "balanced-softmax": (adjusted - e) / N,
+        "dot-regression": e * (logits - 1) / N,
     }
 
 
@@ -52,7 +56,9 @@ def test_gradient_is_the_closed_form(name, sample):
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient_is_that_of_finite_differences(name, sample):
     logits, labels = sample
-    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, labels, networks.Recipe(loss=name), COUNTS), logits)
+    assert torch.autograd.gradcheck(
+        lambda z: LOSSES[name](z, labels, networks.Recipe(**FIXED, loss=name), COUNTS), logits
+    )
 
 
 def test_mse_is_half_a_mean_square_over_samples(sample):
@@ -76,8 +82,12 @@ def test_bce_is_a_logistic_loss_a_class(sample):
 def test_it_is_theorys_loss_of_the_same_law(name, sample):
     """Value and slopes: the mean of what `ufm.losses` has under the name and parameters that the loss states."""
     logits, labels = sample
-    for settings in ({}, {"smoothing": 0.3, "focusing": 1.5, "tau": 0.4, "class_weights": (1, 2, 3, 0.5, 7)}):
-        recipe = networks.Recipe(loss=name, **settings)
+    for settings in (
+        {},
+        {"smoothing": 0.3, "focusing": 1.5, "tau": 0.4, "class_weights": (1, 2, 3, 0.5, 7)},
+        {"own_weight": 5.0, "own_target": 3.0},
+    ):
+        recipe = networks.Recipe(**FIXED, loss=name, **settings)
         law = LOSSES[name].facts(recipe, COUNTS)
         values, slopes, _ = law.of_theory.expand(logits.detach().clone(), labels)
         torch.testing.assert_close(LOSSES[name](logits, labels, recipe, COUNTS), values.mean())
@@ -114,6 +124,13 @@ def test_finite_when_the_fit_is_perfect_or_hopeless(name, settings):
             {"class_weights": "heavy"},
             "class_weights must be balanced, inverse or a number > 0 for each class, got 'heavy'",
         ),
+        ({"own_weight": 0.0}, "own_weight must be a finite number > 0, got 0.0"),
+        ({"own_target": math.inf}, "own_target must be a finite number > 0, got inf"),
+        (
+            {"loss": "dot-regression"},
+            "sees the own logit alone: it needs a W that is fixed, and no bias; pass head='etf'",
+        ),
+        ({"loss": "dot-regression", "head": "etf"}, "it needs a W that is fixed, and no bias"),
         ({"class_weights": ()}, "class_weights must be balanced, inverse or a number > 0"),
         ({"class_weights": (1.0, 0.0)}, r"a number > 0 for each class, got \(1.0, 0.0\)"),
         ({"class_weights": 2.0}, "class_weights must be text or numbers or None, got 2.0"),
@@ -165,3 +182,24 @@ def test_refuses_class_counts(changes, counts, message):
     recipe = networks.Recipe(**changes)
     with pytest.raises(InputError, match=message):
         LOSSES[recipe.loss].prepared(recipe, counts)
+
+
+def test_rescaled_squares_are_those_of_hui_and_belkin(sample):
+    """Their (1/K) [k (z_y - M)^2 + sum of the others' z_j^2], sample by sample, is 2/K times ours."""
+    logits, labels = sample[0].detach().numpy(), sample[1].tolist()
+    k, M = 15.0, 30.0
+    theirs = [
+        (k * (z[y] - M) ** 2 + sum(z[j] ** 2 for j in range(K) if j != y)) / K
+        for z, y in zip(logits, labels, strict=True)
+    ]
+    ours = LOSSES["mse"](*sample, networks.Recipe(loss="mse", own_weight=k, own_target=M))
+    assert float(ours.detach()) * 2 / K == pytest.approx(sum(theirs) / N, rel=1e-12)
+
+
+def test_dot_regression_is_that_of_its_paper(sample):
+    """Yang et al. 2022, equation 12: (<w, h> - sqrt(E_W E_H))^2 / (2 sqrt(E_W E_H))."""
+    W, H = torch.randn(K, 4).double(), torch.randn(N, 4).double()
+    scale = (2.0 * 4.5) ** 0.5
+    expected = sum((W[y] @ h - scale) ** 2 / (2 * scale) for y, h in zip(sample[1].tolist(), H, strict=True)) / N
+    recipe = networks.Recipe(**FIXED, loss="dot-regression", own_target=scale)
+    torch.testing.assert_close(LOSSES["dot-regression"](H @ W.T, sample[1], recipe), expected)

@@ -38,7 +38,8 @@ def test_a_loss_states_the_settings_that_it_depends_on(name):
     """Another value of such a setting changes the loss, and one of any other setting does not."""
     logits, labels = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
     settings = {"smoothing": 0.3, "focusing": 1.0, "tau": 0.5, "class_weights": (1.0, 2.0, 3.0, 4.0)}
-    recipe, loss, counts = networks.Recipe(loss=name), LOSSES[name], (9, 4, 2, 1)
+    settings |= {"own_weight": 3.0, "own_target": 2.0}
+    recipe, loss, counts = networks.Recipe(loss=name, head="etf", bias=False), LOSSES[name], (9, 4, 2, 1)
     before = float(loss(logits, labels, recipe, counts))
     changed = {
         setting

@@ -92,7 +92,7 @@ def test_what_would_make_it_another_run_is_refused(flags, message, cut, capsys):
 
 CHANGED = {
     **{"temperature": 0.2, "smoothing": 0.3, "focusing": 1.0, "patience": 1, "gamma": 0.5, "milestones": (1,)},
-    "decay_head": 0.5,
+    **{"decay_head": 0.5, "own_weight": 3.0, "own_target": 2.0},
     **{"momentum": 0.5, "history_size": 1, "max_iter": 2, "tau": 0.5, "class_weights": (1.0,) * 9 + (5.0,)},
 }
 STARTED = {"milestones": (2,)}  # for settings whose default is nothing
@@ -104,6 +104,7 @@ def test_settings_without_effect_are_named_and_have_none(name, small_recipe, tmp
     setting, choices = USERS[name]
     few = dataclasses.replace(small_recipe, epochs=2, per_class=20, patience=1, milestones=(1,), batch_size=100)
     few = dataclasses.replace(few, imbalance="exp:0.5" if name == "tau" else None)
+    few = dataclasses.replace(few, **{"head": "etf", "bias": False} if name == "own_target" else {})
     idle = {"optimizer": "adam", "schedule": "constant", "head": "linear", "loss": "cross-entropy"}[setting]
     idle = {"linear": "etf", "cross-entropy": "mse"}[idle] if idle in choices else idle
     seen = {}
