@@ -49,18 +49,24 @@ def full_precision():
         yield
 
 
+def training_point(model: Classifier, images: Images, ranks: Ranks = ALONE) -> Point:
+    """The last layer with every training feature and label, in eval mode; the same in all processes."""
+    shares = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
+    with full_precision():
+        point, _ = ranks.agreed(lambda: collect(model, shares, head=model.head))
+    features = ranks.gather(point.H, len(images.train_labels))
+    return dataclasses.replace(point, H=features, labels=images.train_labels)
+
+
 def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
     """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
 
     Each process runs its share of the data through the model; all of them return the same.
     """
-    train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
+    point = training_point(model, images, ranks)
     test_batches = batches(images, ranks.share(images.test_images), ranks.share(images.test_labels))
     with full_precision():
-        point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
         test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
-    features = ranks.gather(point.H, len(images.train_labels))
-    point = dataclasses.replace(point, H=features, labels=images.train_labels)
     hit = test_point.logits.argmax(1) == test_labels
     right = ranks.sum(hit.double().sum())
     row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}

@@ -30,12 +30,13 @@ class Objective:
     c is recipe.feature_decay, lambda that of each parameter's group (`optim.optimizers.decays_of`). The means over all
     N training samples make it the unconstrained feature model's objective with lambda_h = c / N. `run` is the model as
     it is run (compiled, distributed), `model` the one that holds the parameters. class_counts (n_k) is for losses that
-    know them.
+    know them. `features` are those of the last batch.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, run: nn.Module, class_counts: Counts = ()):
         self.recipe, self.model, self.run = recipe, model, run
         self.loss = LOSSES[recipe.loss].prepared(recipe, class_counts, next(model.parameters()).device)
+        self.features = torch.empty(0)
         self.penalised = {} if OPTIMIZERS[recipe.optimizer].decays else by_decay(recipe, model)
 
     def __call__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,6 +49,7 @@ class Objective:
             features, logits = self.run(batch.images)
         if self.recipe.amp:
             features, logits = features.float(), logits.float()
+        self.features = features.detach()
         loss = self.loss(logits, batch.labels)
         if batch.partners is not None:
             loss = batch.share * loss + (1 - batch.share) * self.loss(logits, batch.partners)

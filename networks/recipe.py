@@ -16,7 +16,7 @@ from .data.images import DataRecipe
 from .models.heads import HEADS
 from .models.recipe import ModelRecipe
 from .optim.losses import LOSSES
-from .optim.optimizers import OptimizerRecipe
+from .optim.optimizers import OPTIMIZERS, OptimizerRecipe
 
 SEEDS = 2**32  # all that torch's generator on the CPU tells apart
 
@@ -61,6 +61,17 @@ class Recipe(RunRecipe, OptimizerRecipe, ModelRecipe, DataRecipe):
             _require_type(name, hint, getattr(self, name))
         for part in Recipe.__bases__:
             part.__post_init__(self)
+        moved = HEADS[self.head].after_step or HEADS[self.head].on_means
+        require(
+            not moved or OPTIMIZERS[self.optimizer].alone,
+            f"the head {self.head} changes W between steps, and {self.optimizer} takes the next one by the former W",
+            ("take another ", Setting("head"), " or ", Setting("optimizer")),
+        )
+        require(
+            not self.mixup or not HEADS[self.head].sees_labels,
+            f"mixtures of images have no class whose mean the head {self.head} could follow",
+            ("leave ", Setting("mixup"), " out"),
+        )
         given = not HEADS[self.head].learned and not self.bias
         require(
             given or not LOSSES[self.loss].given_w,
@@ -105,7 +116,7 @@ def _losses_with(setting: str) -> tuple[str, ...]:
 
 
 USERS: dict[str, tuple[str, tuple[str, ...]]] = {  # settings that some choices alone use: which setting, its choices
-    "temperature": ("head", ("normalized",)),
+    "temperature": ("head", ("normalized", "projected")),
     "decay_head": ("head", tuple(name for name, kind in HEADS.items() if kind.learned)),
     **{setting: ("loss", _losses_with(setting)) for loss in LOSSES.values() for setting in loss.parameters},
     "patience": ("schedule", ("step",)),

@@ -17,13 +17,15 @@ from ufm import InputError, Point
 from ufm.errors import Setting, require
 from ufm.storage.locks import held
 from validate import Run
+from validate.statistics.classes import class_statistics
 
 from .batches import epoch_batches, require_batches
 from .data.images import Images, load
 from .distributed import Ranks, processes
 from .draws import epoch_seed, seeded
-from .measure import measure
+from .measure import measure, training_point
 from .models.build import Classifier, model_of
+from .models.heads import HEADS
 from .models.memory import footprint
 from .models.running_statistics import refresh_statistics
 from .objective import FeaturesAndLogits, Objective
@@ -118,15 +120,21 @@ def _one_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, ep
 def train_epoch(objective: Objective, optimizer, images: Images, ranks: Ranks, epoch: int) -> torch.Tensor:
     """The steps of an epoch; the sum of this process's losses, 0-d float64 where the images are.
 
-    No value is asked of the device here, so that the host runs ahead of it (but for L-BFGS: a line search has to look).
+    No value is asked of the device here, so that the host runs ahead of it (but for L-BFGS: a line search has to look;
+    and for heads that follow the features).
     """
     recipe, model = objective.recipe, objective.model
     method, device = OPTIMIZERS[recipe.optimizer], images.train_labels.device
+    after_step, on_means = HEADS[recipe.head].after_step, HEADS[recipe.head].on_means
+    if on_means:
+        on_means(model.head, class_statistics(training_point(model, images, ranks)).means.to(model.head.weight.dtype))
     total = torch.zeros((), dtype=torch.float64, device=device)
     model.train()
     with seeded(epoch_seed(recipe.seed, epoch) * ranks.world + ranks.rank, device):
         for batch in epoch_batches(recipe, images, ranks, epoch):
             loss = method.step(optimizer, model, functools.partial(objective, batch), ranks.mean)
+            if after_step:
+                after_step(model.head, objective.features, batch.labels, ranks.sum)
             total += loss * len(batch.labels)
         if not method.tracks:
             refresh_statistics(model, (batch.images for batch in epoch_batches(recipe, images, ranks, epoch)))

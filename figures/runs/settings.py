@@ -29,8 +29,8 @@ MISSING = "-"  # a setting that a run does not have
 LAST = ("seed", *INCIDENTAL)
 ONLY_UNDER = {  # settings without effect under other values of another one
     "frame": ("head", ("etf",)),
-    "temperature": ("head", ("normalized",)),
-    "decay_head": ("head", ("linear", "normalized")),
+    "temperature": ("head", ("normalized", "projected")),
+    "decay_head": ("head", ("linear", "normalized", "projected")),
     "smoothing": ("loss", ("label-smoothing",)),
     "focusing": ("loss", ("focal",)),
     "own_weight": ("loss", ("mse",)),

@@ -7,6 +7,7 @@ reads the last layer of a classifier reads these too.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -15,8 +16,10 @@ from torch.nn.utils import parametrize
 
 from ufm.closed_forms import simplex
 from ufm.errors import Setting, require
+from ufm.traps.code_search import SEARCHED, search_code
 from validate.runs.minimised import HeadFacts
 
+from .following import NearestFrame, Total, project, set_to_means
 from .recipe import Frame, ModelRecipe
 
 
@@ -113,16 +116,75 @@ def normalized(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Modu
     return UnitFeatures(recipe.temperature), head
 
 
+def projected(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Module, nn.Linear]:
+    """The logits of `normalized`; W itself is the parameter, and each step ends with its rows at length 1."""
+    head = nn.Linear(dim, num_classes, bias=recipe.bias)
+    project(head)
+    return UnitFeatures(recipe.temperature), head
+
+
+def code(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Module, nn.Linear]:
+    """W is a softmax code, frozen: K unit rows in d < K - 1 dimensions, as far from each other's hull as is known.
+
+    Source: Jiang et al. 2023 (arXiv 2310.05351); the code is the best that `ufm.traps.code_search.search_code` finds.
+    """
+    require(
+        dim < num_classes - 1,
+        f"{num_classes} classes have a simplex frame in {dim} dimensions, and no other code is better",
+        ("pass ", Setting("head", "etf"), " or a smaller ", Setting("feature_dim")),
+    )
+    require(
+        num_classes <= SEARCHED,
+        f"codes are searched for up to {SEARCHED} classes, got {num_classes}",
+    )
+    head = nn.Linear(dim, num_classes, bias=recipe.bias)
+    head.weight = nn.Parameter(_code(num_classes, dim).to(head.weight.dtype, copy=True), requires_grad=False)
+    return nn.Identity(), head
+
+
+@cache
+def _code(num_classes: int, dim: int) -> torch.Tensor:
+    """Searched for once in a process: a run builds its model again to be measured."""
+    return search_code(num_classes, dim)
+
+
+def of_means(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Every epoch begins with the rows of W set to the directions of the centred class means; b is learned."""
+    head = nn.Linear(dim, num_classes, bias=recipe.bias)
+    head.weight.requires_grad_(False)
+    project(head)
+    return nn.Identity(), head
+
+
+def near(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Module, nn.Linear]:
+    """After every step W is the simplex frame nearest to running class means; b is learned."""
+    return nn.Identity(), NearestFrame(simplex_frame(num_classes, dim, "rotated"), recipe.bias)
+
+
+def follow(head: nn.Linear, features: torch.Tensor, labels: torch.Tensor, total: Total) -> None:
+    assert isinstance(head, NearestFrame)
+    head.follow(features, labels, total)
+
+
+AfterStep = Callable[[nn.Linear, torch.Tensor, torch.Tensor, Total], None]
+
+
 @dataclass(frozen=True)
 class HeadKind:
-    """build    (recipe, d, K) to (what features pass through last, the layer that they enter)
-    facts    (recipe) to what theory may know of that layer
-    learned  whether W is trained
+    """build      (recipe, d, K) to (what features pass through last, the layer that they enter)
+    facts      (recipe) to what theory may know of that layer
+    learned    whether W is trained
+    after_step changes W after a step, out of (layer, features (m, d) of this process, labels (m,), sum over processes)
+    sees_labels   whether it does so by them
+    on_means   changes W before an epoch, out of (layer, means (K, d) of the training features of each class)
     """
 
     build: Callable[[ModelRecipe, int, int], tuple[nn.Module, nn.Linear]]
     facts: Callable[[ModelRecipe], HeadFacts]
     learned: bool = True
+    after_step: AfterStep | None = None
+    sees_labels: bool = False
+    on_means: Callable[[nn.Linear, torch.Tensor], None] | None = None
 
 
 HEADS: dict[str, HeadKind] = {
@@ -130,5 +192,21 @@ HEADS: dict[str, HeadKind] = {
     "etf": HeadKind(etf, lambda recipe: HeadFacts("fixed", recipe.bias, frame=recipe.frame), learned=False),
     "normalized": HeadKind(
         normalized, lambda recipe: HeadFacts("of unit rows", recipe.bias, feature_norm=1 / recipe.temperature)
+    ),
+    "projected": HeadKind(
+        projected,
+        lambda recipe: HeadFacts("of unit rows", recipe.bias, feature_norm=1 / recipe.temperature),
+        after_step=lambda head, features, labels, total: project(head),
+    ),
+    "code": HeadKind(code, lambda recipe: HeadFacts("fixed", recipe.bias), learned=False),
+    "class-means": HeadKind(
+        of_means, lambda recipe: HeadFacts("following the features", recipe.bias), learned=False, on_means=set_to_means
+    ),
+    "nearest-frame": HeadKind(
+        near,
+        lambda recipe: HeadFacts("following the features", recipe.bias),
+        learned=False,
+        after_step=follow,
+        sees_labels=True,
     ),
 }

@@ -7,7 +7,7 @@ from ufm.errors import Setting, require
 
 Frame = Literal["standard", "rotated"]
 Stem = Literal["imagenet", "cifar"]
-Head = Literal["linear", "etf", "normalized"]
+Head = Literal["linear", "etf", "normalized", "projected", "code", "class-means", "nearest-frame"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class ModelRecipe:
     stem: Stem | None = None
     """how a resnet begins: imagenet (7 x 7 with stride 2, pooling; if not given) or cifar (3 x 3: small images)"""
     head: Head = "linear"
-    """the last layer: linear (learned), etf (a simplex frame, fixed; b learned), normalized (cosines)"""
+    """the last layer: linear (learned), etf (a simplex frame, fixed; b learned), normalized (cosines), projected (the
+    same, with the rows of W put back to unit length after each step), code (a softmax code for d < K - 1, fixed),
+    class-means (set to them before each epoch), nearest-frame (to the simplex frame nearest to them after each step)"""
     frame: Frame | None = None
     """where an etf head's frame lies: standard (the paper's, for features behind a ReLU; if not given and
     feature_dim >= K) or rotated (at random, for features of either sign; if not given and feature_dim = K - 1)"""
@@ -32,7 +34,7 @@ class ModelRecipe:
     bias: bool = True
     """whether the last layer has a bias"""
     temperature: float = 0.1
-    """of the normalized head: its logits are cosines divided by it"""
+    """of the heads normalized and projected: their logits are cosines divided by it"""
 
     def __post_init__(self):
         for name, least in (("width", 1), ("depth", 0), ("feature_dim", 1)):

@@ -99,6 +99,7 @@ class Method:
 
     decays      it knows weight decay itself; where it does not, the objective carries the penalty
     tracks      steps update the running statistics of batch normalisation; where not, the epoch's end does
+    alone       steps stand alone: a change of the parameters in between makes nothing wrong that the next one uses
     no_penalty  why its weight decay is not the gradient of lambda/2 |parameter|^2, a sentence; empty where it is
     """
 
@@ -106,6 +107,7 @@ class Method:
     step: Step
     decays: bool = True
     tracks: bool = True
+    alone: bool = True
     no_penalty: str = ""
 
 
@@ -114,7 +116,7 @@ OPTIMIZERS: dict[str, Method] = {
     "sgd": Method(sgd, first_order_step),
     "adam": Method(adam, first_order_step),
     "adamw": Method(adamw, first_order_step, no_penalty=DECOUPLED),
-    "lbfgs": Method(lbfgs, closure_step, decays=False, tracks=False),
+    "lbfgs": Method(lbfgs, closure_step, decays=False, tracks=False, alone=False),
 }
 
 

@@ -13,7 +13,7 @@ from ufm.errors import require
 from ufm.losses import GIVEN, LOSSES, Loss, SoftCrossEntropy, of_plain
 from ufm.results import Result
 
-Classifier = Literal["free", "fixed", "of unit rows"]
+Classifier = Literal["free", "fixed", "of unit rows", "following the features"]
 BALANCE = "balance"
 WEIGHTED = "weighted-cross-entropy"  # with a weight a class: `SoftCrossEntropy` has them in a table (K, K)
 MADE: dict[str, Callable[..., Loss]] = {WEIGHTED: SoftCrossEntropy.weighted}  # losses that theory has by other names
@@ -62,7 +62,8 @@ def _short(value: Any) -> str:
 class HeadFacts:
     """What the last layer W h + b may be.
 
-    W             "free", "fixed" (it stays where it began) or "of unit rows"
+    W             "free", "fixed" (it stays where it began), "of unit rows" or "following the features" (a rule sets it
+                  by them; nothing is minimised over it)
     bias          whether there is a b
     frame         of a fixed simplex frame: where it lies ("standard" or "rotated"); None: standard where d >= K allows
                   it, and None of any other W

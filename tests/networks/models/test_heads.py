@@ -18,10 +18,12 @@ from ufm import InputError, Point
 IMAGES = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 10
 
+DIM = dict.fromkeys(HEADS, 12) | {"code": 5, "cone": 12}
+
 
 def make(head, **settings):
     torch.manual_seed(0)
-    return networks.build_model("mlp", 10, head=head, **{"width": 16, "depth": 1, "feature_dim": 12} | settings)
+    return networks.build_model("mlp", 10, head=head, **{"width": 16, "depth": 1, "feature_dim": DIM[head]} | settings)
 
 
 def train_a_little(model):
@@ -181,7 +183,7 @@ def test_what_is_collected_makes_the_logits(head, bias):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_run_with_each_head_is_measured_again_and_goes_on(head, small_recipe, tmp_path):
-    recipe = dataclasses.replace(small_recipe, head=head, epochs=2)
+    recipe = dataclasses.replace(small_recipe, head=head, feature_dim=DIM[head], per_class=20, batch_size=100, epochs=2)
     run = networks.train(recipe, tmp_path / "run")
     assert max(item.deviation for item in networks.remeasure(run)) < 1e-5
     once = networks.train(dataclasses.replace(recipe, epochs=3), tmp_path / "once")

@@ -55,18 +55,23 @@ def test_a_loss_states_the_settings_that_it_depends_on(name):
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_states_what_its_layer_may_be(name, bias):
     """Its facts against the layer after a step: whether W moved, the norms of its rows and of the features."""
-    recipe = networks.ModelRecipe(width=16, depth=1, feature_dim=8, head=name, bias=bias)
-    facts = HEADS[name].facts(recipe)
+    settings = {"width": 16, "depth": 1, "feature_dim": 2 if name == "code" else 8, "head": name, "bias": bias}
+    kind, facts = HEADS[name], HEADS[name].facts(networks.ModelRecipe(**settings))
     torch.manual_seed(0)
-    settings = {"width": 16, "depth": 1, "feature_dim": 8, "head": name, "bias": bias}
     model = networks.build_model(name="mlp", num_classes=4, **settings)
     before, images = model.head.weight.detach().clone(), torch.rand(12, 1, 8, 8)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, weight_decay=1e-2)
     torch.nn.functional.cross_entropy(model(images), torch.arange(12) % 4).backward()
     optimizer.step()
-    W, H = model.head.weight.detach(), model.backbone(images).detach()
+    H = model.backbone(images).detach()
+    if kind.after_step:
+        kind.after_step(model.head, H, torch.arange(12) % 4, lambda own: own)
+    if kind.on_means:
+        kind.on_means(model.head, H.view(3, 4, -1).mean(0))
+    W = model.head.weight.detach()
     ones = torch.ones(4)
     assert torch.equal(W, before) is (facts.W == "fixed")
+    assert model.head.weight.requires_grad is kind.learned is (facts.W in ("free", "of unit rows"))
     assert torch.allclose(W.norm(dim=1), ones) is (facts.W != "free")
     assert (facts.feature_norm is not None) is (float(H.norm(dim=1).std()) < 1e-4)
     if facts.feature_norm:
