@@ -11,6 +11,7 @@ from validate import Run
 from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing
 from ..drawing.panels import Curve, Layout, Panel, panels_figure
 from .material import Material
+from .minority import minority_figure, with_minorities
 from .said import theory_said
 from .settings import INCIDENTAL, Labels, differing, label, settings
 
@@ -50,6 +51,7 @@ class Comparison:
 
     about   settings that its legend names wherever they differ
     x       "epoch", a curve a run; or a setting, a point a run after its last epoch and a curve a family
+    draw    draws the runs where these panels do not
     """
 
     panels: tuple[Panel, ...]
@@ -58,6 +60,7 @@ class Comparison:
     needs: str = "a run"
     about: tuple[str, ...] = ()
     x: str = "epoch"
+    draw: Callable[[Sequence[Material]], Drawing] | None = None
 
 
 def everything(runs: Sequence[Material]) -> Sequence[Material]:
@@ -152,6 +155,13 @@ COMPARISONS: dict[str, Comparison] = {
         about=("model",),
         x="width",
     ),
+    "minority": Comparison(
+        (),
+        with_minorities,
+        "",
+        "runs on two imbalances or more that theory covers, with equal small classes and a known threshold",
+        draw=minority_figure,
+    ),
 }
 
 
@@ -187,6 +197,8 @@ def compare_runs(runs: Sequence[Run], folder: Path | str, only: Sequence[str] = 
 
 
 def _drawn(entry: Comparison, chosen: Sequence[Material]) -> Drawing:
+    if entry.draw:
+        return entry.draw(chosen)
     by_epoch = entry.x == "epoch"
     labels = label([run.run for run in chosen], entry.about, axis=() if by_epoch else (entry.x, "seed"))
     curves = _by_epoch(chosen, labels) if by_epoch else _families(entry.x, chosen, labels)
