@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from .loops.callbacks import CollapseRecorder
+from .metrics.definitions import Definitions
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.last_layer import LastLayer, last_layer
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
@@ -12,6 +13,7 @@ from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
 from .statistics.estimate import Estimate
+from .statistics.moments import Moments
 from .theory.compare import Comparison, NotComparable, compare
 from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
@@ -23,6 +25,7 @@ __all__ = [
     "CollapseCallback",
     "CollapseRecorder",
     "Comparison",
+    "Definitions",
     "Deviation",
     "Estimate",
     "Features",
@@ -31,6 +34,7 @@ __all__ = [
     "LastLayer",
     "LossFacts",
     "Minimised",
+    "Moments",
     "Neighbourhood",
     "NeuralCollapse",
     "NeuralCollapseMetric",

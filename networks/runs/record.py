@@ -36,7 +36,7 @@ def config_of(recipe: Recipe, images: Images) -> dict[str, Any]:
 def record(run: Run, model, optimizer, point: Point, rows: list[dict[str, float]], recipe: Recipe) -> None:
     """Write one epoch down, the last of `rows`. The training state comes last: what it promises is on disk."""
     epoch = int(rows[-1]["epoch"])
-    means = class_statistics(point).means.to(point.H.dtype)
+    means = class_statistics(point).in_units_of(0).means.to(point.H.dtype)
     Point(point.W, means, point.b).save(run.point(epoch))
     if epoch == recipe.epochs or epoch % recipe.keep == 0:
         point.save(run.last_point)

@@ -124,7 +124,7 @@ def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
     assert [row["epoch"] for row in callback.rows] == [0, 1, 2]
     assert not any(layer._forward_pre_hooks for layer in net.modules())
     for name, value in expected.items():
-        if name == "nearest_center_disagreement":
+        if name in ("nearest_center_disagreement", "nearest_center_accuracy"):
             assert math.isnan(callback.rows[-1]["val_" + name])
             continue
         assert callback.rows[-1]["val_" + name] == pytest.approx(value, rel=1e-6), name
@@ -224,7 +224,8 @@ def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):
     for samples, rows in zip(sizes, found[0], strict=True):
         expected = asdict(validate.neural_collapse(*validate.collect(model(), DataLoader(uneven(samples), 5))))
         assert len(rows) == 1
-        assert rows[0].pop("nearest_center_disagreement") is None
+        for name in ("nearest_center_disagreement", "nearest_center_accuracy"):
+            assert rows[0].pop(name) is None
         assert rows[0] == pytest.approx({name: expected.get(name, 0) for name in rows[0]}, rel=1e-5, abs=1e-7)
 
 
