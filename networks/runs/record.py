@@ -9,12 +9,14 @@ from validate.runs.provenance import provenance
 from validate.statistics.classes import class_statistics
 
 from ..data.images import Images
+from ..measure import HELD_OUT
 from ..recipe import Recipe
 from .checkpoints import save_model, save_training
 from .minimised import minimised
 
 METRICS = [field.name for kind in (LastLayer, NeuralCollapse) for field in dataclasses.fields(kind)]
-COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv
+TEST = [f"test_{name}" for name in ("accuracy", *HELD_OUT)]
+COLUMNS = {"epoch", "lr", "train_loss", *METRICS, *TEST}  # of epochs.csv
 LEFTOVERS = (".config.json.*", ".epochs.csv.*", "*/.*.safetensors.*")  # of a process that was killed while it wrote
 
 

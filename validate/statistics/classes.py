@@ -120,7 +120,10 @@ class ClassStatistics:
             return self
         counts, means, spreads = (part[classes] for part in (self.counts, self.means, self.spreads))
         behind = None if self.behind is None else self.behind[classes]
-        within = self.within.restricted(classes, self.spreads)
+        within, others = self.within.restricted(classes), self.spreads.clone()
+        others[classes] = 0
+        if isinstance(within, Scatter) and bool(others.any()):
+            within = within.unknown
         return replace(self, counts=counts, means=means, spreads=spreads, within=within, behind=behind)
 
     def present(self) -> tuple["ClassStatistics", torch.Tensor]:

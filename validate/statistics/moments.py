@@ -10,7 +10,7 @@ squares less the square of the sum does. Source: Chan, Golub and LeVeque, "Updat
 for Computing Sample Variances", 1979 (Stanford STAN-CS-79-773), and The American Statistician 37, 1983.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -34,7 +34,7 @@ class Moments:
     means: torch.Tensor
     spreads: torch.Tensor
     scatter: torch.Tensor | None
-    exponent: torch.Tensor
+    exponent: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64, device="cpu"))
 
     @classmethod
     def zero(cls, num_classes: int, dim: int, *, scatter: bool = True, device: torch.device | str = "cpu") -> "Moments":

@@ -38,11 +38,14 @@ class Scatter:
 
     weights = None  # see Deviations
 
-    def restricted(self, classes: torch.Tensor, spreads: torch.Tensor) -> "Scatter":
-        """That of some classes alone: NaN where others, of these spreads (K,), have a share in it."""
-        others = spreads.clone()
-        others[classes] = 0
-        return Scatter(torch.full_like(self.matrix, torch.nan)) if bool(others.any()) else self
+    def restricted(self, classes: torch.Tensor) -> "Scatter":
+        """The same, which is that of these classes if the others have no spread."""
+        return self
+
+    @property
+    def unknown(self) -> "Scatter":
+        """NaN, where it is not known which part of it is of the classes that are measured."""
+        return Scatter(torch.full_like(self.matrix, torch.nan))
 
     def about(self, centres: torch.Tensor, shifts: torch.Tensor, counts: torch.Tensor) -> "Scatter":
         """S about other centres, which lie `shifts` (K, d) from the means of the classes, of so many samples (K,)."""
@@ -79,7 +82,7 @@ class Deviations:
         """The deviations of a collapsed point, all 0: a row is a class mean and stands for all samples of the class."""
         return cls([(means, torch.arange(len(means), device=means.device))], means, counts)
 
-    def restricted(self, classes: torch.Tensor, spreads: torch.Tensor) -> "Deviations":
+    def restricted(self, classes: torch.Tensor) -> "Deviations":
         """Those of some classes alone."""
         weights = None if self.weights is None else self.weights[classes]
         return replace(self, weights=weights, classes=classes if self.classes is None else self.classes[classes])
