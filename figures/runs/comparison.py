@@ -37,7 +37,7 @@ BOUNDS = (
 )
 HELD_OUT = (
     Panel("nc1", "NC1 within-class", theory=False, test="test_nc1"),
-    Panel("nc1_quotient", "trace ratio, NC1", theory=False, test="test_nc1_quotient"),
+    Panel("nc1_quotient", "trace ratio", theory=False, test="test_nc1_quotient"),
     Panel("cdnv", "CDNV", theory=False, test="test_cdnv"),
     Panel("center_error", "nearest-centre error", "error", theory=False, test="test_center_error"),
 )

@@ -1,7 +1,9 @@
 """Each definition by name, and held-out features about training centres, against loops in numpy and mpmath."""
 
 import math
-from dataclasses import asdict
+import re
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -13,6 +15,7 @@ from validate import (
     CollapseRecorder,
     Definitions,
     Moments,
+    NeuralCollapse,
     NeuralCollapseMetric,
     batch_neural_collapse,
     collect,
@@ -263,6 +266,26 @@ def test_means_of_the_held_out_features_themselves_are_another_thing():
     assert all(about[name] > 1.5 * alone[name] for name in WITHIN)
     assert about["nearest_center_accuracy"] <= alone["nearest_center_accuracy"]
     agree(about, {name: of_point(*train)[name] for name in ("nc2", "nc3", "nc4", "rank", "condition", "nc2_means")})
+
+
+# The table of docs/metrics.md.
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+
+
+def named(heading, text=PAGE):
+    """The names in the first column of the table under a heading; each row has four cells and says what it is about."""
+    lines = text.split(f"## {heading}")[1].split("\n## ")[0].splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+    assert all(len(row) == 4 and row[1] for row in rows)
+    return [re.split("=", name)[0] for row in rows for name in re.findall("`(.+?)`", row[0])]
+
+
+def test_the_table_has_every_number_and_every_definition():
+    assert named("The numbers") == [field.name for field in fields(NeuralCollapse)]
+    assert list(dict.fromkeys(named("The definitions"))) == [field.name for field in fields(Definitions)]
+    assert named("The numbers", PAGE.replace("| `nc1` |", "| nc1 |"))[0] == "nc2"
 
 
 # The published code, each number from what it computes, in numpy: docs/metrics.md names them.
