@@ -132,6 +132,20 @@ def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_the_lightning_callback_takes_definitions(lightning, tmp_path):
+    from validate.loops.lightning import CollapseCallback
+
+    with pytest.raises(InputError, match="centre must be"):
+        CollapseCallback("net.3", centre="class")
+    net, callback = model(), CollapseCallback("net.3", centre_w=True)
+    trainer_of(lightning, tmp_path, callback).validate(module_of(lightning, net), loader(), verbose=False)
+    point, labels = validate.collect(net, loader())
+    expected, paper = (validate.neural_collapse(point, labels, centre_w=w).nc2 for w in (True, False))
+    assert callback.rows[-1]["nc2"] == pytest.approx(expected, rel=1e-6)
+    assert abs(expected - paper) > 1e-3 * paper
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_labels_that_do_not_fit_are_refused(lightning, tmp_path):
     from validate.loops.lightning import CollapseCallback
 

@@ -19,6 +19,8 @@ from validate import (
     NeuralCollapseMetric,
     batch_neural_collapse,
     collect,
+    generalized_collapse,
+    last_layer,
     neural_collapse,
     per_class,
 )
@@ -401,6 +403,26 @@ def test_any_size_of_features_and_weights(route, of_features, of_weights):
         nearest = [np.argmin([np.linalg.norm(h - m) for m in means]) for h in point.H.numpy()]
         wrong = np.mean([np.argmax(z + offsets) != k for z, k in zip(logits, nearest, strict=True)])
         assert found["nearest_center_disagreement"] == wrong
+
+
+def test_without_scaling_they_would_overflow(monkeypatch):
+    """The planted error: every unit 1."""
+    point, labels = draw((4, 2, 6), d=2)
+    for module in ("scale", "moments", "classes"):
+        monkeypatch.setattr(f"validate.statistics.{module}.exponent_of", lambda *_: 0)
+    for size in (1e160, 1e-160):
+        found = of_point(Point(point.W, size * point.H, point.b), labels)
+        assert not all(math.isfinite(found[name]) for name in ("nc1", "nc1_quotient", "nc2_means", "cdnv", "nc3"))
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-160])
+def test_norms_and_one_versus_rest_distances_at_any_size(size):
+    point, labels = draw((4, 2, 6, 3), d=2)
+    sized = Point(size * point.W, size * point.H, point.b)
+    norms, expected = last_layer(sized, labels), last_layer(point, labels)
+    assert norms.norm_w == pytest.approx(size * expected.norm_w, rel=1e-12)
+    assert norms.norm_h == pytest.approx(size * expected.norm_h, rel=1e-12)
+    assert asdict(generalized_collapse(sized, labels)) == pytest.approx(asdict(generalized_collapse(point, labels)))
 
 
 @pytest.mark.parametrize("route", ROUTES)
