@@ -7,13 +7,17 @@ from contextlib import contextmanager
 import torch
 
 from ufm import Point
-from validate import collect, last_layer, neural_collapse
+from validate import NeuralCollapse, collect, last_layer, neural_collapse
+from validate.metrics.neural_collapse import collapse
+from validate.statistics.classes import class_statistics
 
 from .data.images import Images
 from .distributed import ALONE, Ranks
 from .models.build import Classifier
 
 EVALUATION_BATCH = 2048
+# What depends on the test features once the centres are the training set's; the other metrics are of these alone.
+HELD_OUT = ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv", "nearest_center_disagreement", "nearest_center_accuracy")
 
 
 def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
@@ -34,6 +38,7 @@ def full_precision():
 def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
     """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
 
+    Columns test_... are of the test features: accuracy, and the metrics of HELD_OUT about the training centres.
     Each process runs its share of the data through the model; all of them return the same.
     """
     train_batches = batches(images, ranks.share(images.train_images), ranks.share(images.train_labels))
@@ -41,9 +46,17 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
     with full_precision():
         point, _ = ranks.agreed(lambda: collect(model, train_batches, head=model.head))
         test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
-    features = ranks.gather(point.H, len(images.train_labels))
-    point = dataclasses.replace(point, H=features, labels=images.train_labels)
     right = ranks.sum((test_point.logits.argmax(1) == test_labels).double().sum())
+    point, test_point = (
+        dataclasses.replace(of, H=ranks.gather(of.H, len(labels)), labels=labels)
+        for of, labels in ((point, images.train_labels), (test_point, images.test_labels))
+    )
+    centres = class_statistics(point)
     row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
-    row |= dataclasses.asdict(neural_collapse(point))
+    row |= dataclasses.asdict(collapse(centres, point.W, point.b))
+    row |= _of_test(neural_collapse(test_point, reference=centres))
     return point, {name: float(value) for name, value in row.items()}
+
+
+def _of_test(found: NeuralCollapse) -> dict[str, float]:
+    return {f"test_{name}": getattr(found, name) for name in HELD_OUT}

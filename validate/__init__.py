@@ -9,6 +9,7 @@ from .loops.contexts import Contexts, collect_contexts
 from .loops.tokens import Tokens
 from .metrics.alignment import Alignment, alignment
 from .metrics.by_group import by_group
+from .metrics.definitions import Definitions
 from .metrics.frames import Frames, frames
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.hyperspherical import Hyperspherical, hyperspherical
@@ -22,6 +23,7 @@ from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
 from .statistics.estimate import Estimate
+from .statistics.moments import Moments
 from .theory.compare import Comparison, NotComparable, compare
 from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
@@ -36,6 +38,7 @@ __all__ = [
     "CollapseTrainerCallback",
     "Comparison",
     "Contexts",
+    "Definitions",
     "Detection",
     "Deviation",
     "Estimate",
@@ -47,6 +50,7 @@ __all__ = [
     "LastLayer",
     "LossFacts",
     "Minimised",
+    "Moments",
     "MultilabelCollapse",
     "Neighbourhood",
     "NeuralCollapse",

@@ -35,6 +35,12 @@ BOUNDS = (
     Panel("lower_bound", "lower bound D on f", "linear"),
     Panel("gap", "gap f - D", theory=False),
 )
+HELD_OUT = (
+    Panel("nc1", "NC1 within-class", theory=False, test="test_nc1"),
+    Panel("nc1_quotient", "trace ratio", theory=False, test="test_nc1_quotient"),
+    Panel("cdnv", "CDNV", theory=False, test="test_cdnv"),
+    Panel("center_error", "nearest-centre error", "error", theory=False, test="test_center_error"),
+)
 STEPS = (
     *("lr", "momentum", "history_size", "max_iter", "batch_size", "epochs", "weight_decay"),
     *("schedule", "patience", "gamma", "milestones", "amp"),
@@ -68,6 +74,12 @@ def everything(runs: Sequence[Material]) -> Sequence[Material]:
 def with_points(runs: Sequence[Material]) -> Sequence[Material]:
     """The runs that have a point of some epochs and are covered by theory."""
     return [run for run in runs if run.bounds]
+
+
+def with_held_out(runs: Sequence[Material]) -> Sequence[Material]:
+    """The runs that measured their test set about the centres of the training set."""
+    columns = {column for panel in HELD_OUT for column in panel.columns}
+    return [run for run in runs if columns <= set(run.epochs[-1])]
 
 
 def apart_only_in(*names: str, along: Sequence[str] = ()) -> Selection:
@@ -120,6 +132,14 @@ COMPARISONS: dict[str, Comparison] = {
         "The objective of each run's unconstrained feature model at its last layer and class means after each epoch, "
         "the lower bound on it that they give by convex duality, and the gap between the two.",
         needs="a run with the points of its epochs (RUN/points), trained on what the theory is about",
+    ),
+    "held-out": Comparison(
+        HELD_OUT,
+        with_held_out,
+        "Training set and test set (dotted) after each epoch, both about the class means of the training set: NC1; "
+        "tr Sigma_W/tr Sigma_B; the class-distance normalised variance, over pairs of classes; and the fraction of "
+        "samples that are nearer to the mean of another class.",
+        "a run that measured its test set so (runs of earlier versions did not)",
     ),
     "optimizers": Comparison(
         METRICS,

@@ -18,6 +18,8 @@ DERIVED: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {  # columns 
     "norm_ratio": (("norm_w", "norm_h"), lambda w, h: w / h if h else math.nan),
     "error": (("accuracy",), lambda accuracy: 1 - accuracy),
     "test_error": (("test_accuracy",), lambda accuracy: 1 - accuracy),
+    "center_error": (("nearest_center_accuracy",), lambda accuracy: 1 - accuracy),
+    "test_center_error": (("test_nearest_center_accuracy",), lambda accuracy: 1 - accuracy),
 }
 
 

@@ -9,12 +9,14 @@ from validate.runs.provenance import provenance
 from validate.statistics.classes import class_statistics
 
 from ..data.images import Images
+from ..measure import HELD_OUT
 from ..recipe import Recipe
 from .checkpoints import save_model, save_training
 from .minimised import minimised
 
 METRICS = [field.name for kind in (LastLayer, NeuralCollapse) for field in dataclasses.fields(kind)]
-COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv
+TEST = [f"test_{name}" for name in ("accuracy", *HELD_OUT)]
+COLUMNS = {"epoch", "lr", "train_loss", *METRICS, *TEST}  # of epochs.csv
 LEFTOVERS = (".config.json.*", ".epochs.csv.*", "*/.*.safetensors.*")  # of a process that was killed while it wrote
 
 
@@ -36,7 +38,7 @@ def config_of(recipe: Recipe, images: Images) -> dict[str, Any]:
 def record(run: Run, model, optimizer, point: Point, rows: list[dict[str, float]], recipe: Recipe) -> None:
     """Write one epoch down, the last of `rows`. The training state comes last: what it promises is on disk."""
     epoch = int(rows[-1]["epoch"])
-    means = class_statistics(point).means.to(point.H.dtype)
+    means = class_statistics(point).in_units_of(0).means.to(point.H.dtype)
     Point(point.W, means, point.b).save(run.point(epoch))
     if epoch == recipe.epochs or epoch % recipe.keep == 0:
         point.save(run.last_point)

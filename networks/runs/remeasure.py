@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ufm import InputError
 from ufm.results import Result
 from validate import Run
+from validate.runs.older import LATER
 
 from ..data.images import load
 from ..distributed import device_of
@@ -23,7 +24,8 @@ ALLOWED = 1e-3  # deviation of a checkpoint that agrees: float32 sums in another
 class Remeasured(Result):
     """One checkpoint: what it measures now, and how far from what training recorded.
 
-    deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|
+    deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|; a column that came after
+               the version that recorded the epoch is not among them
     """
 
     epoch: int
@@ -66,7 +68,8 @@ def remeasure(
 
 def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
     """Infinite where training recorded nothing to compare with."""
-    return max(_gap(value, recorded.get(name)) for name, value in metrics.items())
+    known = {name: value for name, value in metrics.items() if name in recorded or name not in LATER}
+    return max(_gap(value, recorded.get(name)) for name, value in known.items())
 
 
 def _gap(value: float, recorded: float | None) -> float:

@@ -34,6 +34,7 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "nc4": r"\lVert b + W h_G \rVert",
         "nearest_center_disagreement": r"P\left( \mathrm{argmax}_k (W h + b)_k "
         r"\ne \mathrm{argmin}_k \lVert h - h_k \rVert \right)",
+        "nearest_center_accuracy": r"P\left( \mathrm{argmin}_k \lVert h - h_k \rVert = y \right)",
         "rank": r"\mathrm{rank}(\bar{H})",
         "condition": r"\frac{\lambda_1(\bar{H}^{T} \bar{H})}{\lambda_r(\bar{H}^{T} \bar{H})}",
         "nc1_quotient": r"\frac{\mathrm{tr} \Sigma_W}{\mathrm{tr} \Sigma_B}",

@@ -29,3 +29,14 @@ def self_duality(W: torch.Tensor, centred: torch.Tensor) -> float:
     """
     w, m = W.norm(), centred.norm()
     return math.sqrt(sum(float((W[part] / w - centred[part] / m).square().sum()) for part in blocks(*W.shape)))
+
+
+def centred_rows(W: torch.Tensor) -> torch.Tensor:
+    """The rows of W (K, d) less their mean, float64; 0 where they differ by rounding.
+
+    Decisions do not depend on this mean, and it is 0 at a minimiser with decay; the papers leave it in.
+    """
+    centred = W - W.mean(0)
+    rounding = 8 * torch.finfo(W.dtype).eps * W.norm(dim=1).max()
+    centred[centred.norm(dim=1) <= rounding] = 0
+    return centred

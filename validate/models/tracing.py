@@ -84,6 +84,17 @@ def capturing(layers: Iterable[Head]) -> Iterator[deque[tuple[Head, torch.Tensor
             hook.remove()
 
 
+@contextmanager
+def saying(layer: Head) -> Iterator[deque[torch.Tensor]]:
+    """Yield a deque that holds what the layer said last, as it said it."""
+    said: deque[torch.Tensor] = deque(maxlen=1)
+    hook = layer.register_forward_hook(lambda module, inputs, output: said.append(output))
+    try:
+        yield said
+    finally:
+        hook.remove()
+
+
 def watch(layer: Head, receive: Callable[[Head, torch.Tensor], None]) -> RemovableHandle:
     """Have receive(layer, what it sees) called each time the layer runs, until the handle is removed.
 

@@ -1,6 +1,7 @@
-"""Records that were written before config.json said what was minimised: read off the recipe's names of that time.
+"""Records of earlier versions: which columns they lack, and what they minimised, read off the recipe's names of then.
 
-The tables are closed. A new loss, optimiser or head states its own facts where it is trained, and its runs say them.
+The tables of names are closed: a new loss, optimiser or head states its own facts where it is trained, and its runs say
+them.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,18 @@ from typing import Any
 
 from .minimised import BALANCE, HeadFacts, LossFacts, Minimised
 
+# Columns of epochs.csv that a run may be without. One that goes on has them from then on, and empty cells before.
+LATER = frozenset(
+    {
+        "nearest_center_accuracy",
+        "test_nc1",
+        "test_nc1_quotient",
+        "test_nc1_worst_class",
+        "test_cdnv",
+        "test_nearest_center_disagreement",
+        "test_nearest_center_accuracy",
+    }
+)
 LOSSES: dict[str, tuple[str, ...]] = {  # the settings that are parameters of each
     "cross-entropy": (),
     "mse": (),

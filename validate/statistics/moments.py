@@ -10,11 +10,13 @@ squares less the square of the sum does. Source: Chan, Golub and LeVeque, "Updat
 for Computing Sample Variances", 1979 (Stanford STAN-CS-79-773), and The American Statistician 37, 1983.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from ufm.errors import given, require
+
+from .scale import exponent_of, power, scaled
 
 
 @dataclass(eq=False)
@@ -22,7 +24,9 @@ class Moments:
     """What one pass over labelled features leaves, changed in place by `update` and `merge`.
 
     counts (K,) int64, means (K, d), spreads (K,) = sum of |h - h_k|^2 over the class,
-    scatter (d, d) = sum over all samples of (h - h_k)(h - h_k)^T, or None where it is not wanted.
+    scatter (d, d) = sum over all samples of (h - h_k)(h - h_k)^T, or None where it is not wanted,
+    exponent () int64: means are in units of 2^exponent, spreads and scatter in units of 4^exponent. 0 unless float64
+    features came whose size is beyond `scale.RANGE`; features of several sizes are in the units of the largest.
     Means of classes not seen yet are 0. The three floating tensors share dtype (float64 for full accuracy) and device.
     """
 
@@ -30,6 +34,7 @@ class Moments:
     means: torch.Tensor
     spreads: torch.Tensor
     scatter: torch.Tensor | None
+    exponent: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64, device="cpu"))
 
     @classmethod
     def zero(cls, num_classes: int, dim: int, *, scatter: bool = True, device: torch.device | str = "cpu") -> "Moments":
@@ -40,6 +45,7 @@ class Moments:
             none.new_zeros(num_classes, dim),
             none.new_zeros(num_classes),
             none.new_zeros(dim, dim) if scatter else None,
+            torch.zeros((), dtype=torch.int64, device=device),
         )
 
     def update(self, features: torch.Tensor, labels: torch.Tensor) -> None:
@@ -50,7 +56,10 @@ class Moments:
         check(features, labels, self.means)
         if not len(labels):
             return
-        features = features.to(self.means.dtype)
+        size = exponent_of(features)
+        if size != int(self.exponent) and bool(features.any()):
+            self._in_units_for(size)
+        features = scaled(features.to(self.means.dtype), int(self.exponent))
         classes, places, counts = torch.unique(labels, return_inverse=True, return_counts=True)
         means = features.new_zeros(len(classes), features.shape[1]).index_add_(0, places, features)
         means /= counts[:, None]
@@ -63,9 +72,33 @@ class Moments:
         classes = other.counts.nonzero().flatten()
         if not len(classes):
             return
+        scatter = other.scatter
         if self.scatter is not None:
-            self.scatter += given(other.scatter, "the other moments have no scatter; keep it there too")
-        self._add(classes, other.counts[classes], other.means[classes], other.spreads[classes], None)
+            scatter = given(scatter, "the other moments have no scatter; keep it there too")
+        step = 0
+        if not other._is_zero:
+            self._in_units_for(int(other.exponent))
+            step = int(other.exponent) - int(self.exponent)
+        means, spreads = other.means[classes] * power(step), other.spreads[classes] * power(2 * step)
+        if self.scatter is not None and scatter is not None:
+            self.scatter += scatter * power(2 * step)
+        self._add(classes, other.counts[classes], means, spreads, None)
+
+    @property
+    def _is_zero(self) -> bool:
+        """Whether no feature came that is not 0, so that any unit is right."""
+        return not bool(self.means.any()) and not bool(self.spreads.any())
+
+    def _in_units_for(self, exponent: int) -> None:
+        """Go over to units of 2^exponent, if features of that size do not fit the present ones."""
+        step = int(self.exponent) - exponent
+        if step < 0 and not self._is_zero:
+            self.means *= power(step)
+            self.spreads *= power(2 * step)
+            if self.scatter is not None:
+                self.scatter *= power(2 * step)
+        if step < 0 or (step > 0 and self._is_zero):
+            self.exponent.fill_(exponent)
 
     def _add(
         self,
