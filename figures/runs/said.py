@@ -22,7 +22,11 @@ def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
     sentences = [f"Dashed: {subject}."] if len(zero) < len(drawn) else []
     if zero:
         sentences.append(f"{'It' if sentences else subject.capitalize()} has zero in {_listed(zero)}.")
-    if any(panel.column in run.implied for panel in drawn for run in covered):
+    arranged = [panel for panel in drawn if any(panel.column in run.implied for run in covered)]
+    of_W = [panel for panel in arranged if panel.column != "norm_ratio"]
+    if of_W:
+        sentences.append(f"Where W is fixed, {_listed(of_W)} of theory and network agree by construction.")
+    if len(of_W) < len(arranged):
         sentences.append(
             "The ratio agrees by construction where a run has no feature decay of its own: its model's is chosen so."
         )

@@ -40,7 +40,10 @@ MEANINGS = {  # those first whose agreement nothing arranges
     "norm_h": "|H - h_G|_F / sqrt(N)",
     "norm_ratio": "ratio of the two norms, W : H",
 }
-IMPLIED = ("norm_ratio",)  # agree by construction where balance implied lambda_h
+IMPLIED = {  # what agrees by construction, by what W is
+    "free": ("norm_ratio",),  # where balance implied lambda_h
+    "fixed": ("norm_w", "nc2"),  # is of W alone
+}
 
 
 class NotComparable(InputError):
@@ -52,7 +55,7 @@ class Row(Result):
     """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
 
     theory   0 where the minimiser's value is rounding; NaN where it is not defined there
-    implied  whether the two agree by construction: lambda_h was chosen for it
+    implied  whether the two agree by construction: lambda_h was chosen for it, or it is of a W that is given
     """
 
     name: str
@@ -106,7 +109,7 @@ class Comparison(Result):
 
     @property
     def fixed(self) -> bool:
-        """Whether W is given: then nothing balances it against H, and no norm agrees by construction."""
+        """Whether W is given: then nothing balances it against H, and what is of W alone agrees by construction."""
         return isinstance(self.model, FixedClassifier)
 
     @property
@@ -244,6 +247,7 @@ MODELS: dict[tuple[str, str], Callable[[_Asked, Point], Built]] = {  # by what W
 
 def _beside(model: Problem | Kin, point: Point, labels: torch.Tensor, implied: bool) -> Comparison:
     """The comparison of a point with the minimiser of a model that it is a point of."""
+    model.require_decidable()
     certificate = ufm.certify(model, point) if isinstance(model, Problem) else model.certify(point)
     problem = model if isinstance(model, Problem) else model.free
     best, method = minimizer(model)
@@ -252,17 +256,18 @@ def _beside(model: Problem | Kin, point: Point, labels: torch.Tensor, implied: b
     theory = measured(problem, best, problem.labels, float(model.objective(best)), bound)
     theory = without_rounding(problem, theory, ROUNDING if model is problem else LOOSER)
     network = measured(problem, point, labels, certificate.value, certificate.lower_bound)
-    fixed = isinstance(model, FixedClassifier)
+    given_W = isinstance(model, FixedClassifier)
+    arranged = IMPLIED["fixed"] if given_W else IMPLIED["free"] if implied else ()
+    rows = (
+        Row(name, said, theory[name], network[name], name in arranged) for name, said in _meanings(problem.loss).items()
+    )
     return Comparison(
         model=model,
         implied=implied,
         point=point,
         minimizer=best,
         method=method,
-        rows=tuple(
-            Row(name, meaning, theory[name], network[name], implied and name in IMPLIED and not fixed)
-            for name, meaning in _meanings(problem.loss).items()
-        ),
+        rows=tuple(sorted(rows, key=lambda row: row.implied)),
         certificate=certificate,
         balance_residual=_balance(model, point),
     )

@@ -21,7 +21,8 @@ CASES = {
     "fixed head": (
         Problem.balanced(4, 5, 6, **DECAY),
         {"head": "etf"},
-        f" Dashed: {GLOBAL} (W fixed). It has zero in NC1.",
+        f" Dashed: {GLOBAL} (W fixed). It has zero in NC1. Where W is fixed, NC2 of theory and network agree by "
+        "construction.",
     ),
     "another loss": (
         Problem.balanced(4, 5, 6, **DECAY, loss=MeanSquare()),
@@ -58,7 +59,7 @@ def test_zero_is_said_of_what_is_zero(problem, changes, said, at):
     theory = [[text.get_text() for text in axes.texts] for axes in drawing.figure.axes]
     names = [axes.get_title("left")[:3] for axes, texts in zip(drawing.figure.axes, theory, strict=True) if texts]
     assert names == [name for name in ("NC1", "NC2", "NC3", "NC4") if name in said]
-    assert all(texts in ([], ["theory 0"]) for texts in theory)
+    assert all(texts in ([], ["theory 0"], ["agrees by construction"]) for texts in theory)
 
 
 def test_of_several_runs_only_what_holds_for_all(at):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from ufm import InputError, Point
-from ufm.losses import LabelSmoothing
+from ufm.losses import LabelSmoothing, MeanSquare
 from ufm.models import Spheres
 from validate import (
     HeadFacts,
@@ -73,6 +73,16 @@ def test_the_numbers_are_those_of_the_definitions():
     own = functional.cosine_similarity(point.H, point.W[labels])
     assert found["cosine"] == pytest.approx(float(own.mean()), rel=1e-12)
     assert not set(LEFT_OUT) & set(found)
+
+
+def test_a_loss_that_the_minimiser_takes_to_0_is_0_and_not_rounding():
+    """Mean squares with logits in reach of the scale; cross-entropy, whose least values are no rounding, keeps its."""
+    point, labels = of_network(MODELS["balanced"], turn=0.1)
+    squares = {row.name: row.theory for row in compare_on_spheres(point, labels, loss=MeanSquare()).rows}
+    assert [squares[name] for name in ("objective", "mean_loss", "gap")] == [0.0, 0.0, 0.0]
+    far = compare_on_spheres(replace(point, H=15 * point.H), labels)
+    least = next(row.theory for row in far.rows if row.name == "objective")
+    assert least == pytest.approx(2 * math.exp(-90), rel=1e-6)
 
 
 def test_lengths_of_rows_go_into_the_scale():
