@@ -12,7 +12,7 @@ from ufm.errors import Setting, given, require
 from ufm.losses import CrossEntropy, Loss
 from ufm.losses.own import completed, has_conjugate
 from ufm.losses.tables import table
-from ufm.models import FixedClassifier, Judgement, Nonnegative
+from ufm.models import FixedClassifier, Judgement, Model, Nonnegative
 from ufm.results import Result
 from ufm.results.plain import OMITTED, READ, from_plain
 
@@ -55,7 +55,7 @@ class Row(Result):
     """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
 
     theory   0 where the minimiser's value is rounding; NaN where it is not defined there
-    implied  whether the two agree by construction: lambda_h was chosen for it, or it is of a W that is given
+    implied  whether the two agree by construction: lambda_h was chosen for it, or it is of what is given of W
     """
 
     name: str
@@ -71,30 +71,56 @@ def _certificate(data: Any) -> Certificate | Judgement:
 
 
 @dataclass(frozen=True)
-class Comparison(Result):
-    """A network's last layer against the minimiser of its own unconstrained feature model, or of one of its kin.
+class Beside(Result):
+    """A network's last layer against the minimiser of a model of its own.
 
-    model         a `Problem`, or one of `ufm.models`, implied by the class counts, d, the loss, the weight decay, and
-                  the feature decay lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace)
-                  implies; where W is given, the one at which the features' length is stationary
-    implied       whether lambda_h is implied; else it was given
-    point         the network's point, shifted to the least penalty (see `compare`), labelled; not in plain data
+    model         the model of its class counts, d, loss and settings
+    point         the network's point in it, labelled; not in plain data
     minimizer     the minimiser, collapsed; not in plain data
     method        "closed form", or "minimised, certified" / "minimised, not certified"
     rows          theory beside network; what agrees by construction comes last
     certificate   of the network's own point in that model: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
+    """
+
+    model: Problem | Model[Any] = field(metadata={READ: ufm.models.of_plain})
+    point: Point = field(metadata=OMITTED)
+    minimizer: Point = field(metadata=OMITTED)
+    method: str
+    rows: tuple[Row, ...]
+    certificate: Certificate | Judgement = field(metadata={READ: _certificate})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What defines the model, as plain data, but for a W that is given."""
+        return {name: value for name, value in self.model.to_plain().items() if name != "W"}
+
+    @property
+    def certified(self) -> bool:
+        """Whether the minimiser is known to be a global one, in closed form or by its certificate."""
+        return self.method != NOT_CERTIFIED
+
+    @property
+    def fixed(self) -> bool:
+        """Whether W is given: then nothing balances it against H, and what is of W alone agrees by construction."""
+        return isinstance(self.model, FixedClassifier)
+
+
+@dataclass(frozen=True)
+class Comparison(Beside):
+    """A network's last layer against the minimiser of its own unconstrained feature model, or of one of its kin.
+
+    model         a `Problem`, or one of `ufm.models`, implied by the class counts, d, the loss, the weight decay, and
+                  the feature decay lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace)
+                  implies; where W is given, the one at which the features' length is stationary
+    point         shifted to the least penalty (see `compare`)
+    implied       whether lambda_h is implied; else it was given
     balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace; NaN where W is
                       given
     """
 
     model: Problem | Kin = field(metadata={READ: ufm.models.of_plain})
     implied: bool
-    point: Point = field(metadata=OMITTED)
-    minimizer: Point = field(metadata=OMITTED)
-    method: str
-    rows: tuple[Row, ...]
-    certificate: Certificate | Judgement = field(metadata={READ: _certificate})
     balance_residual: float
 
     @property
@@ -103,23 +129,8 @@ class Comparison(Result):
         return self.model if isinstance(self.model, Problem) else self.model.free
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What defines the model, as plain data, but for a W that is given."""
-        return {name: value for name, value in self.model.to_plain().items() if name != "W"}
-
-    @property
-    def fixed(self) -> bool:
-        """Whether W is given: then nothing balances it against H, and what is of W alone agrees by construction."""
-        return isinstance(self.model, FixedClassifier)
-
-    @property
     def lambda_h(self) -> float:
         return self.problem.lambda_h
-
-    @property
-    def certified(self) -> bool:
-        """Whether the minimiser is known to be a global one, in closed form or by its certificate."""
-        return self.method != NOT_CERTIFIED
 
 
 def compare(
@@ -259,7 +270,7 @@ def _beside(model: Problem | Kin, point: Point, labels: torch.Tensor, implied: b
     given_W = isinstance(model, FixedClassifier)
     arranged = IMPLIED["fixed"] if given_W else IMPLIED["free"] if implied else ()
     rows = (
-        Row(name, said, theory[name], network[name], name in arranged) for name, said in _meanings(problem.loss).items()
+        Row(name, said, theory[name], network[name], name in arranged) for name, said in meanings(problem.loss).items()
     )
     return Comparison(
         model=model,
@@ -295,7 +306,7 @@ def of_classes(loss: Loss | None, num_classes: int) -> Loss:
     return loss
 
 
-def _meanings(loss: Loss) -> dict[str, str]:
+def meanings(loss: Loss) -> dict[str, str]:
     """The rows by name, in order, with what they mean under this loss."""
     left_out = "mean_loss" if isinstance(loss, CrossEntropy) else None
     return {name: meaning.format(loss=loss.name) for name, meaning in MEANINGS.items() if name != left_out}
