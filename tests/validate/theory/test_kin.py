@@ -147,6 +147,8 @@ def test_what_does_not_fit_is_refused():
     ):
         with pytest.raises(InputError, match=words):
             compare(point, labels, **(asked(model) | change))
+    with pytest.raises(InputError, match="lambda_h must be a finite number > 0, got 0; without it features run"):
+        compare(point, labels, lambda_h=0, classifier="fixed")
     below = replace(point, H=point.H - 0.1)
     with pytest.raises(InputError, match="features must be >= 0"):
         compare(below, labels, **asked(model))
