@@ -176,9 +176,8 @@ def compare(
     point, fixed = full(point.double(), labels), classifier == "fixed"
     decay = _decay_of_w(lambda_w, fixed)
     asked = _Asked(counts_of(point, labels), decay, lambda_h, (decay if lambda_b is None else lambda_b), bias, loss)
-    asked.problem(
-        1, 1.0 if fixed or lambda_h is None else lambda_h, 1.0 if fixed else None
-    )  # refuses what none can have
+    # Decays that no model can have are refused; that of the features of a fixed W, by its own model.
+    asked.problem(1, 1.0 if fixed or lambda_h is None else lambda_h, 1.0 if fixed else None)
     if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
         raise NotComparable(
             "W is zero or all features are equal: they imply no feature decay", ("pass ", Setting("lambda_h"))
