@@ -18,7 +18,7 @@ from validate.runs.run import AGAIN
 from .drawing import Drawing, house_style, new_figure
 from .labels import SIZE as FONT
 from .labels import text_width
-from .scales import error_axis, log_ticks, spaced
+from .scales import error_axis, level_axis, log_ticks, spaced
 
 COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
 FEW = 4  # curves; of more than these, theory's values are short
@@ -142,6 +142,8 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
         log_ticks(axes, shown)
     elif panel.scale == "error":
         error_axis(axes, shown)
+    else:
+        level_axis(axes, shown)
     _ticks_below(axes, layout, curves)
     _foot(axes, [*below, *_arranged(panel, curves), *notes])
     return drawn

@@ -130,7 +130,8 @@ COMPARISONS: dict[str, Comparison] = {
         BOUNDS,
         with_points,
         "The objective of each run's unconstrained feature model at its last layer and class means after each epoch, "
-        "the lower bound on it that they give by convex duality, and the gap between the two.",
+        "the lower bound on it that they give by convex duality, and the gap between the two (class means at the norm "
+        "of the features, where these have one).",
         needs="a run with the points of its epochs (RUN/points), trained on what the theory is about",
     ),
     "held-out": Comparison(

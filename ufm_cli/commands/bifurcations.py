@@ -34,7 +34,7 @@ class Command:
     begin: float = 0.02
     """the path's least value of it"""
     end: float = 1.0
-    """and its largest"""
+    """and its largest; along rho 0.98 unless asked, as the critical points end at 1"""
     rho: float = 0.5
     """K sqrt(n lambda_w lambda_h), along lambda_b"""
     ratio: float = 2.0
@@ -60,6 +60,10 @@ class Command:
             require_unused(given, {"ratio"}, "--along lambda_b fixes rho")
         if not self.bias:
             require_unused(given, {"ratio"}, "--no-bias leaves no b to decay")
+
+    def defaults(self) -> "Command | None":
+        """The flags that were not given, as the path has them."""
+        return Command(end=0.98) if self.along == "rho" else None
 
     def run(self) -> int:
         from figures.theory.bifurcations import bifurcation_figure

@@ -101,20 +101,19 @@ class Command:
 
     def _beside_run(self, run: "Run") -> dict[str, Any]:
         """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
-        from validate import NotComparable, compare_run, compare_run_on_spheres, not_covered
-        from validate.theory.on_spheres import is_on_spheres
+        from validate import NotComparable, OnSpheres
+        from validate.theory.on_spheres import beside_run, nothing_beside
 
         nothing = dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu"))
         try:
-            if is_on_spheres(run) and run.last_point.is_file():
-                beside = compare_run_on_spheres(run)
-                _show_on_spheres(beside)
-                checked = _show_theorems(beside) if self.theorems else None
-                return nothing | {"on_spheres": beside.plain(), "theorems": checked}
             if run.last_point.is_file():
-                comparison = compare_run(run)
-                return self._beside(comparison) | {"behind_a_relu": _behind_a_relu(run, comparison)}
-            reason = not_covered(run) or "the run ended before it recorded a point"
+                found = beside_run(run)
+                if not isinstance(found, OnSpheres):
+                    return self._beside(found) | {"behind_a_relu": _behind_a_relu(run, found)}
+                _show_on_spheres(found)
+                checked = _show_theorems(found) if self.theorems else None
+                return nothing | {"on_spheres": found.plain(), "theorems": checked}
+            reason = nothing_beside(run) or "the run ended before it recorded a point"
         except NotComparable as error:
             reason = as_flags(error, Command)
         _say_not_covered(reason)
@@ -305,7 +304,7 @@ def _show_comparison(comparison: "Comparison") -> None:
         f"{'' if comparison.fixed else f'lambda_w = {comparison.problem.lambda_w:g}, '}"
         f"{'implied ' if comparison.implied else ''}lambda_h = {comparison.lambda_h:.4g}",
         ("quantity", "theory", "network", "network/theory - 1"),
-        [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],
+        [(_titled(row), row.theory, row.network, row.deviation) for row in comparison.rows],
     )
     size = certificate.residual if isinstance(certificate, Judgement) else certificate.relative_grad_norm
     balance = "" if comparison.fixed else f"; balance residual {comparison.balance_residual:.2g}"
@@ -321,7 +320,7 @@ def _show_on_spheres(found: "OnSpheres") -> None:
         f"theory ({found.method}) beside network: unit rows of W and H, "
         f"{'' if loss == 'cross-entropy' else f'{said(loss)}, '}scale = {found.model.scale:.6g}",
         ("quantity", "theory", "network", "network/theory - 1"),
-        [(row.meaning, row.theory, row.network, _deviation(row)) for row in found.rows],
+        [(_titled(row), row.theory, row.network, row.deviation) for row in found.rows],
     )
     own = found.certificate
     say(
@@ -351,8 +350,3 @@ def _bounded(gap: float) -> str:
 
 def _titled(row: "Row") -> str:
     return row.meaning + (" (agrees by construction)" if row.implied else "")
-
-
-def _deviation(row: "Row") -> float | None:
-    """network/theory - 1; None where theory has 0, and where the two agree by construction."""
-    return None if row.implied or not row.theory else row.network / row.theory - 1

@@ -42,7 +42,24 @@ def test_flags_that_cannot_be_are_refused_in_one_line(tmp_path, monkeypatch, cap
         ["-K", "2"],
         ["--begin", "2"],
         ["--looks", "1"],
+        ["--end", "inf"],
+        ["--along", "rho", "--ratio", "nan"],
+        ["--along", "rho", "--end", "1"],
     )
     for words in wrong:
         assert main(["bifurcations", *words]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_along_rho_the_path_ends_below_the_threshold_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(importlib.import_module("ufm.bifurcations"), "kept_diagram", lambda path, *_, **__: stop(path))
+
+    def stop(path):
+        seen.append((path.along, path.end))
+        raise KeyboardInterrupt
+
+    for words in ([], ["--along", "rho"], ["--along", "rho", "--end", "0.5"]):
+        assert main(["bifurcations", *words]) == 130
+    assert seen == [("lambda_b", 1.0), ("rho", 0.98), ("rho", 0.5)]
