@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from .layerwise.layer import Layer, Layers
+from .layerwise.layers import layers
 from .loops.callbacks import CollapseRecorder
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.last_layer import LastLayer, last_layer
@@ -29,6 +31,8 @@ __all__ = [
     "GeneralizedCollapse",
     "HeadFacts",
     "LastLayer",
+    "Layer",
+    "Layers",
     "LossFacts",
     "Minimised",
     "Neighbourhood",
@@ -45,6 +49,7 @@ __all__ = [
     "compare_run_on_spheres",
     "generalized_collapse",
     "last_layer",
+    "layers",
     "locate",
     "nearer",
     "neural_collapse",
