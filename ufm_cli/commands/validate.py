@@ -55,7 +55,7 @@ class Command:
     """with --layers: these modules alone, or patterns: 'backbone.*' (default: the blocks, and what the head sees)"""
     pool: Literal["mean", "flatten", "first", "last", "token"] | None = None
     """with --layers: how maps and sequences become features (default: their mean over positions)"""
-    most: int = 8
+    most: int = 7
     """with --layers: at how many checkpoints at most, evenly over the run"""
     json: JsonFile = None
 
