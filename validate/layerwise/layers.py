@@ -52,8 +52,8 @@ def layers(
                  of `validate.collect`
     pool         how maps and sequences become features: "mean" over positions, "flatten", "first" or "last" position,
                  "token" (every position is a sample), or a function of what the module says that gives (m, d). None:
-                 "token" where labels have shape (samples, positions), else "mean". Which side of a shape the positions
-                 are on: `validate.layerwise.pooling.pooled`
+                 "token" where labels have shape (samples, positions), else "mean". On which side of a shape the
+                 features are is told as `validate.layerwise.layout` says
     head         the head, where names is None and `validate.collect` would have to be told
     num_classes  K; None: one more than the largest label
     absent, rows as for `validate.neural_collapse`

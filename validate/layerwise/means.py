@@ -5,6 +5,7 @@ import torch
 from ufm import InputError
 from ufm.errors import require
 
+from ..statistics.blocks import blocks
 from ..statistics.moments import Moments
 from .pooling import Samples
 from .ranks import agreed, most, of_all
@@ -42,7 +43,8 @@ def updated(moments: Moments, samples: Samples, *, grows: bool) -> Moments:
     features, labels = samples.features, samples.labels
     if grows and len(labels) and not labels.is_floating_point():
         moments = grown(moments, int(labels.max()) + 1)
-    moments.update(features, labels)
+    for part in blocks(len(labels), features.shape[1]):
+        moments.update(features[part], labels[part])
     return moments
 
 

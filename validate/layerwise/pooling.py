@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from ufm.errors import require
 
@@ -21,12 +20,6 @@ POOLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {  # of (m, positi
 }
 OWN = "own"  # the name of a function of the caller's
 
-FEATURES_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.MultiheadAttention)
-CHANNELS_FIRST = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm),
-    *(nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d),
-)
-
 
 class Samples(NamedTuple):
     """features (m, d) of any floating dtype, labels (m,), and how they were pooled ("" where nothing was)."""
@@ -36,13 +29,12 @@ class Samples(NamedTuple):
     pooling: str
 
 
-def pooled(said: torch.Tensor, labels: torch.Tensor, module: nn.Module, pool: Pool | None) -> Samples:
+def pooled(said: torch.Tensor, labels: torch.Tensor, last: bool, pool: Pool | None) -> Samples:
     """The samples of what a module says of a batch, a copy, without the positions or samples of label -100.
 
-    said     (m, d), (m, positions, d), or (m, c, height, width) and other maps; Linear, LayerNorm, Embedding and
-             attention have the features last, convolutions, batch norm and one-dimensional pooling the channels first,
-             any other module the features last of three dimensions and the channels first of more
-    labels   (m,), or (m, positions) where each position has its own
+    said     (m, d), (m, *positions, d) or (m, d, *positions)
+    labels   (m,), or (m, *positions) where each position has its own
+    last     whether the features are last: `layout.features_last`
     pool     a name of POOLINGS, or a function of what the module says that gives (m, d); None: "token" where each
              position has a label, else "mean"
     """
@@ -50,7 +42,7 @@ def pooled(said: torch.Tensor, labels: torch.Tensor, module: nn.Module, pool: Po
     if callable(pool):
         features, name = pool(said), OWN
     else:
-        X = _positions(said, module)
+        X = _positions(said, last)
         name = pool or ("token" if labels.ndim > 1 else "mean")
         features = POOLINGS[name](X)
         if name == "token" and labels.ndim == 1 and len(X) == len(labels):
@@ -67,9 +59,8 @@ def pooled(said: torch.Tensor, labels: torch.Tensor, module: nn.Module, pool: Po
     return Samples(features.clone() if everyone else features[kept], labels if everyone else labels[kept], name)
 
 
-def _positions(said: torch.Tensor, module: nn.Module) -> torch.Tensor:
+def _positions(said: torch.Tensor, last: bool) -> torch.Tensor:
     """(m, positions, d) of what a module says; (m, 1, d) of (m, d)."""
     if said.ndim == 2:
         return said[:, None]
-    first = isinstance(module, CHANNELS_FIRST) or (said.ndim > 3 and not isinstance(module, FEATURES_LAST))
-    return said.flatten(2).movedim(1, -1) if first else said.flatten(1, -2)
+    return said.flatten(1, -2) if last else said.flatten(2).movedim(1, -1)

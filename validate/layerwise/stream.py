@@ -13,6 +13,7 @@ from ufm.errors import given, require
 from ..models.heads import Head
 from ..models.tracing import device_of, evaluating, parts, run, tensors
 from .blocks import blocks_of
+from .layout import declared, features_last
 from .names import Watched, choose
 from .pooling import Pool, Samples, pooled
 
@@ -38,6 +39,8 @@ class Stream:
         self.layers = None if names is None else choose(model, names)
         self._ordered = False
         self.poolings: list[str] = []
+        self._telling = [Watched(name, m) for name, m in model.named_modules() if declared(m) is not None]
+        self._before: bool | None = None  # whether the last of these that ran has its features last
         self._whole: list[list[Samples]] | None = None
 
     @property
@@ -71,7 +74,8 @@ class Stream:
             received.pop(layer, None)  # the last time that a module runs counts
             received[layer] = self._samples(layer, said, labels)
 
-        with evaluating(self.model), _watching(self.layers, receive):
+        self._before = None
+        with evaluating(self.model), _watching(self.layers, receive), _watching(self._telling, self._tell):
             run(self.model, batch)
         idle = [layer.name for layer in self.layers if layer not in received]
         require(not idle, f"the model did not run through {', '.join(idle)}; leave that out of names")
@@ -80,10 +84,14 @@ class Stream:
             self.poolings = [samples.pooling for samples in received.values()]
         return [received[layer] for layer in self.layers]
 
+    def _tell(self, layer: Watched, said: Any) -> None:
+        self._before = declared(layer.module)
+
     def _samples(self, layer: Watched, said: Any, labels: torch.Tensor) -> Samples:
         tensor = next((one for one in tensors(said) if one.is_floating_point()), None)
         try:
-            found = pooled(given(tensor, "there is no floating-point tensor"), labels, layer.module, self.pool)
+            tensor = given(tensor, "there is no floating-point tensor")
+            found = pooled(tensor, labels, features_last(tensor, layer.module, self._before), self.pool)
         except InputError as error:
             raise InputError(f"{layer.name}: {error}") from error
         place = device_of(self.model)  # a model may lie on several

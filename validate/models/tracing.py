@@ -33,7 +33,7 @@ def parts(batch: Any) -> tuple[Any, torch.Tensor | None]:
     else:
         require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
         inputs, labels = batch
-    return inputs, None if labels is None else torch.as_tensor(labels)
+    return inputs, labels if labels is None or isinstance(labels, torch.Tensor) else torch.as_tensor(labels)
 
 
 def device_of(model: nn.Module) -> torch.device:

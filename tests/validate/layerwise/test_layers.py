@@ -168,6 +168,16 @@ def test_the_model_is_left_as_it_was():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("wide", [2048, 64])
+def test_nothing_is_made_on_the_default_device(wide):
+    """The default device is "meta", whose tensors have no numbers: what is made without saying where fails."""
+    model, data = broad(), cut(*draw((9, 4, 9)), 11)
+    expected = layers(model, data, wide=wide)
+    with torch.device("meta"):
+        found = layers(model, data, wide=wide)
+    assert _numbers(found[-1]) == pytest.approx(_numbers(expected[-1]), nan_ok=True)
+
+
 def nan_labels(model):
     inputs, labels = draw((5, 5))
     inputs[3, 2] = torch.nan
