@@ -31,6 +31,7 @@ def measure_layers(
     `validate.layers`, the model's blocks without names. track wraps the epochs. Raises InputError as that does.
     """
     require(most >= 1, (Setting("most"), f" must be >= 1 checkpoint, got {most}"))
+    names = tuple(names)
     images, model = reload(run, data_dir)
     files = checkpoints_of(run, model)
     data, found = Training(images), []
@@ -38,13 +39,12 @@ def measure_layers(
         load_model(files[epoch], model)
         with full_precision():
             found.append(AtEpoch(epoch, _layers(model, data, names, pool)))
-    return LayersOfRun(tuple(found))
+    return LayersOfRun(tuple(found), names, pool, most)
 
 
-def _layers(model, data: "Training", names: Iterable[str], pool: str | None):
-    named = list(names) or None
+def _layers(model, data: "Training", names: tuple[str, ...], pool: str | None):
     try:
-        return layers(model, data, named, pool=pool, head=model.head, num_classes=len(model.head.weight))
+        return layers(model, data, names or None, pool=pool, head=model.head, num_classes=len(model.head.weight))
     except InputError as error:
         raise InputError(f"the layers of the run's network: {error}") from error
 

@@ -104,9 +104,16 @@ class AtEpoch(Result):
 
 @dataclass(frozen=True)
 class LayersOfRun(Result):
-    """The layers of a run's network after some epochs, ascending, on its training set."""
+    """The layers of a run's network after some epochs, ascending, on its training set.
+
+    names, pool, most   what was asked: names and pooling as for `validate.layers` (no names: the blocks), and at how
+                        many epochs at most
+    """
 
     epochs: tuple[AtEpoch, ...]
+    names: tuple[str, ...]
+    pool: str | None
+    most: int
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

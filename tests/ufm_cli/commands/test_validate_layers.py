@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ufm_cli.again import commands
 from ufm_cli.main import main
 from validate.layerwise.layer import LayersOfRun
 
@@ -28,6 +29,8 @@ def test_named_layers(run_copy, capsys, tmp_path):
     assert main([*asked, "--names", "backbone.[36]"]) == 0
     (one,) = json.loads((tmp_path / "v.json").read_text())["layers"]["epochs"]
     assert [row["name"] for row in one["layers"]["rows"]] == ["backbone.3", "backbone.6"]
+    line = next(line for line in commands(run_copy, None) if line.startswith("ufm validate"))
+    assert line == "ufm validate runs/copy --layers --names 'backbone.[36]' --most 1"
     assert main([*asked, "--names", "back"]) == 2
     assert "no module of the model is named 'back'; near it are backbone" in capsys.readouterr().err
 

@@ -192,6 +192,34 @@ def test_the_law_is_the_line_through_log_d():
     assert (exact.rate, exact.start, exact.correlation) == pytest.approx((0.5, 8, -1))
 
 
+class Nearer(nn.Module):
+    """Moves every sample half of the way to the nearest of K points."""
+
+    def __init__(self, points) -> None:
+        super().__init__()
+        self.points = points
+
+    def forward(self, H):
+        return (H + self.points[torch.cdist(H, self.points).argmin(1)]) / 2
+
+
+@pytest.mark.parametrize("last", [0, 3], ids=["every layer", "one that does nothing at the end"])
+def test_layers_that_halve_distances_quarter_d(last):
+    """The law holds exactly, and a layer that breaks it is seen in the correlation."""
+    points = 3 * torch.randn(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = 0.05 * torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    inputs = (points[:, None] + noise - noise.mean(1, keepdim=True)).reshape(20, 6)
+    parts = [Nearer(points) for _ in range(4)] + [nn.Identity() for _ in range(last)]
+    model = nn.Sequential(*parts, nn.Linear(6, 4).double())
+    law = layers(model, [(inputs, torch.arange(20) // 5)], names=[str(i) for i in range(4 + last)]).law
+    if last:
+        assert law.rate > 0.26
+        assert law.r_squared < 0.95
+    else:
+        assert law.rate == pytest.approx(1 / 4)
+        assert law.correlation == pytest.approx(-1)
+
+
 def test_layers_out_of_order_are_another_law():
     D = [9.0, 3.1, 1.2, 0.33, 0.1]
     law, mixed = separation_law(D), separation_law([D[i] for i in (1, 0, 4, 2, 3)])
