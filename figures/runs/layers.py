@@ -11,7 +11,7 @@ from ..drawing.panels import COLOURS, FIXED, Curve, Layout, Panel, panels_figure
 from .settings import label
 
 NAME = "layers"
-NEEDS = "a run whose layers were measured (ufm validate RUN --layers)"
+NEEDS = "a run whose layers were measured (RUN/layers.json)"
 PANELS = (
     Panel("separation_fuzziness", "separation fuzziness D", theory=False),
     Panel("cdnv", "CDNV", theory=False),

@@ -29,7 +29,7 @@ class Command:
 
     def run(self) -> int:
         from figures import compare_runs, draw_run
-        from figures.runs.comparison import NEEDS
+        from figures.runs.comparison import COMPARISONS, NEEDS
         from ufm.errors import require
         from validate import Run
 
@@ -44,7 +44,7 @@ class Command:
         drawn = {path.stem for path in paths}
         for path in paths:
             say(str(path))
-        wanted = [] if alone else self.only or NEEDS
+        wanted = [] if alone else self.only or COMPARISONS
         left_out = {name: NEEDS[name] for name in wanted if name not in drawn}
         for name, needs in left_out.items():
             say(f"not drawn: {name} (it takes {needs})")
