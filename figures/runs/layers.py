@@ -43,7 +43,7 @@ def layers_figure(
     require(bool(layers), "there are no layers to draw; measure those of one model at least")
     given = facts or [{title or "curve": text} for text in layers]
     curves = [_curve(text, found, fact) for (text, found), fact in zip(layers.items(), given, strict=True)]
-    layout = Layout(columns=4, width=TWO_COLUMNS, title=title, x="depth")
+    layout = Layout(columns=4, width=TWO_COLUMNS, title=title, x="layer")
     drawing = panels_figure(curves, PANELS, layout, f"{WHAT}{_named(layers)}{_laws(layers)}{said}")
     with house_style():
         for i, found in enumerate(layers.values()):
@@ -75,7 +75,7 @@ def _curve(text: str, layers: Layers, fact: Mapping[str, str]) -> Curve:
     rows = [_row(depth, layer) for depth, layer in enumerate(layers)]
     law = [layers.law.start * layers.law.rate**depth for depth in range(len(layers))]
     named = [
-        {"run": text} | dict(fact) | {"layer": layer.name, "law": f"{fit:.6g}"}
+        {"run": text} | dict(fact) | {"module": layer.name, "law": f"{fit:.6g}"}
         for layer, fit in zip(layers, law, strict=True)
     ]
     return Curve(text, rows, named)
@@ -83,7 +83,7 @@ def _curve(text: str, layers: Layers, fact: Mapping[str, str]) -> Curve:
 
 def _row(depth: int, layer: Layer) -> dict[str, float]:
     known = {panel.column: float(getattr(layer, panel.column)) for panel in PANELS if hasattr(layer, panel.column)}
-    return known | {"depth": depth, "center_error": 1 - layer.nearest_center_accuracy}
+    return known | {"layer": depth, "center_error": 1 - layer.nearest_center_accuracy}
 
 
 def _named(layers: Mapping[str, Layers]) -> str:

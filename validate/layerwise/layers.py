@@ -74,9 +74,12 @@ def layers(
     known = callable(pool) or pool is None or pool in POOLINGS
     require(known, f"pool must be one of {', '.join(POOLINGS)}, or a function; got {pool!r}")
     require(num_classes is None or num_classes >= 2, f"num_classes must be >= 2, got {num_classes}")
+    require(rows >= 2, f"rows must be >= 2 classes, got {rows}")
     require(wide >= 64, f"wide must be >= 64 dimensions, got {wide}")
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         model = model.module
+    names = names if names is None or isinstance(names, str) else list(names)
+    require(names is None or len(names) > 0, "names lists no module; leave it out, or name one")
     stream = Stream(model, loader, names, head=head, pool=pool, keep=keep)
     place = device_of(model)
     moments = class_moments(stream, num_classes, place)

@@ -39,7 +39,7 @@ def test_a_run_has_a_curve_an_epoch(measured, tmp_path):
     require_readable(drawing)
     drawing.save(tmp_path, "layers", ["png"])
     rows = list(csv.DictReader((tmp_path / "layers.csv").read_text().splitlines()))
-    assert [row["layer"] for row in rows][: len(epochs[0].layers)] == [row.name for row in epochs[0].layers]
+    assert [row["module"] for row in rows][: len(epochs[0].layers)] == [row.name for row in epochs[0].layers]
     assert float(rows[-1]["center_error"]) == pytest.approx(1 - epochs[-1].layers[-1].nearest_center_accuracy)
     assert f"0 {epochs[0].layers[0].name}" in drawing.caption
 

@@ -134,7 +134,11 @@ def test_samples_that_are_ignored_are_left_out():
     model, (inputs, labels) = perceptron(), draw((9, 9, 9))
     H, there = said(model, inputs, 2), torch.arange(27) % 4 > 0
     ignored = torch.where(there, labels, -100)
-    equal(layers(model, [(inputs, ignored)], names=["1"])[0], H[there], labels[there])
+    none = inputs[:3], torch.full((3,), -100)  # a batch without any sample
+    for data in ([(inputs, ignored)], [none, (inputs, ignored), none]):
+        found = layers(model, data, names=["1", "3"])
+        equal(found[0], H[there], labels[there])
+        assert found[1].cka > 0.5
 
 
 def test_absent_classes():
@@ -195,6 +199,9 @@ REFUSED = {
     "absent must be": lambda model: layers(model, [draw((5, 5))], absent="maybe"),
     'needs an entry "labels"': lambda model: layers(model, [{"input": draw((5, 5))[0]}], names=["1"]),
     "and there are 9 labels": lambda model: layers(model, [(draw((5, 5))[0], torch.zeros(9).long())], names=["1"]),
+    "names lists no module": lambda model: layers(model, [draw((5, 5))], names=[]),
+    "rows must be >= 2 classes": lambda model: layers(model, [draw((5, 5))], rows=1),
+    "no samples: there is nothing": lambda model: layers(model, [(torch.ones(4, 8).double(), torch.full((4,), -100))]),
     "wide must be >= 64": lambda model: layers(model, [draw((5, 5))], wide=2),
 }
 
