@@ -29,19 +29,24 @@ class Seen:
     sketches: torch.Tensor
 
 
+def unseen(moments: Moments, traces: torch.Tensor) -> ClassStatistics:
+    """The statistics of a first pass, for a second one that is still to fill in the traces."""
+    within = Projected([], moments.means, traces=traces)
+    return ClassStatistics(moments.counts, moments.means, moments.spreads, within)
+
+
 class Deviation:
     """The sums of one layer, float64: memory O(K d + r^2 + min(d, wide)^2), r = min(K - 1, d).
 
-    statistics   of the classes that have samples, `within` filled by `finish`
+    statistics   of the classes that have samples; `finish` fills in the traces of `within`
     coordinates  (K, r) the centred means in the directions P = basis/|means along it|, of orthonormal columns
     within       (r, r) sum of P^T (h - h_k)(h - h_k)^T P
     products     (copies, s, s) of the sketches; (1, d, d) of the features themselves where d <= wide
     """
 
     def __init__(self, moments: Moments, rows: int, wide: int, seed: int):
-        none = Projected(moments.means.new_zeros(1))
-        whole = ClassStatistics(moments.counts, moments.means, moments.spreads, none)
-        self.statistics, classes = whole.present()
+        self.traces = moments.means.new_zeros(1)
+        self.statistics, classes = unseen(moments, self.traces).present()
         self.means, self.classes = moments.means, None if len(classes) == len(moments.counts) else classes
         between = self.statistics.between
         kept = between.sizes > 0
@@ -85,10 +90,7 @@ class Deviation:
             f"{self.statistics.num_samples}: it must be iterable more than once and give the same samples each time "
             "(or raise keep=, the bytes of features that are kept in between)",
         )
-        traces = self.within.diagonal().sum()[None]
-        if not len(self.within):
-            traces = self.within.new_zeros(1)
-        self.statistics.within.traces.copy_(traces)  # type: ignore[union-attr]  # it is the one made above
+        self.traces.copy_(self.within.diagonal().sum())
 
     @property
     def total(self) -> torch.Tensor:

@@ -23,7 +23,8 @@ class Layer(Result):
 
     Fields that `NeuralCollapse` has mean the same here, of the layer's features; none needs a classifier.
 
-    nearest_center_accuracy  fraction of samples nearest to the mean of their own class; NaN where all means are equal
+    nearest_center_accuracy  fraction of samples nearest to the mean of their own class; NaN where all means are equal,
+         and where no class has two samples
     separation_fuzziness     D = tr(SS_w SS_b^+), SS_b weighted by the class counts
     stable_rank              |Hbar|_F^2/|Hbar|_2^2 of the centred class means, whose numerical rank is `rank`
     stable_rank_features, rank_features   of the features less their mean: |X|_F^2/|X|_2^2, and the number of

@@ -16,10 +16,8 @@ from ..metrics.ranks import numerical_rank, stable_rank
 from ..metrics.separation import separation_fuzziness, separation_law
 from ..models.heads import Head
 from ..models.tracing import device_of
-from ..statistics.classes import ClassStatistics
 from ..statistics.moments import Moments
-from ..statistics.projected import Projected
-from .deviations import Deviation, Pair, second_pass
+from .deviations import Deviation, Pair, second_pass, unseen
 from .layer import Layer, Layers
 from .means import class_moments
 from .pooling import POOLINGS, Pool
@@ -95,7 +93,7 @@ def layers(
 
 
 def _require_classes(moments: Moments, absent: str) -> None:
-    statistics = ClassStatistics(moments.counts, moments.means, moments.spreads, Projected(moments.spreads))
+    statistics = unseen(moments, moments.spreads)
     if absent == "error":
         statistics.require_present()
     K = len(statistics.present()[1])
@@ -111,7 +109,7 @@ def _row(name: str, pooling: str, layer: Deviation, before: Deviation, pair: Pai
         "dim": statistics.means.shape[1],
         "samples": statistics.num_samples,
         "separation_fuzziness": separation_fuzziness(statistics, layer.within, layer.coordinates),
-        "nearest_center_accuracy": layer.nearest.accuracy,
+        "nearest_center_accuracy": layer.nearest.accuracy if statistics.sees_within else math.nan,
         "stable_rank": stable_rank(statistics.between.sizes),
         "rank_features": math.nan if squares is None else numerical_rank(squares),
         "stable_rank_features": math.nan if squares is None else stable_rank(squares),

@@ -1,5 +1,7 @@
 """The first pass: class counts, means and spreads of every layer, over all batches and processes."""
 
+from dataclasses import replace
+
 import torch
 
 from ufm import InputError
@@ -10,6 +12,8 @@ from ..statistics.moments import Moments
 from .pooling import Samples
 from .ranks import agreed, most, of_all
 from .stream import Stream
+
+OF_CLASSES = ("counts", "means", "spreads")  # of the moments, what has an entry a class
 
 
 def class_moments(stream: Stream, num_classes: int | None, device: torch.device) -> list[Moments]:
@@ -53,17 +57,17 @@ def grown(moments: Moments, K: int) -> Moments:
     more = K - len(moments.counts)
     if more <= 0:
         return moments
-    counts, means, spreads = (
-        torch.cat([part, part.new_zeros(more, *part.shape[1:])])
-        for part in (moments.counts, moments.means, moments.spreads)
+    parts = {name: getattr(moments, name) for name in OF_CLASSES}
+    return replace(
+        moments, **{name: torch.cat([part, part.new_zeros(more, *part.shape[1:])]) for name, part in parts.items()}
     )
-    return Moments(counts, means, spreads, None)
 
 
 def _merged(moments: Moments) -> Moments:
     """The moments of all processes together."""
-    counts, means, spreads = (of_all(part) for part in (moments.counts, moments.means, moments.spreads))
-    first, *others = (Moments(*parts, None) for parts in zip(counts, means, spreads, strict=True))
+    ranks = {name: of_all(part) for name, part in vars(moments).items() if part is not None}
+    each = [dict(zip(ranks, parts, strict=True)) for parts in zip(*ranks.values(), strict=True)]
+    first, *others = (replace(moments, **parts) for parts in each)
     for other in others:
         first.merge(other)
     return first

@@ -12,7 +12,6 @@ from ufm.errors import given, require
 from .between import Between
 from .blocks import blocks
 from .moments import Moments
-from .projected import Projected
 from .within import Deviations, Scatter
 
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
@@ -23,14 +22,13 @@ class ClassStatistics:
     """All that the metrics know of labelled features, float64.
 
     counts (K,) int64, means (K, d), spreads (K,) = sum of |h - h_k|^2 over the class, and
-    within   the deviations h - h_k: their (d, d) `Scatter`, `Deviations` to pass over once more, or `Projected`, what
-             such a pass left
+    within   the deviations h - h_k: their (d, d) `Scatter`, or `Deviations` to pass over once more
     """
 
     counts: torch.Tensor
     means: torch.Tensor
     spreads: torch.Tensor
-    within: Scatter | Deviations | Projected
+    within: Scatter | Deviations
 
     @property
     def num_samples(self) -> int:
