@@ -6,10 +6,14 @@ from typing import Any
 from .layerwise.layer import Layer, Layers
 from .layerwise.layers import layers
 from .loops.callbacks import CollapseRecorder
+from .loops.collect_tokens import collect_tokens
+from .loops.contexts import Contexts, collect_contexts
+from .loops.tokens import Tokens
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.last_layer import LastLayer, last_layer
 from .metrics.neural_collapse import NeuralCollapse, batch_neural_collapse, neural_collapse
 from .metrics.per_class import per_class
+from .models.causal import TokenFeatures
 from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
@@ -24,7 +28,9 @@ from .theory.theorems import theorems
 __all__ = [
     "CollapseCallback",
     "CollapseRecorder",
+    "CollapseTrainerCallback",
     "Comparison",
+    "Contexts",
     "Deviation",
     "Estimate",
     "Features",
@@ -41,8 +47,12 @@ __all__ = [
     "NotComparable",
     "OnSpheres",
     "Run",
+    "TokenFeatures",
+    "Tokens",
     "batch_neural_collapse",
     "collect",
+    "collect_contexts",
+    "collect_tokens",
     "compare",
     "compare_on_spheres",
     "compare_run",
@@ -60,7 +70,11 @@ __all__ = [
 
 
 # What imports a library that takes a while, or may not be there, waits until it is asked for.
-LATER = {"NeuralCollapseMetric": "streaming", "CollapseCallback": "lightning"}
+LATER = {
+    "NeuralCollapseMetric": "streaming",
+    "CollapseCallback": "lightning",
+    "CollapseTrainerCallback": "trainer",
+}
 
 
 def __getattr__(name: str) -> Any:

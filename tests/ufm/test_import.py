@@ -9,7 +9,7 @@ import ufm
 
 PROGRAM = """
 import sys
-for name in ("torchvision", "sklearn", "matplotlib", "rich", "tyro", "jinja2", "flint"):
+for name in ("torchvision", "sklearn", "matplotlib", "rich", "tyro", "jinja2", "flint", "pandas", "latex2mathml"):
     sys.modules[name] = None  # importing it raises
 import ufm
 problem = ufm.Problem.balanced(3, 2, 3, lambda_w=5e-3, lambda_h=5e-3)

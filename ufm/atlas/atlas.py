@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..certificates import Certificate, certify
 from ..errors import Setting, require
 from ..point import Point
 from ..problem import Problem
-from ..results import PointVerdict, Result
+from ..results import PointVerdict, Result, Shown, Table
 from ..storage.files import require_writable
 from ..storage.locks import held
 from .catalogue import Entry
@@ -50,11 +50,11 @@ class CriticalPoint(Result):
     nullity: int | None
     lambda_min: float | None
     grad_norm: float
-    logits: torch.Tensor
-    singular_values: torch.Tensor
-    certificate: Certificate
+    logits: torch.Tensor = field(repr=False)
+    singular_values: torch.Tensor = field(repr=False)
+    certificate: Certificate = field(repr=False)
     found_by: str
-    point: Point
+    point: Point = field(repr=False)
     manifold: str = ""
 
     @property
@@ -64,7 +64,7 @@ class CriticalPoint(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class Atlas(Result):
+class Atlas(Shown, Result):
     """The critical points found, by level, and the evidence that none is missing.
 
     sums      the Euler sums of `ufm.atlas.euler`
@@ -104,6 +104,21 @@ class Atlas(Result):
         while more := {line.start for line in self.descents if line.end in reached} - reached:
             reached |= more
         return reached
+
+    def as_table(self) -> Table:
+        """A row a point; below, what the sums say."""
+        columns = ("", "level", "rank", "classes", "copies", "index", "nullity", "lambda_min", "verdict", "found by")
+        rows = [
+            (i, p.level, p.rank, p.shape, p.copies, p.index, p.nullity, p.lambda_min, p.certificate.verdict, p.found_by)
+            for i, p in enumerate(self.points)
+        ]
+        said = [
+            f"Euler sums: {len(self.sums)}, of which {len(self.failing)} are not 1, {len(self.undecided)} undecided"
+        ]
+        said += [f"{self.hidden} ends of searches hidden by rounding"] if self.hidden else []
+        title = f"critical points up to symmetry: {len(self.points)}, K = {self.problem.num_classes}"
+        symbols = {"level": "f", "lambda_min": r"\lambda_{\min}(\nabla^2 f)"}
+        return Table(title, columns, rows, symbols, notes=said)
 
     def complaints(self, connected: bool) -> list[str]:
         """What the theory claims of the points and they contradict, a line each; connected: descents were asked for.

@@ -13,7 +13,7 @@ import torch
 from ..atlas import explore
 from ..atlas.symmetry import same_point
 from ..errors import InputError, Setting, require
-from ..results import Result
+from ..results import Result, Shown, Table
 from ..storage.files import read_json, write_json
 from ..storage.locks import held
 from .branches import CROSSING, FOLD, LOSS, PITCHFORK, Piece, curve_through, pieces, symmetries
@@ -89,7 +89,7 @@ class Count(Result):
 
 
 @dataclass(frozen=True)
-class Diagram(Result):
+class Diagram(Shown, Result):
     """Branches by where they begin, events and counts by t.
 
     looks    where atlases were made
@@ -106,6 +106,13 @@ class Diagram(Result):
     def at(self, t: float) -> list[Branch]:
         """The branches that there are at t (one end of each event's at the event itself)."""
         return [branch for branch in self.branches if branch.covers(t)]
+
+    def as_table(self) -> Table:
+        """A row a branch; below, the events."""
+        rows = [(b.t[0], b.t[-1], b.shape, b.copies, b.index, b.level[0], b.level[-1]) for b in self.branches]
+        columns = (f"{self.path.along} from", "to", "classes", "copies", "index", "f at the first", "f at the last")
+        title = f"branches of critical points at d = 1: {len(self.branches)}, with {len(self.events)} events"
+        return Table(title, columns, rows, notes=self.complaints)
 
     @property
     def complaints(self) -> list[str]:

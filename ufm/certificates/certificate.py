@@ -1,6 +1,7 @@
 """ufm.certify: what a point is, with evidence, to a tolerance in floating point."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 
@@ -8,7 +9,7 @@ from ..analysis import Analysis, analysis, untied
 from ..losses.own import has_conjugate
 from ..point import Point
 from ..problem import Problem
-from ..results import PointVerdict, Result
+from ..results import PointVerdict, Result, Shown
 from ..spectra.blocks import orbit_dimension
 from ..spectra.spectrum import Spectrum
 from .descent import explicit_direction, lowest_direction
@@ -22,7 +23,7 @@ ROOM = 1e-6  # by which sigma_max may exceed sqrt(lW lH) there, relative
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate(Result):
+class Certificate(Shown, Result):
     """What a point is, and the numbers behind it: those of the critical point near it, where there is one.
 
     verdict      a `PointVerdict`: global minimizer, strict saddle, local minimizer, degenerate or not critical
@@ -55,6 +56,19 @@ class Certificate(Result):
     direction: Point | None
     curvature: float | None
     note: str = ""
+
+    formulas = MappingProxyType(
+        {
+            "value": r"f(W, H, b)",
+            "relative_grad_norm": r"\lVert \nabla f \rVert",
+            "lower_bound": r"D \le f",
+            "duality_gap": r"f - D",
+            "sigma_max": r"\sigma_{\max}(\tilde G)",
+            "ridge": r"\sqrt{\lambda_W \lambda_H}",
+            "lambda_min": r"\lambda_{\min}(\nabla^2 f)",
+            "curvature": r"\nabla^2 f[v, v] / \lVert v \rVert^2",
+        }
+    )
 
 
 def certify(problem: Problem, point: Point) -> Certificate:

@@ -20,12 +20,12 @@ from ..landscape import Jet
 from ..losses.own import has_conjugate, require_conjugate
 from ..point import Point
 from ..problem import Problem
-from ..results import Result
+from ..results import Result, Shown
 from ..solvers.bias import with_optimal_bias
 
 
 @dataclass(frozen=True)
-class LowerBound(Result):
+class LowerBound(Shown, Result):
     """D <= f everywhere, and what it comes from.
 
     value      D, in floating point: rounding may move it by about 1e-14 of f

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import require
-from ..results import Result
+from ..results import Result, Shown, Table
 from .loss import Loss
 from .own import completed, has_conjugate
 
@@ -33,7 +33,7 @@ class LossCheck(Result):
 
 
 @dataclass(frozen=True)
-class LossReport(Result):
+class LossReport(Shown, Result):
     """What `check_loss` found, a line a property; `holds` where nothing was seen to fail."""
 
     loss: str
@@ -43,10 +43,12 @@ class LossReport(Result):
     def holds(self) -> bool:
         return all(check.holds is not False for check in self.checks)
 
-    def __str__(self) -> str:
+    def as_table(self) -> Table:
+        """A row a property."""
         words = {True: "holds", False: "FAILS", None: "not covered"}
-        lines = [f"  {c.name:<40} {words[c.holds]:<12} {c.worst:9.1e}   {c.hint}".rstrip() for c in self.checks]
-        return "\n".join([f"loss {self.loss!r}: {'all holds' if self.holds else 'something FAILS'}", *lines])
+        title = f"loss {self.loss!r}: {'all holds' if self.holds else 'something FAILS'}"
+        rows = [(c.name, words[c.holds], f"{c.worst:.1e}", c.hint) for c in self.checks]
+        return Table(title, ("property", "status", "worst", "what to look at"), rows)
 
 
 def check_loss(loss: Any, num_classes: int = 4, seed: int = 0, verbose: bool = True) -> LossReport:

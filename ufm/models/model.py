@@ -10,7 +10,7 @@ from .. import losses
 from ..errors import Setting, require
 from ..losses.loss import Loss
 from ..losses.tables import Table
-from ..results import PointVerdict, Result
+from ..results import PointVerdict, Result, Shown
 from ..results.plain import plain
 from ..spectra import Spectrum
 
@@ -37,7 +37,7 @@ class Minimum(Result, Generic[P]):
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement(Result):
+class Judgement(Shown, Result):
     """What a point of a model is, certified in floating point.
 
     verdict      a `PointVerdict`

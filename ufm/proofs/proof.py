@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +13,7 @@ from ..analysis import analysis, untied
 from ..errors import require
 from ..point import Point
 from ..problem import Problem
-from ..results import PointVerdict, Result
+from ..results import PointVerdict, Result, Shown
 
 if TYPE_CHECKING:
     from flint import arb
@@ -33,7 +34,7 @@ PHRASES = {
 
 
 @dataclass(frozen=True)
-class Proof(Result):
+class Proof(Shown, Result):
     """What is proved of a point; every float is rounded outward.
 
     statement   one line: "global minimiser, value in [a, b]", "strict saddle, curvature at most -c, value in
@@ -63,6 +64,14 @@ class Proof(Result):
     unique_within: float | None = None
     curvature: float | None = None
     duality_gap: float | None = None
+
+    formulas = MappingProxyType(
+        {
+            "value": r"f \in [a, b]",
+            "curvature": r"\nabla^2 f[v, v] / \lVert v \rVert^2 \le",
+            "duality_gap": r"f - D \le",
+        }
+    )
 
     @property
     def refused(self) -> bool:

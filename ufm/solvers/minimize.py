@@ -10,13 +10,13 @@ import torch
 from ..errors import InputError, Setting, require
 from ..point import Point
 from ..problem import Problem
-from ..results import Result
+from ..results import Result, Shown
 from .bias import without_shift
 from .newton import Step, trust_region_newton
 
 
 @dataclass(frozen=True, eq=False)
-class Solution(Result):
+class Solution(Shown, Result):
     """Where a minimisation ended.
 
     point      the last iterate, one row of H a sample

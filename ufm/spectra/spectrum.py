@@ -7,7 +7,7 @@ import torch
 
 from ..errors import require
 from ..problem import Problem
-from ..results import Result
+from ..results import Result, Shown, Table
 
 ZERO = 1e-12  # at a sharpened point an eigenvalue below this fraction of the largest counts as zero
 UNSHARP = 1e-9  # anywhere else
@@ -25,7 +25,7 @@ class Inertia:
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum(Result):
+class Spectrum(Shown, Result):
     """Eigenvalues of the Hessian, ascending, with multiplicities.
 
     values (m,) float64, multiplicities (m,) int64, both on the CPU; num_variables is the size of the Hessian.
@@ -101,6 +101,15 @@ class Spectrum(Result):
     def expanded(self) -> torch.Tensor:
         """(size,) every eigenvalue as often as it occurs."""
         return torch.repeat_interleave(self.values, self.multiplicities)
+
+    def as_table(self) -> Table:
+        """A row a value, equal ones of different blocks together."""
+        merged = self.merged() if len(self.values) else self
+        rows = list(zip(merged.values.tolist(), merged.multiplicities.tolist(), strict=True))
+        found = f"index {self.index}, nullity {self.nullity}, condition {self.condition:.6g}" if self.complete else ""
+        title = f"Hessian: {self.size:,} of {self.num_variables:,} eigenvalues by {self.method}"
+        symbols = {"eigenvalue": r"\lambda(\nabla^2 f)"}
+        return Table(title, ("eigenvalue", "multiplicity"), rows, symbols, notes=[found] if found else [])
 
     def merged(self, rtol: float = 1e-9) -> "Spectrum":
         """The spectrum with values closer than rtol * max|value| merged into their weighted mean."""

@@ -1,5 +1,6 @@
 """ufm.verify: every theorem of the registry, checked on one problem or one model."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from ..errors import Setting, require
 from ..losses import CrossEntropy
 from ..models import Model
 from ..problem import Problem
-from ..results import Result, Status
+from ..results import Result, Shown, Status, Table
 from .evidence import Evidence, Undecided
 from .model_evidence import ModelEvidence
 from .registry import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
@@ -30,6 +31,19 @@ class Verdict(Result):
     worst: float | None
     tolerance: float | None
     note: str
+
+
+class Verdicts(Shown, list[Verdict]):
+    """Verdicts in the order of the registry."""
+
+    def as_table(self) -> Table:
+        """A row a claim; below, what fails."""
+        counts = Counter(str(one.status) for one in self)
+        title = ", ".join(f"{counts[status]} {status}" for status in map(str, Status) if counts[status])
+        columns = ("claim", "status", "worst", "tolerance", "statement", "source", "note")
+        rows = [(v.claim, v.status, v.worst, v.tolerance, v.statement, v.source, v.note) for v in self]
+        failing = [f"{v.claim} fails: {v.note}" for v in self if v.status == Status.FAILS]
+        return Table(title or "no claims", columns, rows, notes=failing)
 
 
 def judge(theorem: Theorem[Asked, Material], asked: Asked, evidence: Material) -> Verdict:
@@ -54,7 +68,7 @@ def verify(
     track: Callable[[Iterable[Theorem]], Iterable[Theorem]] = iter,
     rigorous: bool = False,
     atlas: bool = False,
-) -> list[Verdict]:
+) -> Verdicts:
     """Check every theorem of the registry on the problem, from `starts` random full-size descents.
 
     Claims about other losses alone are listed where the loss is not cross-entropy. For a model of `ufm.models` the
@@ -71,10 +85,10 @@ def verify(
             reason = (f"the model {problem.name!r} has no proofs and no atlas; leave ", Setting(name), " out")
             require(not asked, reason)
         material = ModelEvidence(problem, seed, starts)
-        return [judge(theorem, problem, material) for theorem in track(MODELS[problem.name])]
+        return Verdicts(judge(theorem, problem, material) for theorem in track(MODELS[problem.name]))
     evidence = Evidence(problem, seed=seed, starts=starts)
     of_all = (*ATLAS, *(LINE if problem.dim == 1 else ())) if atlas else ()
     theorems = (*THEOREMS, *(RIGOROUS if rigorous else ()), *of_all)
     if not isinstance(problem.loss, CrossEntropy):
         theorems += (*OTHER_LOSSES, *(OTHER_ATLAS if atlas else ()))
-    return [judge(theorem, problem, evidence) for theorem in track(theorems)]
+    return Verdicts(judge(theorem, problem, evidence) for theorem in track(theorems))

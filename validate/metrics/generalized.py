@@ -11,16 +11,17 @@ import torch
 
 from ufm import Point
 from ufm.errors import require
-from ufm.results import Result
+from ufm.results import Result, Shown
 from ufm.traps.codes import one_vs_rest_distance, reference_distance
 
 from ..statistics.classes import class_statistics
+from .formulas import FORMULAS
 
 CLASSES = 200  # the most for which K non-negative least-squares problems of K columns take seconds
 
 
 @dataclass(frozen=True)
-class GeneralizedCollapse(Result):
+class GeneralizedCollapse(Shown, Result):
     """One-versus-rest distances: min over k of dist(x_k, conv{x_j : j != k}) over directions x_k = row k/|row k|.
 
     one_vs_rest_w, one_vs_rest_means   of the rows of W, and of the class means about the global mean
@@ -33,6 +34,8 @@ class GeneralizedCollapse(Result):
     one_vs_rest_means: float
     best: float | None
     best_is_known: bool
+
+    formulas = FORMULAS
 
 
 def generalized_collapse(point: Point, labels: torch.Tensor | None = None) -> GeneralizedCollapse:

@@ -9,14 +9,15 @@ import torch
 from torch.nn import functional
 
 from ufm import Point
-from ufm.results import Result
+from ufm.results import Result, Shown
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import resolve_labels
+from .formulas import FORMULAS
 
 
 @dataclass(frozen=True)
-class LastLayer(Result):
+class LastLayer(Shown, Result):
     """What a last layer does on labelled features, float64.
 
     loss          mean cross-entropy                  accuracy      fraction of samples classified right
@@ -33,6 +34,8 @@ class LastLayer(Result):
     least_margin: float
     norm_w: float
     norm_h: float
+
+    formulas = FORMULAS
 
 
 def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:

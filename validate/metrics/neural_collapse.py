@@ -11,13 +11,14 @@ import torch
 
 from ufm import Point
 from ufm.errors import require
-from ufm.results import Result
+from ufm.results import Result, Shown
 
 from ..statistics.classes import Batches, ClassStatistics, batch_statistics, point_statistics
 from .angles import angles
 from .cdnv import cdnv
 from .effective_rank import effective_rank
 from .equinorm import equinorm
+from .formulas import FORMULAS
 from .nc1 import nc1, nc1_quotient, nc1_worst_class
 from .nc2 import nc2
 from .nc3 import nc3, self_duality
@@ -39,7 +40,7 @@ OF_CLASSIFIER = (  # what needs W
 
 
 @dataclass(frozen=True)
-class NeuralCollapse(Result):
+class NeuralCollapse(Shown, Result):
     """How far features and classifier are from neural collapse.
 
     With class means h_k, the mean of all samples h_G, centred means Hbar = [h_k - h_G], Sigma_k the mean over the
@@ -102,6 +103,8 @@ class NeuralCollapse(Result):
     coherence_means: float
     self_duality: float
     effective_rank: float
+
+    formulas = FORMULAS
 
 
 def neural_collapse(

@@ -8,7 +8,7 @@ import torch
 import ufm
 from ufm import InputError, Point, Problem
 from ufm.errors import require
-from ufm.results import PointVerdict, Result
+from ufm.results import PointVerdict, Result, Shown
 from ufm.traps import TOL
 
 from .compare import Comparison
@@ -17,7 +17,7 @@ VARIABLES = 100_000  # of the collapsed problem, K (2 d + 1): seconds to minutes
 
 
 @dataclass(frozen=True)
-class Neighbourhood(Result):
+class Neighbourhood(Shown, Result):
     """Where a descent from the network's class means leads, and the curvature at its start.
 
     verdict       what the point is where the descent ends: a `PointVerdict`, certified

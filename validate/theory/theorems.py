@@ -8,8 +8,9 @@ from typing import Any
 import ufm
 from ufm import Problem, Status, Verdict
 from ufm.models import Model
-from ufm.results import Result
+from ufm.results import Result, Shown, Table
 from ufm.results.plain import READ
+from ufm.theorems.verification import Verdicts
 
 from .compare import Comparison
 from .on_spheres import OnSpheres
@@ -19,7 +20,7 @@ VARIABLES = 500_000  # of the largest model that is descended over with all its 
 
 
 @dataclass(frozen=True)
-class Checked(Result):
+class Checked(Shown, Result):
     """The verdicts on one problem or model, and how it was checked: as `ufm.verify` was asked."""
 
     problem: Problem | Model[Any] = field(metadata={READ: ufm.models.of_plain})
@@ -28,6 +29,10 @@ class Checked(Result):
     rigorous: bool
     atlas: bool
     verdicts: list[Verdict]
+
+    def as_table(self) -> Table:
+        """A row a claim."""
+        return Verdicts(self.verdicts).as_table()
 
 
 def theorems(comparison: Comparison | OnSpheres, track: Callable[[Iterable], Iterable] = iter) -> Checked:
@@ -56,7 +61,7 @@ def check(
 ) -> Checked:
     """`ufm.verify`, with what was asked beside the verdicts."""
     verdicts = ufm.verify(problem, seed, starts, track, rigorous, atlas)
-    return Checked(problem, seed, starts, rigorous, atlas, verdicts)
+    return Checked(problem, seed, starts, rigorous, atlas, list(verdicts))
 
 
 def equivalent(problem: Problem, num_samples: int) -> Problem:
