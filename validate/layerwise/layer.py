@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ufm import InputError
 from ufm.errors import require
-from ufm.results import Result
+from ufm.results import Result, Shown, Table
 from ufm.storage.files import read_json, write_json
 
+from ..metrics.formulas import OF_LAYERS
 from ..metrics.separation import SeparationLaw
+
+FIRST = ("name", "dim", "nc1", "separation_fuzziness", "cdnv", "rank", "stable_rank", "cka", "largest_angle")
 
 
 @dataclass(frozen=True)
-class Layer(Result):
+class Layer(Shown, Result):
     """The features of one layer, and how they relate to those of the layer before.
 
     name      of the module, with ":input" where its input was measured
@@ -38,6 +41,8 @@ class Layer(Result):
     samples, as where one has a sample a position and the other has not. Formulas and sources: the files of
     `validate/metrics` that have these names.
     """
+
+    formulas = OF_LAYERS
 
     name: str
     pooling: str
@@ -70,15 +75,25 @@ class Layer(Result):
 
 
 @dataclass(frozen=True)
-class Layers(Result):
+class Layers(Shown, Result):
     """The layers in the order in which they run: a sequence, by number or by name, and the law fitted over all.
 
     >>> layers[-1].nc1, layers["layer3"].cdnv, layers.law.rate                  # doctest: +SKIP
-    >>> pandas.DataFrame(map(vars, layers)).plot(y="nc1", logy=True)            # doctest: +SKIP
+    >>> layers.to_pandas().plot(y="nc1", logy=True)                             # doctest: +SKIP
     """
+
+    formulas = OF_LAYERS
 
     rows: tuple[Layer, ...]
     law: SeparationLaw
+
+    def as_table(self) -> Table:
+        """A row a layer, what fits a screen first; below, the law."""
+        columns = (*FIRST, *(one.name for one in fields(Layer) if one.name not in (*FIRST, "principal_angles")))
+        rows = [[getattr(row, column) for column in columns] for row in self]
+        law = self.law
+        fit = f"a layer multiplies D by {law.rate:.6g} (correlation {law.correlation:.4g}, {law.layers} layers)"
+        return Table(f"{len(self)} layers", columns, rows, self.formulas, notes=[fit] if law.layers > 1 else [])
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.rows)

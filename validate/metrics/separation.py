@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ufm.results import Result
+from ufm.results import Result, Shown
 
 from ..statistics.classes import ClassStatistics
+from .formulas import OF_LAYERS
 
 
 def separation_fuzziness(statistics: ClassStatistics, within: torch.Tensor, coordinates: torch.Tensor) -> float:
@@ -37,7 +38,7 @@ def separation_fuzziness(statistics: ClassStatistics, within: torch.Tensor, coor
 
 
 @dataclass(frozen=True)
-class SeparationLaw(Result):
+class SeparationLaw(Shown, Result):
     """log D_l = log(start) + l log(rate) by least squares over l = 0, 1, ..., L - 1, in the layers' order.
 
     rate         what a layer multiplies D by; below 1 where layers separate
@@ -48,6 +49,8 @@ class SeparationLaw(Result):
 
     NaN where fewer than two layers have one; correlation and r_squared are NaN of two alike, and +-1 of any other two.
     """
+
+    formulas = OF_LAYERS
 
     rate: float
     start: float

@@ -2,12 +2,14 @@
 
 from dataclasses import asdict, fields, replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.validate.layerwise.networks import Maps, Tokens, broad, cut, draw, perceptron, said
 from ufm import InputError, Point
+from ufm.results.table import WIDTH
 from validate import Layer, Layers, NeuralCollapse, collect, layers, neural_collapse
 from validate.metrics.neural_collapse import WITHIN
 
@@ -232,3 +234,15 @@ def test_the_result_is_a_sequence_that_is_written_and_read():
     assert again[1].cka.error == found[1].cka.error > 0
     unknown = {"cka": 0, "rank_features": 0, "stable_rank_features": 0}  # NaN of a wide layer, which equals nothing
     assert replace(again[0], **unknown) == replace(found[0], **unknown)
+
+
+def test_a_table_has_a_row_a_layer():
+    found = layers(perceptron(), [draw((9, 9, 9))], names=["1", "3"])
+    lines = repr(found).splitlines()
+    assert [line.split()[0] for line in lines] == ["2", "name", "1", "3", "a"]
+    assert max(map(len, lines)) <= WIDTH
+    frame = found.to_pandas()
+    assert list(frame["name"]) == ["1", "3"]
+    assert {one.name for one in fields(Layer)} - set(frame) == {"principal_angles"}
+    np.testing.assert_array_equal(frame["largest_angle"], [row.largest_angle for row in found])
+    assert f"a layer multiplies D by {found.law.rate:.6g}" in found._repr_html_()
