@@ -3,7 +3,6 @@
     |X^T Y|_F^2/(|X^T X|_F |Y^T Y|_F)
 
 1 for layers that differ by a rotation, a scale and a shift; 0 for uncorrelated ones.
-Source: Kornblith et al., "Similarity of neural network representations revisited", ICML 2019 (arXiv 1905.00414).
 """
 
 import math
@@ -18,6 +17,7 @@ def cka(cross: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> float
 
     Of estimates it is an `Estimate`: the quotient of the means, and the jackknife's standard error over the copies.
     NaN where a layer does not vary.
+    Source: Kornblith et al., "Similarity of neural network representations revisited", ICML 2019 (arXiv 1905.00414).
     """
     parts = torch.stack(torch.broadcast_tensors(cross, first, second))
     whole = float(_quotient(parts.mean(1)))

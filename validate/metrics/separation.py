@@ -5,7 +5,6 @@
     D_l = rate^l D_0,      by least squares of log D_l against l.
 
 Of equal classes D is K times nc1, whose Sigma_B weights classes alike; of unequal ones it is not.
-Source: He and Su, "A law of data separation in deep learning", PNAS 2023 (arXiv 2210.17020).
 """
 
 import math
@@ -27,6 +26,7 @@ def separation_fuzziness(statistics: ClassStatistics, within: torch.Tensor, coor
     coordinates  (K, r)   M P; of orthonormal columns, which leaves SS_b as well conditioned as the counts are
 
     inf where all means are equal and features spread, NaN where they do not, and where no class has two samples.
+    Source: He and Su, "A law of data separation in deep learning", PNAS 2023 (arXiv 2210.17020).
     """
     if not statistics.sees_within:
         return math.nan
