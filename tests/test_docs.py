@@ -154,7 +154,7 @@ def test_paths_in_the_documents_exist(page):
         assert Path(HOUSE / path).exists() or path == "benchmarks/results.md", path
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/further-metrics.md"]
 
 
 def eaten(text):

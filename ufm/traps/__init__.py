@@ -2,7 +2,8 @@
 
 descents   where the descents of one problem end, `survey`
 grid       the same over K, d and lambda, or the scale of spheres, resumable
-codes      the one-vs-rest distance of an end, and the softmax codes that maximise it
+codes      the one-vs-rest distance of an end, and that of softmax codes, which is the largest, where it is known
+code_search  a search for softmax codes where it is not
 """
 
 from .descents import TOL, Cell, End, Ending, survey

@@ -7,16 +7,14 @@ A softmax code in R^d maximises it over all choices of K unit vectors. Source: J
 """
 
 import math
-from functools import cache, partial
 
 import numpy as np
 import torch
-from scipy.optimize import minimize, nnls
+from scipy.optimize import nnls
 
 from ..errors import require
 
 ZERO_ROW = 1e-7  # a row below this fraction of the longest one is a class at the origin
-SEARCHED = 20  # the most classes for which a code is searched for where no optimum is known
 
 
 def one_vs_rest_distance(W: torch.Tensor) -> float:
@@ -28,11 +26,11 @@ def one_vs_rest_distance(W: torch.Tensor) -> float:
     """
     require(W.ndim == 2 and len(W) >= 2, f"W must have shape (K, d) with K >= 2, got {tuple(W.shape)}")
     require(bool(torch.isfinite(W).all()), "W has entries that are not finite; a distance needs numbers")
-    rows = _directions(W.detach().cpu().double().numpy())
+    rows = directions(W.detach().cpu().double().numpy())
     return min(_distance_to_hull(rows[k], np.delete(rows, k, axis=0)) for k in range(len(rows)))
 
 
-def _directions(W: np.ndarray) -> np.ndarray:
+def directions(W: np.ndarray) -> np.ndarray:
     """The rows at unit length, zero ones left at 0."""
     lengths = np.linalg.norm(W, axis=1, keepdims=True)
     zero = lengths <= ZERO_ROW * lengths.max()
@@ -69,77 +67,3 @@ def softmax_code_distance(num_classes: int, dim: int) -> float | None:
         (2 * d >= K, 1.0),
     )
     return next((distance for holds, distance in cases if holds), None)
-
-
-@cache
-def reference_distance(num_classes: int, dim: int) -> tuple[float | None, bool]:
-    """(what a one-vs-rest distance is compared with, whether it is the known optimum).
-
-    Where no optimum is known: the distance of `search_code`, which an optimum may exceed, up to K = 20; else None.
-    """
-    known = softmax_code_distance(num_classes, dim)
-    if known is not None or num_classes > SEARCHED:
-        return known, known is not None
-    return one_vs_rest_distance(search_code(num_classes, dim)), False
-
-
-def search_code(num_classes: int, dim: int, starts: int = 8, seed: int = 0) -> torch.Tensor:
-    """(K, d) float64 unit rows: the best of `starts` local maximisations of the one-vs-rest distance.
-
-    Its distance is a lower bound on that of softmax codes, which may be larger. Seconds for K = 20.
-    """
-    K, d = num_classes, dim
-    require(K >= 2 and d >= 1, f"a code needs K >= 2 and d >= 1, got K = {K}, d = {d}")
-    require(starts >= 1, f"starts must be >= 1, got {starts}")
-    generator = np.random.default_rng(seed)
-    found = [torch.from_numpy(_climb(_directions(generator.standard_normal((K, d))))) for _ in range(starts)]
-    return max(found, key=one_vs_rest_distance)
-
-
-def _climb(W: np.ndarray) -> np.ndarray:
-    """Unit rows that maximise the distance locally, from unit rows W (K, d), by sequential quadratic programming.
-
-    By duality the distance is the largest t with <v_k, w_k - w_j> >= t for all j != k and some |v_k| <= 1,
-    which is smooth in x = (W, V, t).
-    """
-    K, d = W.shape
-    target = np.append(np.zeros(2 * K * d), -1.0)
-    split = partial(_split, shape=W.shape)
-    end = minimize(
-        lambda x: -x[-1],
-        np.concatenate([W.ravel(), W.ravel(), [0.0]]),
-        jac=lambda x: target,
-        method="SLSQP",
-        constraints=(
-            {"type": "ineq", "fun": lambda x: _margins(*split(x)) - x[-1], "jac": lambda x: _slopes(*split(x))},
-            {"type": "eq", "fun": lambda x: 1 - (split(x)[0] ** 2).sum(1)},
-            {"type": "ineq", "fun": lambda x: 1 - (split(x)[1] ** 2).sum(1)},
-        ),
-        options={"maxiter": 500, "ftol": 1e-12},
-    )
-    return _directions(split(end.x)[0])
-
-
-def _split(x: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    W, V = np.split(x[:-1], 2)
-    return W.reshape(shape), V.reshape(shape)
-
-
-def _margins(W: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """(K (K - 1),) <v_k, w_k - w_j> over the pairs k != j in the order of `_pairs`."""
-    k, j = _pairs(len(W))
-    return ((W[k] - W[j]) * V[k]).sum(1)
-
-
-def _slopes(W: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """(K (K - 1), 2 K d + 1) derivatives of the margins less t in (W, V, t)."""
-    k, j = _pairs(len(W))
-    eye = np.eye(len(W))
-    by_W = (eye[k] - eye[j])[:, :, None] * V[k][:, None, :]
-    by_V = eye[k][:, :, None] * (W[k] - W[j])[:, None, :]
-    return np.hstack([by_W.reshape(len(k), -1), by_V.reshape(len(k), -1), -np.ones((len(k), 1))])
-
-
-def _pairs(K: int) -> tuple[np.ndarray, np.ndarray]:
-    k, j = np.nonzero(~np.eye(K, dtype=bool))
-    return k, j

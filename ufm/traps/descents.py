@@ -18,7 +18,8 @@ from ..results import PointVerdict, Result
 from ..results.plain import READ
 from ..results.words import Word
 from ..solvers.minimize import minimize
-from .codes import one_vs_rest_distance, reference_distance
+from .code_search import reference_distance
+from .codes import one_vs_rest_distance
 
 LEVEL = 1e-10  # values of f closer than this fraction of log K are one level
 TOL = 1e-12  # relative gradient norm that each descent has to reach

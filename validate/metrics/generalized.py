@@ -12,7 +12,8 @@ import torch
 from ufm import Point
 from ufm.errors import require
 from ufm.results import Result, Shown
-from ufm.traps.codes import one_vs_rest_distance, reference_distance
+from ufm.traps.code_search import reference_distance
+from ufm.traps.codes import one_vs_rest_distance
 
 from ..statistics.classes import class_statistics
 from .formulas import FORMULAS
@@ -41,6 +42,7 @@ class GeneralizedCollapse(Shown, Result):
 def generalized_collapse(point: Point, labels: torch.Tensor | None = None) -> GeneralizedCollapse:
     """The one-versus-rest distances of a point with at most 200 classes, for any d; labels as for `neural_collapse`.
 
+    Where no best is known (d < K/2, d > 2, K <= 20) the first call for a (K, d) searches for one, up to 10 s at K = 20.
     Raises InputError for more classes, and for labels that do not fit.
     """
     K = point.num_classes

@@ -9,7 +9,8 @@ import torch
 
 import ufm
 from ufm import InputError
-from ufm.traps.codes import one_vs_rest_distance, search_code, softmax_code_distance
+from ufm.traps.code_search import search_code
+from ufm.traps.codes import one_vs_rest_distance, softmax_code_distance
 
 
 def polygon(K: int) -> torch.Tensor:

@@ -21,7 +21,8 @@ from validate.metrics.nc4 import nc4
 from validate.metrics.nearest_center import NearestCenter
 from validate.statistics.classes import class_statistics
 
-ASSEMBLED = ("neural_collapse", "per_class", "generalized", "last_layer")  # these put quantities together
+# These put quantities together, or write their formulas out again.
+ASSEMBLED = ("neural_collapse", "per_class", "generalized", "last_layer", "formulas")
 QUANTITIES = [module.name for module in pkgutil.iter_modules(metrics.__path__) if module.name not in ASSEMBLED]
 
 
