@@ -13,6 +13,7 @@ from .models.memory import training_memory
 from .models.recipe import ModelRecipe
 from .presets import PRESETS, preset
 from .recipe import Recipe, recipe_of, unused
+from .runs.layers import measure_layers
 from .runs.remeasure import remeasure
 from .train import Diverged, train
 
@@ -29,6 +30,7 @@ __all__ = [
     "build_model",
     "load",
     "measure",
+    "measure_layers",
     "model_names",
     "preset",
     "recipe_of",

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from .layerwise.layer import Layer, Layers
+from .layerwise.layers import layers
 from .loops.callbacks import CollapseRecorder
 from .loops.collect_tokens import collect_tokens
 from .loops.contexts import Contexts, collect_contexts
@@ -48,6 +50,8 @@ __all__ = [
     "HeadFacts",
     "Hyperspherical",
     "LastLayer",
+    "Layer",
+    "Layers",
     "LossFacts",
     "Minimised",
     "Moments",
@@ -77,6 +81,7 @@ __all__ = [
     "generalized_collapse",
     "hyperspherical",
     "last_layer",
+    "layers",
     "locate",
     "multilabel_collapse",
     "nearer",

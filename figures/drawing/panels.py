@@ -172,7 +172,7 @@ def line(i: int, curves: int, points: int) -> dict[str, object]:
 
 
 def _ticks_below(axes: Axes, layout: Layout, curves: Sequence[Curve]) -> None:
-    if layout.x == "epoch":
+    if layout.x_scale == "linear":
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         return
     places = sorted({row[layout.x] for curve in curves for row in curve.rows})

@@ -10,6 +10,9 @@ from validate import Run
 
 from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing
 from ..drawing.panels import Curve, Layout, Panel, panels_figure
+from .layers import NAME as LAYERS
+from .layers import NEEDS as LAYERS_NEED
+from .layers import drawings_of_layers
 from .material import Material
 from .said import theory_said
 from .settings import INCIDENTAL, Labels, differing, label, settings
@@ -175,16 +178,18 @@ COMPARISONS: dict[str, Comparison] = {
     ),
 }
 
+NEEDS = {name: entry.needs for name, entry in COMPARISONS.items()} | {LAYERS: LAYERS_NEED}  # of every figure
+
 
 def comparison_figures(runs: Sequence[Run], only: Sequence[str] = (), track: Track = iter) -> dict[str, Drawing]:
-    """The figures of COMPARISONS that these runs (one or more) have something to show in, by name.
+    """The figures of COMPARISONS, and that of layers, that these runs (one or more) have something to show in, by name.
 
     only    the names of those wanted; all by default, where one with the panels and runs of an earlier one is left out
     track   wraps the names, to show progress
     Raises InputError for an unknown name, and for a run that has no epochs or lacks a column.
     """
-    unknown = [name for name in only if name not in COMPARISONS]
-    require(not unknown, f"there is no figure {', '.join(unknown)}; choose among: {', '.join(COMPARISONS)}")
+    unknown = [name for name in only if name not in NEEDS]
+    require(not unknown, f"there is no figure {', '.join(unknown)}; choose among: {', '.join(NEEDS)}")
     return figures_of([Material(run) for run in runs], only, track)
 
 
@@ -198,7 +203,7 @@ def figures_of(runs: Sequence[Material], only: Sequence[str] = (), track: Track 
         if chosen and what not in seen:
             drawn[name] = _drawn(entry, chosen)
             seen.add(what)
-    return drawn
+    return drawn | (drawings_of_layers([run.run for run in runs]) if LAYERS in only or not only else {})
 
 
 def compare_runs(runs: Sequence[Run], folder: Path | str, only: Sequence[str] = (), track: Track = iter) -> list[Path]:

@@ -23,7 +23,8 @@ LEFTOVERS = (".config.json.*", ".epochs.csv.*", "*/.*.safetensors.*")  # of a pr
 def begin(run: Run, done: int, recipe: Recipe, images: Images, model: dict[str, int]) -> None:
     """Make the run ready for the epochs after `done`; model is the network's footprint."""
     if recipe.epochs > done:
-        run.analysis.unlink(missing_ok=True)  # it was about fewer epochs
+        for found in (run.analysis, run.layers):
+            found.unlink(missing_ok=True)  # it was about fewer epochs
     for leftover in [file for pattern in LEFTOVERS for file in run.path.glob(pattern)]:
         leftover.unlink()
     run.write_config(config_of(recipe, images) | {"model": model})

@@ -61,3 +61,16 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "gap": "f - D",
     }
 )
+
+OF_LAYERS: Mapping[str, str] = MappingProxyType(  # of what a layer has beside these; X the features less their mean
+    dict(FORMULAS)
+    | {
+        "separation_fuzziness": r"D = \mathrm{tr}(SS_w SS_b^{+})",
+        "nearest_center_accuracy": r"P\left( \mathrm{argmin}_k \lVert h - h_k \rVert = y \right)",
+        "stable_rank": r"\frac{\lVert \bar{H} \rVert_F^{2}}{\lVert \bar{H} \rVert_2^{2}}",
+        "stable_rank_features": r"\frac{\lVert X \rVert_F^{2}}{\lVert X \rVert_2^{2}}",
+        "cka": r"\frac{\lVert X^{T} Y \rVert_F^{2}}{\lVert X^{T} X \rVert_F \lVert Y^{T} Y \rVert_F}",
+        "largest_angle": r"\max_i \theta_i",
+        "rate": r"\frac{D_{l + 1}}{D_l}",
+    }
+)

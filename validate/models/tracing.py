@@ -18,17 +18,22 @@ from .heads import Head, positions_first
 
 def run(model: nn.Module, batch: Any) -> tuple[Any, torch.Tensor | None]:
     """(what the model returns for a batch, the labels of the batch)."""
-    if isinstance(batch, Mapping):
-        inputs, labels = {name: value for name, value in batch.items() if name != "labels"}, batch.get("labels")
-    else:
-        require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
-        inputs, labels = batch
-    labels, place = None if labels is None else torch.as_tensor(labels), device_of(model)
+    (inputs, labels), place = parts(batch), device_of(model)
     if isinstance(inputs, Mapping):
         return model(**to_device(dict(inputs), place)), labels
     if isinstance(inputs, list | tuple):
         return model(*to_device(list(inputs), place)), labels
     return model(to_device(inputs, place)), labels
+
+
+def parts(batch: Any) -> tuple[Any, torch.Tensor | None]:
+    """(the inputs of a batch, its labels)."""
+    if isinstance(batch, Mapping):
+        inputs, labels = {name: value for name, value in batch.items() if name != "labels"}, batch.get("labels")
+    else:
+        require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
+        inputs, labels = batch
+    return inputs, labels if labels is None or isinstance(labels, torch.Tensor) else torch.as_tensor(labels)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -152,6 +152,11 @@ class Run:
         """What `ufm validate` found."""
         return self.path / "validation.json"
 
+    @property
+    def layers(self) -> Path:
+        """The layers of the network after some epochs, which `ufm validate --layers` measured."""
+        return self.path / "layers.json"
+
 
 def _by_epoch(folder: Path) -> dict[int, Path]:
     files = sorted(folder.glob("epoch_[0-9]*.safetensors"))
