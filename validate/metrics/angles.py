@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..statistics.estimate import Estimate, mean_of_rows, root
-from ..statistics.pairs import rows_of_pairs
+from ..statistics.blocks import blocks
+from ..statistics.estimate import Estimate, PairSums, root
+from ..statistics.pairs import drawn
 
 
 @dataclass(frozen=True)
@@ -28,28 +29,30 @@ class Angles:
 
 
 def angles(X: torch.Tensor, rows: int) -> Angles:
-    """The angles between the rows of X (K, d), float64, in time O(min(K, rows) K d) and without K x K.
+    """The angles between the rows of X (K, d), float64, in time O(min(K, rows)^2 d) and without K x K.
 
-    Of more than `rows` classes so many are compared with all others: means are an `Estimate` with its standard error,
-    and the coherence is a lower bound.
+    Of more than `rows` classes so many are drawn and compared with each other: means are an `Estimate` with its
+    standard error, and the coherence is a lower bound.
     """
     K, norms = len(X), X.norm(dim=1)
     total = ((1 / norms) @ X).square().sum()
     mean = float((total - K) / (K * (K - 1)))
     away = mean + 1 / (K - 1)
-    squares, departures, largest = [], [], []
-    for some in rows_of_pairs(K, rows, X.device):
-        gaps = (X[some] @ X.T).div_(norms[some, None]).div_(norms).add_(1 / (K - 1))
-        own = (torch.arange(len(some), device=X.device), some)
-        gaps[own] = away  # what adds nothing to the deviation
-        squares.append((gaps - away).square_().sum(1) / (K - 1))
-        gaps[own] = 0
+    some = drawn(K, rows, X.device)
+    X, norms = X[some], norms[some]
+    squares, departures, largest = PairSums(K, len(X)), PairSums(K, len(X)), []
+    for part in blocks(len(X), len(X)):
+        gaps = (X[part] @ X.T).div_(norms[part, None]).div_(norms).add_(1 / (K - 1))
+        own = gaps.diagonal(part.start)
+        own.fill_(away)  # what adds nothing to the deviation
+        squares.add((gaps - away).square_())
+        own.fill_(0)
         gaps.abs_()
-        departures.append(gaps.sum(1) / (K - 1))
+        departures.add(gaps)
         largest.append(gaps.amax(1))
     peak = float(torch.cat(largest).amax())
     return Angles(
-        equiangularity=root(mean_of_rows(torch.cat(squares), K)),
-        simplex_angles=mean_of_rows(torch.cat(departures), K),
+        equiangularity=root(squares.mean()),
+        simplex_angles=departures.mean(),
         coherence=peak if rows >= K else Estimate(peak, math.inf),
     )

@@ -9,6 +9,7 @@ import math
 import torch
 
 from ..statistics.blocks import blocks
+from ..statistics.gram import gram
 
 
 def nc2(X: torch.Tensor, rows: int) -> float:
@@ -31,21 +32,31 @@ def distance_to_simplex(X: torch.Tensor, Y: torch.Tensor, rows: int) -> float:
 
 
 def _by_entries(X: torch.Tensor, Y: torch.Tensor) -> float:
-    K = len(X)
-    parts = list(blocks(K, K))
+    """Off the ray of P = Pi/sqrt(K-1), A/<A, P> - P is orthogonal to P: with q its norm, the distance is that of
+    (P + q Q)/sqrt(1 + q^2) from P, for Q of norm 1. Where <A, P> is not positive, nothing cancels in 2 - 2 <A, P>/|A|.
+    """
+    K, overlap = len(X), _overlap(X, Y)
+    opposite = not bool(overlap > 0)
+    scale, target = (1.0, 0.0) if opposite else (overlap, 1 / math.sqrt(K - 1))
     total = X.new_zeros(())
-    size = sum(((X[part] @ Y.T).square().sum() for part in parts), total).sqrt()
-    for part in parts:
-        gaps = (X[part] @ Y.T).div_(size).add_(1 / (K * math.sqrt(K - 1)))
-        gaps.diagonal(part.start).sub_(1 / math.sqrt(K - 1))
+    for part in blocks(K, K):
+        gaps = (X[part] @ Y.T).div_(scale).add_(target / K)
+        gaps.diagonal(part.start).sub_(target)
         total += gaps.square_().sum()
-    return float(total.sqrt())
+    if opposite:
+        return float((2 - 2 * overlap / total.sqrt()).sqrt())
+    size = (1 + total).sqrt()
+    return float((total + (total / (1 + size)) ** 2).sqrt() / size)
 
 
 def _by_traces(X: torch.Tensor, Y: torch.Tensor) -> float:
+    left = gram(X)
+    size = (left * (left if X is Y else gram(Y))).sum().sqrt()
+    return float((2 - 2 * _overlap(X, Y) / size).clamp_min(0).sqrt())
+
+
+def _overlap(X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
+    """<X Y^T, Pi/sqrt(K-1)>, 0-d."""
     K = len(X)
-    gram = X.T @ X
-    size = (gram * (gram if X is Y else Y.T @ Y)).sum().sqrt()
     trace = sum((X[part] * Y[part]).sum() for part in blocks(*X.shape))
-    overlap = (trace - X.sum(0) @ Y.sum(0) / K) / (size * math.sqrt(K - 1))
-    return float((2 - 2 * overlap).clamp_min(0).sqrt())
+    return (trace - X.sum(0) @ Y.sum(0) / K) / math.sqrt(K - 1)

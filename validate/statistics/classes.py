@@ -11,6 +11,7 @@ from ufm.errors import given, require
 
 from .between import Between
 from .blocks import blocks
+from .gram import symmetric
 from .moments import Moments
 from .scale import exponent_of, power, scaled
 from .within import Deviations, Scatter
@@ -104,7 +105,9 @@ class ClassStatistics:
     def of_moments(cls, moments: Moments) -> "ClassStatistics":
         """The statistics that one pass left; InputError where it kept no scatter."""
         scatter = given(moments.scatter, "the moments have no scatter; keep it in the pass")
-        return cls(moments.counts, moments.means, moments.spreads, Scatter(scatter), exponent=int(moments.exponent))
+        return cls(
+            moments.counts, moments.means, moments.spreads, Scatter(symmetric(scatter)), exponent=int(moments.exponent)
+        )
 
     def in_units_of(self, exponent: int) -> "ClassStatistics":
         """The same in units of 2^exponent."""
