@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..statistics.blocks import blocks
 from ..statistics.estimate import Estimate, PairSums, root
-from ..statistics.pairs import drawn
+from ..statistics.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,21 @@ class Angles:
     coherence: float
 
 
-def angles(X: torch.Tensor, rows: int) -> Angles:
-    """The angles between the rows of X (K, d), float64, in time O(min(K, rows)^2 d) and without K x K.
+def angles(pairs: Pairs) -> Angles:
+    """The angles between the rows of X (K, d), of the pairs of X with itself, and without K x K.
 
-    Of more than `rows` classes so many are drawn and compared with each other: means are an `Estimate` with its
-    standard error, and the coherence is a lower bound.
+    Where only some pairs are there, means are an `Estimate` with its standard error, and the coherence is a lower
+    bound.
     """
-    K, norms = len(X), X.norm(dim=1)
+    X, K = pairs.X, pairs.num_classes
+    norms = X.norm(dim=1)
     total = ((1 / norms) @ X).square().sum()
     mean = float((total - K) / (K * (K - 1)))
     away = mean + 1 / (K - 1)
-    some = drawn(K, rows, X.device)
-    X, norms = X[some], norms[some]
-    squares, departures, largest = PairSums(K, len(X)), PairSums(K, len(X)), []
-    for part in blocks(len(X), len(X)):
-        gaps = (X[part] @ X.T).div_(norms[part, None]).div_(norms).add_(1 / (K - 1))
+    norms, R = norms[pairs.some], len(pairs.some)
+    squares, departures, largest = PairSums(K, R), PairSums(K, R), []
+    for part, products in pairs:
+        gaps = products.div_(norms[part, None]).div_(norms).add_(1 / (K - 1))
         own = gaps.diagonal(part.start)
         own.fill_(away)  # what adds nothing to the deviation
         squares.add((gaps - away).square_())
@@ -54,5 +53,5 @@ def angles(X: torch.Tensor, rows: int) -> Angles:
     return Angles(
         equiangularity=root(squares.mean()),
         simplex_angles=departures.mean(),
-        coherence=peak if rows >= K else Estimate(peak, math.inf),
+        coherence=peak if pairs.exact else Estimate(peak, math.inf),
     )

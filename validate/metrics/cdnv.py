@@ -7,7 +7,7 @@ import math
 
 from ..statistics.classes import ClassStatistics
 from ..statistics.estimate import PairSums
-from ..statistics.pairs import drawn, squared_distances
+from ..statistics.pairs import Pairs
 from ..statistics.scale import power
 
 
@@ -23,14 +23,10 @@ def cdnv(statistics: ClassStatistics, rows: int, exponent: float = 2) -> float:
     seen = statistics.seen
     if not statistics.sees_within or len(seen) < 2:
         return math.nan
-    means, variances = statistics.centred, statistics.variances
-    if len(seen) < len(means):
-        means, variances = means[seen], variances[seen]
-    K, some = len(means), drawn(len(means), rows, means.device)
-    if len(some) < K:
-        means, variances = means[some], variances[some]
-    found = PairSums(K, len(means))
-    for part, distances in squared_distances(means):
+    K, variances, all_seen = len(seen), statistics.variances[seen], len(seen) == len(statistics.centred)
+    pairs = statistics.pairs(rows) if all_seen else Pairs(statistics.centred[seen], rows)
+    variances, found = variances[pairs.some], PairSums(K, len(pairs.some))
+    for part, distances in pairs.squared_distances():
         if exponent != 2:
             distances.pow_(exponent / 2)
         ratios = (variances + variances[part, None]) / distances.mul_(2)

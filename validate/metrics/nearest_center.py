@@ -15,7 +15,7 @@ from ..statistics.blocks import LEAST
 from ..statistics.classes import ClassStatistics
 from ..statistics.estimate import Estimate
 from ..statistics.largest import Largest
-from ..statistics.pairs import squared_distances
+from ..statistics.pairs import Pairs
 
 LOOKS = 1024  # samples that are judged where there are many classes
 CLEAR = 0.98  # a sample within this fraction of the squared half distance is clearly nearest to its own mean
@@ -49,7 +49,7 @@ class NearestCenter:
             self.chosen = Largest(W, b, means.mean(0))
         self.middle, self.places = statistics.global_mean, between.coordinates if self.everyone else statistics.centred
         self.nearest = Largest(self.places, torch.linalg.vecdot(self.places, self.places) / -2)
-        self.safe = _safe_squares(self.places) if self.everyone else None
+        self.safe = _safe_squares(statistics.pairs(rows)) if self.everyone else None
         self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
@@ -127,11 +127,11 @@ class NearestCenter:
         return nearest
 
 
-def _safe_squares(places: torch.Tensor) -> torch.Tensor:
+def _safe_squares(means: Pairs) -> torch.Tensor:
     """(K,) squares of distances from each mean (K, r) within which no other is nearer, nor looks so by rounding."""
-    squares = places.new_empty(len(places))
-    for part, distances in squared_distances(places):
+    squares = means.X.new_empty(means.num_classes)
+    for part, distances in means.squared_distances():
         distances.diagonal(part.start).fill_(torch.inf)
         squares[part] = distances.amin(1) / 4
-    near = squares < NEAR * torch.linalg.vecdot(places, places).max()
+    near = squares < NEAR * torch.linalg.vecdot(means.X, means.X).max()
     return (CLEAR * squares).masked_fill(near, 0)

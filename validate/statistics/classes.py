@@ -13,6 +13,7 @@ from .between import Between
 from .blocks import blocks
 from .gram import symmetric
 from .moments import Moments
+from .pairs import Pairs
 from .scale import exponent_of, power, scaled
 from .within import Deviations, Scatter
 
@@ -71,6 +72,14 @@ class ClassStatistics:
         centred = self.means - self.global_mean
         centred[centred.norm(dim=1).square() <= self.noise] = 0
         return centred
+
+    @cached_property
+    def _pairs(self) -> dict[int, Pairs]:
+        return {}
+
+    def pairs(self, rows: int) -> Pairs:
+        """The pairs of centred class means, `rows` of them at most; the same object when it is asked for again."""
+        return self._pairs.setdefault(rows, Pairs(self.centred, rows))
 
     @cached_property
     def between(self) -> Between:

@@ -38,7 +38,7 @@ class PairSums:
             self.squares += float(values.square().sum())
 
     def mean(self, unit: float = 1.0) -> float:
-        """The mean times unit: exact where all are there, else an `Estimate`; of fewer than five classes E counts as 0."""
+        """The mean times unit: exact where all are there, else an `Estimate`; below five classes E counts as 0."""
         R, K = self.drawn, self.population
         means = torch.cat(self.rows) / (R - 1)
         value = float(means.mean())

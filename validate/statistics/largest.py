@@ -67,7 +67,7 @@ class Largest:
 
     def _in_single(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(<x, y_j> + c_j in float32 (m, K), but for a number a row; a bound on their errors (m,), float64)."""
-        centred = torch.sub(X, self.centre, out=scratch().get("centred", *X.shape, self.Y32))
+        centred = torch.sub(X, self.centre, out=scratch().get("centred", len(X), X.shape[1], self.Y32))
         size, (longest, offset) = LONGER * centred.norm(dim=1).double(), self.uncentred
         wrong = self.share * size * self.longest + _share(0, torch.float32) * self.offset
         wrong += 2 * self.share64 * ((size + self.centre.norm()) * longest + offset)  # of c, and of float64's own
