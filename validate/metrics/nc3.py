@@ -9,16 +9,16 @@ import math
 import torch
 
 from ..statistics.blocks import blocks
+from ..statistics.pairs import Pairs
 from .nc2 import distance_to_simplex
 
 
-def nc3(W: torch.Tensor, centred: torch.Tensor, rows: int) -> float:
-    """The distance of W M^T to the simplex ETF's Gram matrix, for W and M = centred (K, d), float64; NaN where it is 0.
-
-    0 where W is a multiple of M and M is a simplex ETF. rows as for `nc2.distance_to_simplex`.
+def nc3(pairs: Pairs) -> float:
+    """The distance of W M^T to the simplex ETF's Gram matrix, for the pairs of W and M (K, d), float64; NaN where it is
+    0. It is 0 where W is a multiple of M and M is a simplex ETF. Route as for `nc2.distance_to_simplex`.
     Source: Zhu et al. 2021 (arXiv 2105.02375), section on experiments.
     """
-    return distance_to_simplex(W, centred, rows)
+    return distance_to_simplex(pairs)
 
 
 def self_duality(W: torch.Tensor, centred: torch.Tensor) -> float:

@@ -11,39 +11,45 @@ import math
 
 import torch
 
-from ..statistics.blocks import LEAST, blocks
+from ..statistics.blocks import LEAST
 from ..statistics.classes import ClassStatistics
 from ..statistics.estimate import Estimate
 from ..statistics.largest import Largest
+from ..statistics.pairs import Pairs
+
+LOOKS = 1024  # samples that are judged where there are many classes
+CLEAR = 0.98  # a sample within this fraction of the squared half distance is clearly nearest to its own mean
+NEAR = 1e-6  # unless means are nearer than this fraction of the largest squared length, where rounding may decide
 
 
 class NearestCenter:
     """Listens to a pass over the samples, so that the pass that nc1 needs is the only one.
 
     statistics   K classes of d dimensions          W (K, d), b (K,) float64; W None: no classifier is judged
-    rows         up to so many classes every sample is judged; of more, about so many samples, drawn at random
+    rows         up to so many classes every sample is judged; of more, about so many samples, and at most LOOKS
 
-    Distances are taken about the global mean for accuracy, and <h, h_k> in the coordinates of the means' span, which
-    are fewer than d. Decisions are float64's, by way of float32 where all samples are judged.
+    Distances are taken about the global mean for accuracy, and where every sample is judged in the coordinates of the
+    means' span, which are fewer than d; there a sample that is nearer to its class's mean than half the way to any
+    other needs no look at the others. Decisions are float64's, by way of float32.
     Source: Papyan, Han and Donoho, PNAS 2020 (arXiv 2008.08186), NC4 and figure 7.
     """
 
     def __init__(self, statistics: ClassStatistics, W: torch.Tensor | None, b: torch.Tensor | None, rows: int):
-        between, K = statistics.between, len(statistics.counts)
-        self.coordinates, self.weights = between.coordinates, statistics.within.weights
-        self.chance = 1.0 if rows >= K else rows / max(1, statistics.num_samples if self.weights is None else K)
+        between, K, means = statistics.between, len(statistics.counts), statistics.means
+        self.weights = statistics.within.weights
+        came = statistics.num_samples if self.weights is None else K
+        self.everyone, self.chance = rows >= K, min(rows, LOOKS) / max(1, came)
         self.defined, self.came = bool(between.rank), 0
-        self.wrong, self.right, self.judged = (self.coordinates.new_zeros(K) for _ in range(3))
+        self.wrong, self.right, self.judged = (means.new_zeros(K) for _ in range(3))
         self.chosen: Largest | None = None
         if not self.defined:
             return
         self.generator = torch.Generator(device="cpu").manual_seed(0)
-        parts = blocks(*self.coordinates.shape)
-        halves = torch.cat([self.coordinates[part].square().sum(1) / -2 for part in parts])
-        everyone = self.chance >= 1
         if W is not None and b is not None:
-            self.chosen = Largest(W, b, statistics.means.mean(0), screen=everyone)
-        self.nearest = Largest(self.coordinates, halves, screen=everyone)
+            self.chosen = Largest(W, b, means.mean(0))
+        self.middle, self.places = statistics.global_mean, between.coordinates if self.everyone else statistics.centred
+        self.nearest = Largest(self.places, torch.linalg.vecdot(self.places, self.places) / -2)
+        self.safe = _safe_squares(statistics.pairs(rows)) if self.everyone else None
         self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
@@ -51,10 +57,13 @@ class NearestCenter:
         if not self.defined:
             return
         self.came += len(y)
-        if self.chance < 1:
+        if not self.everyone:
             drawn = (torch.rand(len(y), generator=self.generator, device="cpu") < self.chance).to(y.device)
             H, image, y = H[drawn], image[drawn], y[drawn]
-        self.waiting.append((H, image, y))
+        elif len(y) >= LEAST:
+            self._judge(H, image, y)
+            return
+        self.waiting.append((H.clone(), image.clone(), y))
         if sum(len(y) for _, _, y in self.waiting) >= LEAST:
             self._decide()
 
@@ -74,7 +83,7 @@ class NearestCenter:
     @property
     def by_class(self) -> torch.Tensor | None:
         """(K,) how many samples of each class are decided differently; None where not every sample was judged."""
-        if not self.came or self.chance < 1 or self.chosen is None:
+        if not self.came or not self.everyone or self.chosen is None:
             return None
         self._decide()
         return self.wrong if self.weights is None else self.wrong * self.weights
@@ -84,7 +93,7 @@ class NearestCenter:
         if not self.came:
             return math.nan
         self._decide()
-        if self.chance < 1:
+        if not self.everyone:
             judged = max(1.0, float(self.judged.sum()))
             count = float(counted.sum())
             likely = (count + 1) / (judged + 2)  # Laplace's: none of a sample does not make none of all certain
@@ -98,8 +107,31 @@ class NearestCenter:
             return
         H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
         self.waiting = []
-        nearest = self.nearest(image + self.coordinates[y])
+        self._judge(H, image, y)
+
+    def _judge(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
+        nearest = self._nearest(H, image, y)
         if self.chosen is not None:
             self.wrong.index_add_(0, y, (self.chosen(H) != nearest).to(self.wrong))
         self.right.index_add_(0, y, (nearest == y).to(self.right))
-        self.judged.index_add_(0, y, torch.ones_like(y).to(self.judged))
+        self.judged += torch.bincount(y, minlength=len(self.judged))
+
+    def _nearest(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(m,) the class with the nearest mean."""
+        if self.safe is None:
+            return self.nearest(H - self.middle)
+        away = (torch.linalg.vecdot(image, image) >= self.safe[y]).nonzero().flatten()
+        nearest = y.clone()
+        if len(away):
+            nearest[away] = self.nearest(image[away] + self.places[y[away]])
+        return nearest
+
+
+def _safe_squares(means: Pairs) -> torch.Tensor:
+    """(K,) squares of distances from each mean (K, r) within which no other is nearer, nor looks so by rounding."""
+    squares = means.X.new_empty(means.num_classes)
+    for part, distances in means.squared_distances():
+        distances.diagonal(part.start).fill_(torch.inf)
+        squares[part] = distances.amin(1) / 4
+    near = squares < NEAR * torch.linalg.vecdot(means.X, means.X).max()
+    return (CLEAR * squares).masked_fill(near, 0)

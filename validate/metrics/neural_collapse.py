@@ -15,6 +15,7 @@ from ufm.errors import require
 from ufm.results import Result, Shown
 
 from ..statistics.classes import Batches, ClassStatistics, batch_statistics, point_statistics
+from ..statistics.pairs import Pairs
 from ..statistics.reference import Centres, Reference, about
 from ..statistics.scale import logits_in_units, power, to_size_one
 from .angles import angles
@@ -143,7 +144,7 @@ def neural_collapse(
             minimiser: its nc1 is then 0. Of a network's class means that is not so, and without labels it is NaN.
     reference  the training set, where the point has held-out samples: (point, labels), batches (features, labels), or
             the statistics of one pass over them (`NeuralCollapseMetric.statistics()`, `validate.Moments`)
-    rows    up to so many classes everything is exact; of more, so many are compared with all others, and the metrics
+    rows    up to so many classes everything is exact; of more, so many are drawn and compared with each other, and the metrics
             over pairs are an `Estimate`. rows=K is exact at any K, in time K^2 d and still without K x K
     absent  "error" raises InputError for a class without samples; "drop" measures the classes that have some. With a
             reference it is the reference that must have some of each class
@@ -193,7 +194,7 @@ def collapse(
     W, b = (None, None) if W is None else _classifier(W, b, classes, statistics.means)
     nearest = NearestCenter(statistics, *_judging(W, b, statistics.exponent), rows)
     whitened = statistics.within.whitened(statistics.between, statistics.num_samples, nearest)
-    means = to_size_one(statistics.centred)
+    means = _of_size_one(statistics, rows)
     return NeuralCollapse(
         nc1=nc1(statistics, whitened),
         nc1_quotient=nc1_quotient(statistics),
@@ -204,8 +205,8 @@ def collapse(
         rank=statistics.between.rank,
         condition=statistics.between.condition,
         effective_rank=effective_rank(statistics.between),
-        nc2_means=nc2(means, rows),
-        **_shape("means", means, rows),
+        nc2_means=nc2(means),
+        **_shape("means", means),
         **_of_classifier(W, b, statistics, rows, definitions.centre_w),
     )
 
@@ -237,19 +238,26 @@ def _of_classifier(
 ) -> Mapping[str, float]:
     if W is None or b is None:
         return dict.fromkeys(OF_CLASSIFIER, math.nan)
-    means, (judging, offsets, exponent) = statistics.centred, logits_in_units(W, b, statistics.exponent)
-    W, means = to_size_one(W), to_size_one(means)
+    judging, offsets, exponent = logits_in_units(W, b, statistics.exponent)
+    W, means = to_size_one(W), to_size_one(statistics.centred)
     W = centred_rows(W) if centred else W
+    of_w = Pairs(W, rows)
     return {
-        "nc2": nc2(W, rows),
-        "nc3": nc3(W, means, rows),
+        "nc2": nc2(of_w),
+        "nc3": nc3(Pairs(W, rows, means)),
         "nc4": nc4(judging, offsets, statistics.global_mean) * power(exponent),
         "self_duality": self_duality(W, means),
-        **_shape("w", W, rows),
+        **_shape("w", of_w),
     }
 
 
-def _shape(of: str, X: torch.Tensor, rows: int) -> Mapping[str, float]:
-    """The norms and angles of the rows of X (K, d)."""
-    found = {"equinorm": equinorm(X)} | asdict(angles(X, rows))
+def _of_size_one(statistics: ClassStatistics, rows: int) -> Pairs:
+    """The pairs of centred class means in a unit in which their fourth powers are float64 numbers."""
+    means = to_size_one(statistics.centred)
+    return statistics.pairs(rows) if means is statistics.centred else Pairs(means, rows)
+
+
+def _shape(of: str, pairs: Pairs) -> Mapping[str, float]:
+    """The norms and angles of the rows of X (K, d), of its pairs with itself."""
+    found = {"equinorm": equinorm(pairs.X)} | asdict(angles(pairs))
     return {f"{name}_{of}": value for name, value in found.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-ELEMENTS = 2**18  # of a block: 2 MB in float64
+ELEMENTS = 2**19  # of a block: 4 MB in float64
 LEAST = 128  # rows of a block, for matrix products to be worth their traffic
 
 

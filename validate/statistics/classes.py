@@ -11,7 +11,9 @@ from ufm.errors import given, require
 
 from .between import Between
 from .blocks import blocks
+from .gram import symmetric
 from .moments import Moments
+from .pairs import Pairs
 from .scale import exponent_of, power, scaled
 from .within import Deviations, Scatter
 
@@ -72,6 +74,14 @@ class ClassStatistics:
         return centred
 
     @cached_property
+    def _pairs(self) -> dict[int, Pairs]:
+        return {}
+
+    def pairs(self, rows: int) -> Pairs:
+        """The pairs of centred class means, `rows` of them at most; the same object when it is asked for again."""
+        return self._pairs.setdefault(rows, Pairs(self.centred, rows))
+
+    @cached_property
     def between(self) -> Between:
         """How the class means spread about the global mean."""
         return Between.of(self.centred, self.weights, self.noise)
@@ -104,7 +114,9 @@ class ClassStatistics:
     def of_moments(cls, moments: Moments) -> "ClassStatistics":
         """The statistics that one pass left; InputError where it kept no scatter."""
         scatter = given(moments.scatter, "the moments have no scatter; keep it in the pass")
-        return cls(moments.counts, moments.means, moments.spreads, Scatter(scatter), exponent=int(moments.exponent))
+        return cls(
+            moments.counts, moments.means, moments.spreads, Scatter(symmetric(scatter)), exponent=int(moments.exponent)
+        )
 
     def in_units_of(self, exponent: int) -> "ClassStatistics":
         """The same in units of 2^exponent."""

@@ -7,7 +7,9 @@ g |x| |y| with g = n u/(1 - n u). Source: Higham, "Accuracy and Stability of Num
 import torch
 
 from .blocks import LEAST
+from .buffers import scratch
 
+LONGER = 1.001  # times a norm that float32 computed: no less than the norm
 RANGE = 2.0**40  # norms of at most this and at least its inverse neither overflow nor underflow in float32
 
 
@@ -32,11 +34,12 @@ class Largest:
             return self._in_double(X)
         scores, wrong = self._in_single(X)
         first, largest = scores.max(1)
-        second = scores.scatter(1, largest[:, None], -torch.inf).amax(1)
+        second = scores.scatter_(1, largest[:, None], -torch.inf).amax(1)
         rest = (~(first.double() - second.double() > 2 * wrong)).nonzero().flatten()
         if len(rest):
             least = first[rest].double() - 2 * wrong[rest]
-            largest[rest] = self._among(X[rest], ~(scores[rest] < least[:, None]))
+            close = ~(scores[rest] < least[:, None])
+            largest[rest] = self._among(X[rest], close.scatter_(1, largest[rest, None], True))
         return largest
 
     def _prepare(self) -> bool:
@@ -64,12 +67,12 @@ class Largest:
 
     def _in_single(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(<x, y_j> + c_j in float32 (m, K), but for a number a row; a bound on their errors (m,), float64)."""
-        centred = X - self.centre
-        size, (longest, offset) = centred.norm(dim=1), self.uncentred
+        centred = torch.sub(X, self.centre, out=scratch().get("centred", len(X), X.shape[1], self.Y32))
+        size, (longest, offset) = LONGER * centred.norm(dim=1).double(), self.uncentred
         wrong = self.share * size * self.longest + _share(0, torch.float32) * self.offset
         wrong += 2 * self.share64 * ((size + self.centre.norm()) * longest + offset)  # of c, and of float64's own
         wrong[~((size >= 1 / RANGE) & (size <= RANGE))] = torch.inf
-        return (centred.float() @ self.Y32.T).add_(self.c32), wrong
+        return torch.addmm(self.c32, centred, self.Y32.T), wrong
 
 
 def _share(dim: int, dtype: torch.dtype) -> float:

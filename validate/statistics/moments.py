@@ -16,7 +16,9 @@ import torch
 
 from ufm.errors import given, require
 
-from .scale import exponent_of, power, scaled
+from .buffers import scratch
+from .gram import add_gram
+from .scale import exponent_of, power
 
 
 @dataclass(eq=False)
@@ -24,7 +26,8 @@ class Moments:
     """What one pass over labelled features leaves, changed in place by `update` and `merge`.
 
     counts (K,) int64, means (K, d), spreads (K,) = sum of |h - h_k|^2 over the class,
-    scatter (d, d) = sum over all samples of (h - h_k)(h - h_k)^T, or None where it is not wanted,
+    scatter (d, d) = sum over all samples of (h - h_k)(h - h_k)^T on and above the diagonal (what is below means
+    nothing: `gram.symmetric` completes it), or None where it is not wanted,
     exponent () int64: means are in units of 2^exponent, spreads and scatter in units of 4^exponent. 0 unless float64
     features came whose size is beyond `scale.RANGE`; features of several sizes are in the units of the largest.
     Means of classes not seen yet are 0. The three floating tensors share dtype (float64 for full accuracy) and device.
@@ -59,12 +62,15 @@ class Moments:
         size = exponent_of(features)
         if size != int(self.exponent) and bool(features.any()):
             self._in_units_for(size)
-        features = scaled(features.to(self.means.dtype), int(self.exponent))
+        (m, d), buffers = features.shape, scratch()
+        deviations = buffers.get("deviations", m, d, self.means).copy_(features)
+        if self.exponent:
+            deviations *= power(-int(self.exponent))
         classes, places, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-        means = features.new_zeros(len(classes), features.shape[1]).index_add_(0, places, features)
+        means = buffers.get("means", len(classes), d, self.means).zero_().index_add_(0, places, deviations)
         means /= counts[:, None]
-        deviations = features - means[places]
-        spreads = means.new_zeros(len(classes)).index_add_(0, places, deviations.square().sum(1))
+        deviations -= torch.index_select(means, 0, places, out=buffers.get("own", m, d, means))
+        spreads = means.new_zeros(len(classes)).index_add_(0, places, torch.linalg.vecdot(deviations, deviations))
         self._add(classes, counts, means, spreads, deviations)
 
     def merge(self, other: "Moments") -> None:
@@ -118,8 +124,10 @@ class Moments:
         self.counts[classes] += counts
         if self.scatter is not None:
             rows = shifts * weights.sqrt()[:, None]
-            rows = rows if deviations is None else torch.cat([deviations, rows])
-            self.scatter.addmm_(rows.T, rows)
+            if deviations is not None:
+                add_gram(self.scatter, deviations)
+            if bool(seen.any()):
+                add_gram(self.scatter, rows)
 
 
 def check(features: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> None:
@@ -137,5 +145,10 @@ def check(features: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> 
     if len(labels):
         low, high = int(labels.min()), int(labels.max())
         require(low >= 0 and high < K, f"labels must lie in 0 .. {K - 1}, got {low} .. {high}")
-        finite = bool(torch.isfinite(features).all())
-        require(finite, "features have entries that are not finite (NaN or infinity); collapse needs numbers")
+        reason = "features have entries that are not finite (NaN or infinity); collapse needs numbers"
+        require(is_finite(features), reason)
+
+
+def is_finite(features: torch.Tensor) -> bool:
+    """Whether no entry is NaN or infinite: their sum is not finite then, and it is looked at closely only if so."""
+    return bool(torch.isfinite(features.sum(dtype=torch.float64))) or bool(torch.isfinite(features).all())

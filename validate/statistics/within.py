@@ -15,6 +15,7 @@ from ufm.errors import require
 
 from .between import Between
 from .blocks import blocks
+from .buffers import Buffers
 from .scale import power, scaled
 
 
@@ -26,7 +27,8 @@ class Batch(NamedTuple):
     classes: torch.Tensor
 
 
-# Called with the features (m, d), the coordinates (m, r) of their deviations in `Between.basis`, and the classes (m,).
+# Called with the features (m, d), the coordinates (m, r) of their deviations in `Between.basis`, and the classes (m,),
+# in memory that the next batch overwrites.
 Listener = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
@@ -96,12 +98,20 @@ class Deviations:
         return replace(self, means=scaled(self.means, step), exponent=self.exponent + step)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Give the batches in float64, cut small, without the classes that are left out."""
+        """Give the batches in float64, cut small, without the classes that are left out.
+
+        A batch is in the memory of the one before: what is to be kept of it has to be copied.
+        """
+        buffers, dim = Buffers(), self.means.shape[1]
         for features, labels in self.batches:
             for part in blocks(len(labels), max(self.means.shape)):
-                H = scaled(features[part].to(self.means), self.exponent)
                 y = labels[part].to(self.means.device).long()
-                yield self._measured(Batch(H, H - self.means[y], y))
+                H, deviations = (buffers.get(name, len(y), dim, self.means) for name in ("features", "deviations"))
+                H.copy_(features[part])
+                if self.exponent:
+                    H *= power(-self.exponent)
+                torch.index_select(self.means, 0, y, out=deviations)
+                yield self._measured(Batch(H, torch.sub(H, deviations, out=deviations), y))
 
     def _measured(self, batch: Batch) -> Batch:
         """The rows of the classes that are measured, with the places of these among them."""
@@ -120,14 +130,16 @@ class Deviations:
 
         num_samples  how many samples the first pass gave; InputError where this one gives another number
         """
-        K, came = len(between.coordinates), 0
-        traces = self.means.new_zeros(K)
+        came, buffers = 0, Buffers()
+        K = len(self.means) if self.classes is None else len(self.classes)
+        traces, weights = self.means.new_zeros(K), between.scale.square()
         for H, deviations, y in self:
             came += len(y)
-            image = deviations @ between.basis
-            traces.index_add_(0, y, (image * between.scale).square().sum(1))
+            image = buffers.get("image", len(y), len(weights), weights)
+            torch.mm(deviations, between.basis, out=image)
             if listener is not None:
                 listener(H, image, y)
+            traces.index_add_(0, y, image.square_() @ weights)
         require(
             came == (num_samples if self.weights is None else K),
             f"the second pass over the batches gave {came} samples and the first {num_samples}: they must be iterable "

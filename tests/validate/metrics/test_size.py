@@ -15,6 +15,7 @@ from validate import Estimate, NeuralCollapseMetric, last_layer, neural_collapse
 from validate.metrics.nc2 import distance_to_simplex
 from validate.statistics.blocks import LEAST, blocks
 from validate.statistics.estimate import mean_of_rows
+from validate.statistics.pairs import Pairs
 
 SAMPLED = {
     "cdnv",
@@ -126,8 +127,8 @@ def test_both_routes_to_nc2_agree(overlap):
         simplex - simplex.mean(0) + overlap * torch.randn(K, d, generator=generator, dtype=torch.float64)
         for _ in range(2)
     )
-    by_entries = distance_to_simplex(X, Y, rows=K)
-    by_traces = distance_to_simplex(X, Y, rows=K - 1)
+    by_entries = distance_to_simplex(Pairs(X, K, Y))
+    by_traces = distance_to_simplex(Pairs(X, K - 1, Y))
     assert by_traces == pytest.approx(by_entries, abs=1e-14 / by_entries)
     A = X.numpy() @ Y.numpy().T
     direct = A / np.linalg.norm(A) - (np.eye(K) - 1 / K) / math.sqrt(K - 1)
