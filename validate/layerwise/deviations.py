@@ -9,7 +9,7 @@ import torch
 
 from ufm.errors import require
 
-from ..metrics.nearest_center_accuracy import NearestCenterAccuracy
+from ..metrics.nearest_center import NearestCenter
 from ..statistics.classes import ClassStatistics
 from ..statistics.moments import Moments
 from ..statistics.projected import Projected
@@ -31,8 +31,9 @@ class Seen:
 
 def unseen(moments: Moments, traces: torch.Tensor) -> ClassStatistics:
     """The statistics of a first pass, for a second one that is still to fill in the traces."""
-    within = Projected([], moments.means, traces=traces)
-    return ClassStatistics(moments.counts, moments.means, moments.spreads, within)
+    exponent = int(moments.exponent)
+    within = Projected([], moments.means, exponent=exponent, traces=traces)
+    return ClassStatistics(moments.counts, moments.means, moments.spreads, within, exponent=exponent)
 
 
 class Deviation:
@@ -52,7 +53,7 @@ class Deviation:
         kept = between.sizes > 0
         self.basis, self.scale, self.kept = between.basis, between.scale, kept
         self.coordinates = (between.coordinates * between.scale)[:, kept]
-        self.nearest = NearestCenterAccuracy(self.statistics, rows)
+        self.nearest = NearestCenter(self.statistics, None, None, rows)
         self.sketch = Sketch(self.means.shape[1], wide, seed, self.means.device)
         r, s = self.coordinates.shape[1], self.sketch.size
         self.within = self.means.new_zeros(r, r)
@@ -61,7 +62,12 @@ class Deviation:
         self.came = self.means.new_zeros(())
 
     def update(self, samples: Samples) -> Seen:
-        batches = Deviations([(samples.features, samples.labels)], self.means, classes=self.classes)
+        batches = Deviations(
+            [(samples.features, samples.labels)],
+            self.means,
+            classes=self.classes,
+            exponent=self.statistics.exponent,
+        )
         found = [self._block(*block) for block in batches]
         if not found:
             none = self.within.new_zeros
@@ -72,7 +78,7 @@ class Deviation:
     def _block(self, H: torch.Tensor, deviations: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.came += len(y)
         image = deviations @ self.basis
-        self.nearest(image, y)
+        self.nearest(H, image, y)
         within = (image * self.scale)[:, self.kept]
         self.within.addmm_(within.T, within)
         X = H - self.statistics.global_mean
@@ -83,7 +89,9 @@ class Deviation:
 
     def finish(self) -> None:
         """Add what other processes summed, and give the metrics what they read."""
-        sum_over_ranks([self.within, self.products, self.diagonal, self.came, self.nearest.counts])
+        self.nearest.finish()
+        decided = [self.nearest.right, self.nearest.judged]
+        sum_over_ranks([self.within, self.products, self.diagonal, self.came, *decided])
         require(
             int(self.came) == self.statistics.num_samples,
             f"the second pass over the loader gave {int(self.came)} samples and the first "

@@ -42,6 +42,7 @@ class NearestCenter:
         self.defined, self.came = bool(between.rank), 0
         self.wrong, self.right, self.judged = (means.new_zeros(K) for _ in range(3))
         self.chosen: Largest | None = None
+        self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         if not self.defined:
             return
         self.generator = torch.Generator(device="cpu").manual_seed(0)
@@ -50,7 +51,6 @@ class NearestCenter:
         self.middle, self.places = statistics.global_mean, between.coordinates if self.everyone else statistics.centred
         self.nearest = Largest(self.places, torch.linalg.vecdot(self.places, self.places) / -2)
         self.safe = _safe_squares(statistics.pairs(rows)) if self.everyone else None
-        self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
         """Features (m, d), coordinates of their deviations in `Between.basis` (m, r), and classes (m,)."""
@@ -65,7 +65,7 @@ class NearestCenter:
             return
         self.waiting.append((H.clone(), image.clone(), y))
         if sum(len(y) for _, _, y in self.waiting) >= LEAST:
-            self._decide()
+            self.finish()
 
     @property
     def disagreement(self) -> float:
@@ -85,14 +85,14 @@ class NearestCenter:
         """(K,) how many samples of each class are decided differently; None where not every sample was judged."""
         if not self.came or not self.everyone or self.chosen is None:
             return None
-        self._decide()
+        self.finish()
         return self.wrong if self.weights is None else self.wrong * self.weights
 
     def _fraction(self, counted: torch.Tensor) -> float:
         """The fraction of the judged samples that are counted (K,), once all that wait are judged."""
         if not self.came:
             return math.nan
-        self._decide()
+        self.finish()
         if not self.everyone:
             judged = max(1.0, float(self.judged.sum()))
             count = float(counted.sum())
@@ -101,7 +101,7 @@ class NearestCenter:
         weights = self.judged.new_ones(()) if self.weights is None else self.weights
         return float((counted * weights).sum() / (self.judged * weights).sum())
 
-    def _decide(self) -> None:
+    def finish(self) -> None:
         """Judge the samples that wait: small batches are put together, for matrix products to be worth it."""
         if not self.waiting:
             return

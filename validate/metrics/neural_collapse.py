@@ -144,8 +144,8 @@ def neural_collapse(
             minimiser: its nc1 is then 0. Of a network's class means that is not so, and without labels it is NaN.
     reference  the training set, where the point has held-out samples: (point, labels), batches (features, labels), or
             the statistics of one pass over them (`NeuralCollapseMetric.statistics()`, `validate.Moments`)
-    rows    up to so many classes everything is exact; of more, so many are drawn and compared with each other, and the metrics
-            over pairs are an `Estimate`. rows=K is exact at any K, in time K^2 d and still without K x K
+    rows    up to so many classes everything is exact; of more, so many are drawn and compared with each other, and the
+            metrics over pairs are an `Estimate`. rows=K is exact at any K, in time K^2 d and still without K x K
     absent  "error" raises InputError for a class without samples; "drop" measures the classes that have some. With a
             reference it is the reference that must have some of each class
     definitions  centre="classes", centre_w=True, ...: the fields of `Definitions`

@@ -17,7 +17,7 @@ class Projected(Deviations):
 
     traces: torch.Tensor = field(kw_only=True)
 
-    def restricted(self, classes: torch.Tensor, *given: torch.Tensor) -> "Projected":
+    def restricted(self, classes: torch.Tensor) -> "Projected":
         """The same: the traces are of the classes that are measured already."""
         return self
 
