@@ -76,6 +76,15 @@ def test_the_noted_thresholds_are_right_to_their_last_digit(rho):
         assert below > 0 > above
 
 
+def test_a_figure_that_is_wrong_in_its_last_digit_is_seen():
+    _, half, *guess = NOTED["1e-3"]
+    with mpmath.workdps(40):
+        s = mpmath.mpf("1e-3") / 3
+        for wrong in ("10.617", "10.619"):
+            ends = [least_curvature(s, s * (mpmath.mpf(wrong) + sign * mpmath.mpf(half)), guess) for sign in (-1, 1)]
+            assert ends[0] * ends[1] > 0
+
+
 @pytest.mark.parametrize("rho", ["0.03", "1e-3", "1e-7"])
 def test_the_curve_loses_its_symmetry_there(rho):
     noted, _, a, e = NOTED[rho]
