@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ..console import say, show
+from ..console import say, show, track
 from ..flags import require_unused
 from ..options import JsonFile, Switch, require_plain_name, write_result
 
@@ -23,8 +23,9 @@ class Command:
 
     In coordinates with n = 1 and lambda_w = lambda_h = lambda = rho/K, on which alone the points depend. Atlases are
     made at some places of the path, and through each of their points a curve is followed both ways. Writes
-    RUNS/NAME/bifurcations.json and figures; the same command prints what is there. Exit status 1 when an Euler sum
-    between the events is not 1, or a point of an atlas lies on no branch.
+    RUNS/NAME/bifurcations.json and figures; the same command prints what is there. Finished atlases are kept in
+    RUNS/NAME/looks.json, and the same command goes on from them. Exit status 1 when an Euler sum between the events is
+    not 1, or a point of an atlas lies on no branch.
     """
 
     K: Annotated[int, tyro.conf.arg(aliases=["-K"], metavar="INT")] = 4
@@ -45,6 +46,8 @@ class Command:
     """how many atlases are made, evenly from end to end"""
     seed: int = 0
     """of the atlases"""
+    jobs: int = -1
+    """atlases that are made side by side, a process each (-1: one a core)"""
     name: str = "bifurcations"
     """of the folder for the results"""
     runs: Path = Path("runs")
@@ -75,9 +78,13 @@ class Command:
         path = Along(self.K, self.along, self.begin, self.end, other, self.bias)
         folder = self.runs / require_plain_name(self.name)
         file = folder / "bifurcations.json"
-        found = kept_diagram(
-            path, file, looks=self.looks, seed=self.seed, force=self.force, made_by=provenance(), on_look=_progress
-        )
+        asked: dict[str, Any] = {"looks": self.looks, "seed": self.seed, "jobs": self.jobs, "force": self.force}
+        try:
+            found = kept_diagram(
+                path, file, **asked, made_by=provenance(), on_look=_progress, track=track("atlases along the path")
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on from the atlases that are finished") from None
         _show(found)
         for written in (file, *bifurcation_figure(found).save(folder / "figures", "bifurcations")):
             say(str(written))

@@ -115,7 +115,7 @@ def test_a_run_with_a_normalised_head_is_beside_its_model_on_spheres(at):
     W, H = (torch.nn.functional.normalize(part, dim=1) for part in (point.W, point.H))
     Point(W, 5 * H, 0 * point.b, point.labels).save(run.last_point)
     found = drawings(run)
-    assert set(found) == {"collapse", "accuracy", "predictions"}
+    assert set(found) == {"collapse", "accuracy", "held-out", "predictions"}
     assert f"{GLOBAL} (unit rows of W and H)" in found["predictions"].caption
     assert "Where W or its norm is given, norm of W of theory and network agree" in found["predictions"].caption
     page = write_report(run).read_text()
