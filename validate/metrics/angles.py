@@ -34,7 +34,7 @@ def angles(pairs: Pairs) -> Angles:
     bound.
     """
     X, K = pairs.X, pairs.num_classes
-    norms = X.norm(dim=1)
+    norms = pairs.norms
     total = ((1 / norms) @ X).square().sum()
     mean = float((total - K) / (K * (K - 1)))
     away = mean + 1 / (K - 1)

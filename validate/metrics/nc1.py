@@ -14,6 +14,7 @@ import math
 
 import torch
 
+from ..statistics.blocks import blocks
 from ..statistics.classes import ClassStatistics
 
 
@@ -55,4 +56,5 @@ def nc1_worst_class(statistics: ClassStatistics) -> float:
 
 def trace_between(statistics: ClassStatistics) -> torch.Tensor:
     """tr Sigma_B = |M|_F^2/K, 0-d float64, of the centred class means M (K, d)."""
-    return statistics.centred.square().sum() / len(statistics.counts)
+    M = statistics.centred
+    return torch.stack([M[part].square().sum() for part in blocks(*M.shape)]).sum() / len(M)

@@ -9,7 +9,6 @@ import math
 import torch
 
 from ..statistics.blocks import blocks
-from ..statistics.gram import gram
 from ..statistics.pairs import Pairs
 
 
@@ -29,7 +28,7 @@ def distance_to_simplex(pairs: Pairs) -> float:
         distance^2 = 2 - 2 (tr A - 1^T A 1/K)/(|A|_F sqrt(K-1)),   |A|_F^2 = <X^T X, Y^T Y>,
     which rounding leaves with an error of about 1e-15/distance.
     """
-    return _by_entries(pairs) if pairs.exact else _by_traces(pairs.X, pairs.Y)
+    return _by_entries(pairs) if pairs.exact else _by_traces(pairs)
 
 
 def _by_entries(pairs: Pairs) -> float:
@@ -50,10 +49,10 @@ def _by_entries(pairs: Pairs) -> float:
     return float((total + (total / (1 + size)) ** 2).sqrt() / size)
 
 
-def _by_traces(X: torch.Tensor, Y: torch.Tensor) -> float:
-    left = gram(X)
-    size = (left * (left if X is Y else gram(Y))).sum().sqrt()
-    return float((2 - 2 * _overlap(X, Y) / size).clamp_min(0).sqrt())
+def _by_traces(pairs: Pairs) -> float:
+    left, right = (side.gram for side in pairs.sides)
+    size = (left * right).sum().sqrt()
+    return float((2 - 2 * _overlap(pairs.X, pairs.Y) / size).clamp_min(0).sqrt())
 
 
 def _overlap(X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:

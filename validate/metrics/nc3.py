@@ -28,7 +28,7 @@ def self_duality(W: torch.Tensor, centred: torch.Tensor) -> float:
     2008.08186), figure 5.
     """
     w, m = W.norm(), centred.norm()
-    return math.sqrt(sum(float((W[part] / w - centred[part] / m).square().sum()) for part in blocks(*W.shape)))
+    return math.hypot(*(float((W[part] / w).sub_(centred[part] / m).norm()) for part in blocks(*W.shape)))
 
 
 def centred_rows(W: torch.Tensor) -> torch.Tensor:

@@ -110,21 +110,29 @@ class NearestCenter:
         self._judge(H, image, y)
 
     def _judge(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
-        nearest = self._nearest(H, image, y)
-        if self.chosen is not None:
-            self.wrong.index_add_(0, y, (self.chosen(H) != nearest).to(self.wrong))
-        self.right.index_add_(0, y, (nearest == y).to(self.right))
+        own = self._own_is_nearest(H, image, y)
+        self.right += torch.bincount(y[own], minlength=len(self.right))
         self.judged += torch.bincount(y, minlength=len(self.judged))
+        if self.chosen is not None:
+            differ = self.chosen.is_at(H, y) != own
+            astray = (~own & ~differ).nonzero().flatten()  # neither is y
+            if len(astray):
+                differ[astray] = self.chosen(H[astray]) != self.nearest(self._seen(H, image, y, astray))
+            self.wrong += torch.bincount(y[differ], minlength=len(self.wrong))
 
-    def _nearest(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(m,) the class with the nearest mean."""
+    def _own_is_nearest(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(m,) whether the nearest mean is that of the sample's class."""
         if self.safe is None:
-            return self.nearest(H - self.middle)
-        away = (torch.linalg.vecdot(image, image) >= self.safe[y]).nonzero().flatten()
-        nearest = y.clone()
+            return self.nearest.is_at(H - self.middle, y)
+        own = torch.linalg.vecdot(image, image) < self.safe[y]
+        away = (~own).nonzero().flatten()
         if len(away):
-            nearest[away] = self.nearest(image[away] + self.places[y[away]])
-        return nearest
+            own[away] = self.nearest.is_at(self._seen(H, image, y, away), y[away])
+        return own
+
+    def _seen(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """These rows as `nearest` takes them: coordinates in the span of the means, or features about their middle."""
+        return H[rows] - self.middle if self.safe is None else image[rows] + self.places[y[rows]]
 
 
 def _safe_squares(means: Pairs) -> torch.Tensor:

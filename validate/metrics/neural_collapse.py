@@ -239,14 +239,14 @@ def _of_classifier(
     if W is None or b is None:
         return dict.fromkeys(OF_CLASSIFIER, math.nan)
     judging, offsets, exponent = logits_in_units(W, b, statistics.exponent)
-    W, means = to_size_one(W), to_size_one(statistics.centred)
+    W, means = to_size_one(W), _of_size_one(statistics, rows)
     W = centred_rows(W) if centred else W
     of_w = Pairs(W, rows)
     return {
         "nc2": nc2(of_w),
-        "nc3": nc3(Pairs(W, rows, means)),
+        "nc3": nc3(of_w.against(means)),
         "nc4": nc4(judging, offsets, statistics.global_mean) * power(exponent),
-        "self_duality": self_duality(W, means),
+        "self_duality": self_duality(W, means.X),
         **_shape("w", of_w),
     }
 
@@ -259,5 +259,5 @@ def _of_size_one(statistics: ClassStatistics, rows: int) -> Pairs:
 
 def _shape(of: str, pairs: Pairs) -> Mapping[str, float]:
     """The norms and angles of the rows of X (K, d), of its pairs with itself."""
-    found = {"equinorm": equinorm(pairs.X)} | asdict(angles(pairs))
+    found = {"equinorm": equinorm(pairs.norms)} | asdict(angles(pairs))
     return {f"{name}_{of}": value for name, value in found.items()}

@@ -23,12 +23,14 @@ class Between:
     coordinates  (K, r), made when they are asked for
     sizes        (r,)     eigenvalues of M^T M, ascending; 0 at rounding level, max(K, d) eps of the largest
     scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
+    gram         (d, d)   M^T M where d < K - 1, else None
     """
 
     basis: torch.Tensor
     sizes: torch.Tensor
     scale: torch.Tensor
     place: Callable[[], torch.Tensor]
+    gram: torch.Tensor | None = None
 
     @cached_property
     def coordinates(self) -> torch.Tensor:
@@ -39,9 +41,10 @@ class Between:
         """Decompose centred means M (K, d) with class counts (K,); noise is the squared length that rounding has."""
         K, d = M.shape
         if d < K - 1:
-            sizes, basis = torch.linalg.eigh(gram(M))
+            products = gram(M)
+            sizes, basis = torch.linalg.eigh(products)
             sizes = _kept(sizes, K, noise)
-            return cls(basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0), lambda: M @ basis)
+            return cls(basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0), lambda: M @ basis, products)
         reflect = _Reflection(counts.to(M))
         B = reflect(M)[1:]
         sizes, U = torch.linalg.eigh(gram(B.T))

@@ -70,7 +70,9 @@ class ClassStatistics:
     def centred(self) -> torch.Tensor:
         """(K, d) the class means less the global mean; 0 where they differ by rounding."""
         centred = self.means - self.global_mean
-        centred[centred.norm(dim=1).square() <= self.noise] = 0
+        rounding = centred.norm(dim=1).square() <= self.noise
+        if bool(rounding.any()):
+            centred[rounding] = 0
         return centred
 
     @cached_property
@@ -79,7 +81,9 @@ class ClassStatistics:
 
     def pairs(self, rows: int) -> Pairs:
         """The pairs of centred class means, `rows` of them at most; the same object when it is asked for again."""
-        return self._pairs.setdefault(rows, Pairs(self.centred, rows))
+        if rows not in self._pairs:
+            self._pairs[rows] = Pairs(self.centred, rows, known_gram=lambda: self.between.gram)
+        return self._pairs[rows]
 
     @cached_property
     def between(self) -> Between:
@@ -108,7 +112,7 @@ class ClassStatistics:
     def noise(self) -> float:
         """The square of the distance from a class mean that counts as rounding: 8 eps of the longest mean."""
         eps = torch.finfo(self.means.dtype).eps
-        return (8 * eps) ** 2 * float(self.means.square().sum(1).max())
+        return (8 * eps) ** 2 * float(self.means.norm(dim=1).max()) ** 2
 
     @classmethod
     def of_moments(cls, moments: Moments) -> "ClassStatistics":

@@ -2,7 +2,7 @@
 
 import torch
 
-STEP = 512  # columns of a block: wide enough for products to be fast, and of the blocks on the diagonal half is lost
+STEP = 256  # columns of a block: wide enough for products to be fast, and of the blocks on the diagonal half is lost
 
 
 def gram(X: torch.Tensor) -> torch.Tensor:

@@ -71,7 +71,10 @@ class Moments:
         means /= counts[:, None]
         deviations -= torch.index_select(means, 0, places, out=buffers.get("own", m, d, means))
         spreads = means.new_zeros(len(classes)).index_add_(0, places, torch.linalg.vecdot(deviations, deviations))
-        self._add(classes, counts, means, spreads, deviations)
+        shifts = self._add(classes, counts, means, spreads)
+        if self.scatter is not None:
+            deviations += torch.index_select(shifts, 0, places, out=buffers.get("own", m, d, means))
+            add_gram(self.scatter, deviations)
 
     def merge(self, other: "Moments") -> None:
         """Add what another part of the stream left. Raises InputError where it lacks a scatter that this one has."""
@@ -88,7 +91,10 @@ class Moments:
         means, spreads = other.means[classes] * power(step), other.spreads[classes] * power(2 * step)
         if self.scatter is not None and scatter is not None:
             self.scatter += scatter * power(2 * step)
-        self._add(classes, other.counts[classes], means, spreads, None)
+        counts = other.counts[classes]
+        shifts = self._add(classes, counts, means, spreads)
+        if self.scatter is not None:
+            add_gram(self.scatter, shifts * counts.to(shifts).sqrt()[:, None])
 
     @property
     def _is_zero(self) -> bool:
@@ -112,9 +118,13 @@ class Moments:
         counts: torch.Tensor,
         means: torch.Tensor,
         spreads: torch.Tensor,
-        deviations: torch.Tensor | None,
-    ) -> None:
-        """Merge the listed classes; `deviations` are the rows that the scatter still lacks."""
+    ) -> torch.Tensor:
+        """Merge the listed classes, but for the scatter.
+
+        Returns the (K', d) rows s_k that each of the n' new samples of a class has to be moved by for the scatter: n'
+        of them make the (m' - m)(m' - m)^T n n'/(n + n') of the two means, and deviations from m' add up to 0, so that
+        those of h - m' + s_k have it in them.
+        """
         seen = self.counts[classes]
         share = counts / (seen + counts).to(means)
         shifts = means - self.means[classes]
@@ -122,12 +132,7 @@ class Moments:
         self.spreads[classes] += spreads + weights * shifts.square().sum(1)
         self.means[classes] += shifts * share[:, None]
         self.counts[classes] += counts
-        if self.scatter is not None:
-            rows = shifts * weights.sqrt()[:, None]
-            if deviations is not None:
-                add_gram(self.scatter, deviations)
-            if bool(seen.any()):
-                add_gram(self.scatter, rows)
+        return shifts.mul_((weights / counts).sqrt_()[:, None])
 
 
 def check(features: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> None:

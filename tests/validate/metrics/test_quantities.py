@@ -75,7 +75,7 @@ def test_the_corners_of_a_square_by_hand(scale):
     assert math.isnan(nc3(Pairs(W, 2, statistics.centred)))
     assert self_duality(W, statistics.centred) == pytest.approx(math.sqrt(2))
     assert nc4(W, b, statistics.global_mean) == 5
-    assert equinorm(W) == 0
+    assert equinorm(W.norm(dim=1)) == 0
     assert effective_rank(statistics.between) == pytest.approx(1)
     assert nearest.by_class.tolist() == ([2, 0] if scale == 0 else [1, 1])
 

@@ -66,7 +66,7 @@ def test_the_largest_tensor_is_seen():
 
 
 def test_blocks_cover_everything_in_order():
-    for length, width in ((0, 5), (1, 10**9), (1000, 10**6), (10**6, 3)):
+    for length, width in ((0, 5), (1, 10**9), (1000, 10**6), (10**5, 3)):
         found = [i for part in blocks(length, width) for i in (part.start, part.stop)]
         assert found == [] if not length else found[0] == 0 and found[-1] == length
         assert found[1:-1:2] == found[2:-1:2]
