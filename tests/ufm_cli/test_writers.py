@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 
@@ -11,8 +10,8 @@ import pytest
 import torch
 
 import ufm
+from tests.forked import forked, holding
 from tests.networks.runs.records import files_of
-from tests.ufm.storage.test_locks import HOLD, HOUSE, process
 from ufm import InputError
 from ufm.storage.locks import held
 from ufm.traps.grid import Grid, explore
@@ -23,25 +22,18 @@ TINY = ["--width", "16", "--depth", "0", "--feature-dim", "10", "--device", "cpu
 
 
 def train(*flags):
-    return [sys.executable, "-m", "ufm", "train", *TINY, *flags]
-
-
-def start(command):
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    return subprocess.Popen(
-        command, cwd=HOUSE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    """The command in a process of its own, which ends with the command's exit status."""
+    sys.exit(main(["train", *TINY, *flags]))
 
 
 @pytest.fixture
 def training(tmp_path):
     """A process that trains tmp_path/run and will not end by itself, past its first epochs."""
-    with start(train("--epochs", "1000000", "--runs", str(tmp_path), "--name", "run")) as other:
+    with forked(train, "--epochs", "1000000", "--runs", str(tmp_path), "--name", "run") as other:
         run, deadline = Run(tmp_path / "run"), time.monotonic() + 120
-        while len(run.epochs) < 5 and other.poll() is None and time.monotonic() < deadline:
+        while len(run.epochs) < 5 and other.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
         yield other
-        other.kill()
 
 
 def refused(capsys, arguments, pid):
@@ -52,18 +44,21 @@ def refused(capsys, arguments, pid):
 
 
 def test_a_run_that_is_trained_is_neither_gone_on_with_nor_replaced(training, tmp_path, capsys):
+    """The process is stopped while others are refused, and trains on while figures are drawn."""
     where = ["--runs", str(tmp_path), "--name", "run"]
+    os.kill(training.pid, signal.SIGSTOP)
     refused(capsys, ["train", *TINY, *where, "--epochs", "1000000", "--resume"], training.pid)
     refused(capsys, ["train", *TINY, *where, "--epochs", "1", "--force"], training.pid)
     refused(capsys, ["train", *TINY, *where], training.pid)
     refused(capsys, ["validate", str(tmp_path / "run")], training.pid)
+    os.kill(training.pid, signal.SIGCONT)
     assert main(["figures", str(tmp_path / "run"), "--only", "accuracy", "--out", str(tmp_path / "figures")]) == 0
-    assert training.poll() is None
+    assert training.is_alive()
 
 
 def test_a_killed_training_holds_nothing(training, tmp_path):
     os.kill(training.pid, signal.SIGKILL)
-    training.wait()
+    training.join()
     run = Run.open(tmp_path / "run")
     done = len(run.epochs)
     assert (tmp_path / ".run.lock").is_file()
@@ -74,14 +69,16 @@ def test_a_killed_training_holds_nothing(training, tmp_path):
 
 def test_who_is_refused_leaves_the_run_as_if_nobody_had_asked(tmp_path, capsys):
     """The first writer is stopped for as long as the second one takes."""
+    torch.set_num_threads(1)  # as the first writer computes
     flags, lock = ["--epochs", "60", "--runs", str(tmp_path)], tmp_path / ".raced.lock"
-    with start(train(*flags, "--name", "raced")) as other:
-        while not (lock.is_file() and lock.stat().st_size) and other.poll() is None:
+    with forked(train, *flags, "--name", "raced") as other:
+        while not (lock.is_file() and lock.stat().st_size) and other.is_alive():
             time.sleep(0.005)
-        other.send_signal(signal.SIGSTOP)
+        os.kill(other.pid, signal.SIGSTOP)
         refused(capsys, ["train", *TINY, *flags, "--name", "raced", "--force"], other.pid)
-        other.send_signal(signal.SIGCONT)
-        assert other.wait() == 0
+        os.kill(other.pid, signal.SIGCONT)
+        other.join()
+        assert other.exitcode == 0
     assert main(["train", *TINY, *flags, "--name", "alone"]) == 0
     assert files_of(Run.open(tmp_path / "raced")) == files_of(Run.open(tmp_path / "alone"))
 
@@ -100,12 +97,11 @@ HELD = {
 def test_maps_and_atlases_are_held(arguments, file, tmp_path, capsys):
     (tmp_path / "it").mkdir()
     (tmp_path / file).write_text("somebody's")
-    with process(HOLD, tmp_path / file, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == "held\n"
+    with holding(tmp_path / file) as (other, release):
         refused(capsys, [*arguments, "--runs", str(tmp_path)], other.pid)
         assert (tmp_path / file).read_text() == "somebody's"
-        other.stdin.close()
-        other.wait()
+        release()
+        other.join()
     assert main([*arguments, "--runs", str(tmp_path), *([] if "--force" in arguments else ["--force"])]) == 0
 
 
