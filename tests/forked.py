@@ -1,6 +1,7 @@
 """Another process at once: forked from this one, so that it need not import torch anew, which takes seconds.
 
-It computes with one thread (a fork has none of the threads that torch has started here).
+It computes with one thread (a fork has none of the threads that torch has started here), and without autograd, which
+refuses to work in a fork where there is a GPU.
 """
 
 import contextlib

@@ -3,14 +3,16 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 import ufm
-from tests.forked import forked, holding
+from tests.forked import holding
 from tests.networks.runs.records import files_of
 from ufm import InputError
 from ufm.storage.locks import held
@@ -18,22 +20,28 @@ from ufm.traps.grid import Grid, explore
 from ufm_cli.main import main
 from validate import Run
 
+HOUSE = Path(__file__).parents[2]
 TINY = ["--width", "16", "--depth", "0", "--feature-dim", "10", "--device", "cpu", "--keep", "5"]
 
 
 def train(*flags):
-    """The command in a process of its own, which ends with the command's exit status."""
-    sys.exit(main(["train", *TINY, *flags]))
+    """A new process, not a fork: where there is a GPU, autograd refuses to work in a fork."""
+    command = [sys.executable, "-m", "ufm", "train", *TINY, *flags]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.Popen(
+        command, cwd=HOUSE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture
 def training(tmp_path):
     """A process that trains tmp_path/run and will not end by itself, past its first epochs."""
-    with forked(train, "--epochs", "1000000", "--runs", str(tmp_path), "--name", "run") as other:
+    with train("--epochs", "1000000", "--runs", str(tmp_path), "--name", "run") as other:
         run, deadline = Run(tmp_path / "run"), time.monotonic() + 120
-        while len(run.epochs) < 5 and other.is_alive() and time.monotonic() < deadline:
+        while len(run.epochs) < 5 and other.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         yield other
+        other.kill()
 
 
 def refused(capsys, arguments, pid):
@@ -53,12 +61,12 @@ def test_a_run_that_is_trained_is_neither_gone_on_with_nor_replaced(training, tm
     refused(capsys, ["validate", str(tmp_path / "run")], training.pid)
     os.kill(training.pid, signal.SIGCONT)
     assert main(["figures", str(tmp_path / "run"), "--only", "accuracy", "--out", str(tmp_path / "figures")]) == 0
-    assert training.is_alive()
+    assert training.poll() is None
 
 
 def test_a_killed_training_holds_nothing(training, tmp_path):
     os.kill(training.pid, signal.SIGKILL)
-    training.join()
+    training.wait()
     run = Run.open(tmp_path / "run")
     done = len(run.epochs)
     assert (tmp_path / ".run.lock").is_file()
@@ -69,16 +77,14 @@ def test_a_killed_training_holds_nothing(training, tmp_path):
 
 def test_who_is_refused_leaves_the_run_as_if_nobody_had_asked(tmp_path, capsys):
     """The first writer is stopped for as long as the second one takes."""
-    torch.set_num_threads(1)  # as the first writer computes
     flags, lock = ["--epochs", "60", "--runs", str(tmp_path)], tmp_path / ".raced.lock"
-    with forked(train, *flags, "--name", "raced") as other:
-        while not (lock.is_file() and lock.stat().st_size) and other.is_alive():
+    with train(*flags, "--name", "raced") as other:
+        while not (lock.is_file() and lock.stat().st_size) and other.poll() is None:
             time.sleep(0.005)
-        os.kill(other.pid, signal.SIGSTOP)
+        other.send_signal(signal.SIGSTOP)
         refused(capsys, ["train", *TINY, *flags, "--name", "raced", "--force"], other.pid)
-        os.kill(other.pid, signal.SIGCONT)
-        other.join()
-        assert other.exitcode == 0
+        other.send_signal(signal.SIGCONT)
+        assert other.wait() == 0
     assert main(["train", *TINY, *flags, "--name", "alone"]) == 0
     assert files_of(Run.open(tmp_path / "raced")) == files_of(Run.open(tmp_path / "alone"))
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,7 +16,6 @@ import networks
 from networks.models.backbones import BACKBONES, Family
 from networks.runs.checkpoints import save_training
 from networks.runs.resume import COLUMNS
-from tests.forked import forked
 from tests.networks.runs.records import files_of, rows_of
 from ufm import InputError, Point
 from ufm.storage.files import read_tensors, write_tensors
@@ -126,13 +127,13 @@ def test_killed_in_an_epoch_resumes_to_the_same_bytes(optimizer, tmp_path):
     flags = ["--optimizer", optimizer, "--width", "16", "--depth", "1", "--batch-size", "350", "--device", "cpu"]
     flags += ["--runs", str(tmp_path), "--epochs", "40", "--keep", "7", "--augment", "crop-flip"]
     flags += ["--max-iter", "4"] if optimizer == "lbfgs" else []
-    torch.set_num_threads(1)  # as the process that is killed
-    with forked(main, ["train", *flags, "--name", "killed"]) as process:
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-m", "ufm", "train", *flags, "--name", "killed"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         state, deadline = tmp_path / "killed" / "checkpoints" / "last.safetensors", time.monotonic() + 120
         while not state.is_file() and time.monotonic() < deadline:
             time.sleep(0.005)
         process.kill()
-        process.join()
     assert 1 <= len(Run.open(tmp_path / "killed").epochs) < 40
     assert main(["train", *flags, "--name", "killed", "--resume"]) == 0
     assert main(["train", *flags, "--name", "whole"]) == 0
