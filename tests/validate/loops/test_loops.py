@@ -232,7 +232,9 @@ def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     sizes = (24, 25, 17)
-    torch.multiprocessing.spawn(validate_on_a_rank, (port, str(tmp_path), sizes), nprocs=2)
+    torch.multiprocessing.start_processes(
+        validate_on_a_rank, (port, str(tmp_path), sizes), nprocs=2, start_method="fork"
+    )
     found = [read_json(tmp_path / f"{rank}.json") for rank in range(2)]
     assert found[0] == found[1]
     for samples, rows in zip(sizes, found[0], strict=True):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from dataclasses import asdict
 
 import pytest
@@ -226,6 +227,7 @@ def test_a_classifier_of_other_features_is_refused(W, b):
 
 
 def two_ranks(rank: int, port: int, folder: str) -> None:
+    warnings.simplefilter("ignore")  # of a metric that has seen nothing
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     point, labels = draw(4, 7)
@@ -249,7 +251,7 @@ def test_two_processes_reduce_to_the_same_numbers(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(two_ranks, (port, str(tmp_path)), nprocs=2)
+    torch.multiprocessing.start_processes(two_ranks, (port, str(tmp_path)), nprocs=2, start_method="fork")
     expected = asdict(neural_collapse(*draw(4, 7)))
     for rank in range(2):
         both, lopsided = (
