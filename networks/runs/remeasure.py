@@ -9,6 +9,8 @@ from ufm import InputError
 from ufm.results import Result
 from validate import Run
 
+from ..allocation import kept_memory
+from ..arrangement import arranged
 from ..data.images import load
 from ..distributed import device_of
 from ..measure import measure
@@ -48,6 +50,7 @@ def remeasure(
     recipe = recipe if data_dir is None else dataclasses.replace(recipe, data_dir=data_dir)
     images = load(recipe, recipe.seed).to(device)
     model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+    model = arranged(model, recipe, device)
     recorded = {int(row["epoch"]): row for row in run.epochs}
     checkpoints = dict(run.checkpoints)
     if run.last_checkpoint.is_file():
@@ -57,10 +60,11 @@ def remeasure(
     if not checkpoints:
         raise InputError(f"the run {run.path} has no checkpoints; train it first")
     found = []
-    for epoch in track(list(checkpoints)):
-        load_model(checkpoints[epoch], model)
-        _, metrics = measure(model, images)
-        found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
+    with kept_memory(device):
+        for epoch in track(list(checkpoints)):
+            load_model(checkpoints[epoch], model)
+            _, metrics = measure(model, images)
+            found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
     return found
 
 
