@@ -39,7 +39,7 @@ class RunRecipe:
     channels_last: bool = False
     """lay images and convolutions out with the channels last"""
     rearrange: bool = True
-    """on a CPU, compute the same in an order that is faster there: channels last, and convolutions of maps of few pixels as
+    """on a CPU, compute the same in an order that is faster there: channels last, convolutions of maps of few pixels as
     matrix products (sums round otherwise)"""
     compile: bool = False
     """compile the training pass by torch.compile"""
