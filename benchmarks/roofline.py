@@ -58,7 +58,7 @@ def rows() -> Iterator[Row]:
             for shape, count in shapes.items():
                 spent = count * interleaved(step_of(shape, dtype), lambda: None, repeats=5)[0]
                 yield _row(f"{count} of {shape}, {name}", spent, count * floors[shape], rate)
-            whole, _ = interleaved(ours.epoch, lambda: None, repeats=5)
+            whole, _ = interleaved(ours.steps, lambda: None, repeats=5)
         floor = sum(count * floors[shape] for shape, count in shapes.items())
         yield _row(f"a step of ResNet18, {SAMPLES} images, {name}", whole, floor, rate)
 

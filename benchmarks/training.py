@@ -83,14 +83,16 @@ class Ours:
         self.optimizer = build_optimizer(recipe, self.model)
         self.objective = Objective(recipe, self.model, FeaturesAndLogits(self.model))
 
+    def steps(self) -> torch.Tensor:
+        return train_epoch(self.objective, self.optimizer, self.images, ALONE, 1)
+
     def epoch(self) -> float:
         with kept_memory(self.device):
-            total = train_epoch(self.objective, self.optimizer, self.images, ALONE, 1)
-        return float(total) / len(self.images.train_labels)
+            return float(self.steps()) / len(self.images.train_labels)
 
     def epoch_and_metrics(self) -> dict[str, float]:
         with kept_memory(self.device):
-            train_epoch(self.objective, self.optimizer, self.images, ALONE, 1)
+            self.steps()
             return measure(self.model, self.images)[1]
 
 
