@@ -11,6 +11,7 @@ from .models.build import Classifier, build_model, model_names
 from .models.heads import HEADS, simplex_frame
 from .models.memory import training_memory
 from .models.recipe import ModelRecipe
+from .models.small_maps import small_maps
 from .presets import PRESETS, preset
 from .recipe import Recipe, recipe_of, unused
 from .runs.layers import measure_layers
@@ -36,6 +37,7 @@ __all__ = [
     "recipe_of",
     "remeasure",
     "simplex_frame",
+    "small_maps",
     "train",
     "training_memory",
     "unused",

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ufm.errors import Setting, require
 
+from .arrangement import layout
 from .data.augmentation import AUGMENTATIONS
 from .data.images import Images
 from .distributed import Ranks
@@ -34,11 +35,10 @@ def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> I
     order = torch.randperm(count, generator=generator).to(device)
     draws = augmentation.draw(count, generator).to(device)
     chunks = math.ceil(count / recipe.batch_size)
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     for index, drawn in zip(order.tensor_split(chunks), draws.tensor_split(chunks), strict=True):
         own = ranks.share(index)
         batch = images.normalized(augmentation.apply(images.train_images[own], ranks.share(drawn)))
-        batch = batch.contiguous(memory_format=layout)
+        batch = batch.contiguous(memory_format=layout(recipe, device))
         yield Batch(batch, images.train_labels[own], len(own) * ranks.world / len(index))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from ufm import InputError
 from validate import Run
 
+from ..arrangement import arranged
 from ..data.images import Images, load
 from ..distributed import device_of
 from ..models.build import Classifier, model_of
@@ -21,7 +22,8 @@ def reload(run: Run, data_dir: str | None = None) -> tuple[Images, Classifier]:
     recipe, device = recipe_of(run), device_of("auto")
     recipe = recipe if data_dir is None else dataclasses.replace(recipe, data_dir=data_dir)
     images = load(recipe, recipe.seed).to(device)
-    return images, model_of(recipe, images.num_classes, images.image_shape).to(device)
+    model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+    return images, arranged(model, recipe, device)
 
 
 def checkpoints_of(run: Run, model: Classifier) -> dict[int, Path]:

@@ -8,6 +8,8 @@ from ufm.results import Result
 from validate import Run
 from validate.runs.older import LATER
 
+from ..allocation import kept_memory
+from ..distributed import device_of
 from ..measure import measure
 from .checkpoints import load_model
 from .reload import checkpoints_of, reload
@@ -45,10 +47,11 @@ def remeasure(
     recorded = {int(row["epoch"]): row for row in run.epochs}
     checkpoints = checkpoints_of(run, model)
     found = []
-    for epoch in track(list(checkpoints)):
-        load_model(checkpoints[epoch], model)
-        _, metrics = measure(model, images)
-        found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
+    with kept_memory(device_of("auto")):
+        for epoch in track(list(checkpoints)):
+            load_model(checkpoints[epoch], model)
+            _, metrics = measure(model, images)
+            found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
     return found
 
 

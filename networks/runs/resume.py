@@ -14,7 +14,7 @@ from ..recipe import Recipe, recipe_of
 from .checkpoints import epoch_of
 from .record import COLUMNS, config_of
 
-MAY_CHANGE = ("epochs", "device", "tensorboard", "data_dir")  # between a run and its resumption
+MAY_CHANGE = ("epochs", "device", "rearrange", "tensorboard", "data_dir")  # between a run and its resumption
 
 
 def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume: bool) -> tuple[Run, int]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import networks
+from networks.arrangement import arranged
 from networks.distributed import ALONE
 from networks.models.build import model_of
 from networks.objective import FeaturesAndLogits, Objective
@@ -233,8 +234,7 @@ def test_no_step_waits_for_the_device(changes, small_recipe, monkeypatch):
     images = networks.load("digits").to(device)
     with device:
         model = model_of(recipe, images.num_classes, images.image_shape)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    model = arranged(model, recipe, device)
     objective = Objective(recipe, model, FeaturesAndLogits(model))
     total = train_epoch(objective, build_optimizer(recipe, model), images, ALONE, epoch=1)
     assert (total.device, total.shape, total.dtype) == (device, (), torch.float64)

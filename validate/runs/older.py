@@ -35,10 +35,13 @@ NO_PENALTY = {
 def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe with what the version that wrote it meant and did not write.
 
-    A fixed head whose frame the file does not name was made when every frame was rotated.
+    A fixed head whose frame the file does not name was made when every frame was rotated. One that
+    names channels_last but not rearrange was made when nothing was rearranged.
     """
     recipe = dict(config.get("recipe", {}))
-    return recipe | ({"frame": "rotated"} if recipe.get("head") == "etf" and "frame" not in recipe else {})
+    frame = {"frame": "rotated"} if recipe.get("head") == "etf" else {}
+    order = {"rearrange": False} if "channels_last" in recipe else {}
+    return frame | order | recipe
 
 
 def minimised_of(config: Mapping[str, Any]) -> Minimised | None:
