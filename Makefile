@@ -34,8 +34,9 @@ test: .venv/ready-test
 ROUNDING ?= 1
 SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,certificates models spectra) \
   $(patsubst %,tests/ufm/%.py,atlas/test_symmetry closed_forms/test_closed_form closed_forms/test_mean_square \
-  losses/test_losses losses/test_own proofs/test_enclosure proofs/test_krawczyk proofs/test_rigorous solvers/test_bias \
-  solvers/test_sharpen solvers/test_solver theorems/test_rigorous_theorems traps/test_traps))
+  losses/test_losses losses/test_own proofs/test_enclosure proofs/test_followed proofs/test_krawczyk \
+  proofs/test_rigorous solvers/test_bias solvers/test_sharpen solvers/test_solver theorems/test_rigorous_theorems \
+  traps/test_traps))
 test-rounding: .venv/ready-test
 	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
 

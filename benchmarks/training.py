@@ -5,6 +5,7 @@ and a loss read back. The images are random bytes of CIFAR-10's shape: nothing h
 depends on what they show.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import networks
 from benchmarks.timing import Row, interleaved
+from networks.allocation import kept_memory
+from networks.arrangement import arranged
 from networks.data.images import Images, channel_statistics
 from networks.distributed import ALONE
 from networks.models.build import model_of
@@ -35,10 +38,26 @@ def rows() -> Iterator[Row]:
         f"an epoch of ResNet18 ({recipe.stem or 'imagenet'} stem), {len(images.train_labels):,} images, {device.type}"
     )
     ours, peer = Ours(recipe, images), Plain(recipe, images)
-    for name, work in {"training": ours.epoch, "training and every metric": ours.epoch_and_metrics}.items():
-        spent, plain = interleaved(work, peer.epoch, repeats=2)
-        note = f"{len(images.train_labels) / spent:,.0f} and {len(images.train_labels) / plain:,.0f} images a second"
-        yield Row(task, name, spent, f"plain loop, {WORKERS} workers", plain, note)
+    peers = f"plain loop, {WORKERS} workers", peer.epoch
+    comparisons = [("training", ours.epoch, *peers), ("training and every metric", ours.epoch_and_metrics, *peers)]
+    if not gpu:
+        comparisons += _rearranged(recipe, images)
+    for name, work, other, peer_work in comparisons:
+        spent, longer = interleaved(work, peer_work, repeats=2)
+        note = f"{len(images.train_labels) / spent:,.0f} and {len(images.train_labels) / longer:,.0f} images a second"
+        yield Row(task, name, spent, other, longer, note)
+
+
+def _rearranged(recipe: networks.Recipe, images: Images) -> Iterator[tuple[str, Callable, str, Callable]]:
+    """(ours, its work, the peer, its work) with every metric: on a CPU, beside the order of sums that torch has."""
+    runs = {
+        (amp, rearrange): Ours(dataclasses.replace(recipe, amp=amp, rearrange=rearrange), images).epoch_and_metrics
+        for amp in (False, True)
+        for rearrange in (False, True)
+    }
+    yield "rearranged, float32", runs[False, True], "as torch has it, float32", runs[False, False]
+    yield "rearranged, bfloat16", runs[True, True], "as torch has it, bfloat16", runs[True, False]
+    yield "rearranged, bfloat16", runs[True, True], "as torch has it, float32", runs[False, False]
 
 
 def random_images(count: int, seed: int = 0) -> Images:
@@ -59,18 +78,22 @@ class Ours:
     def __init__(self, recipe: networks.Recipe, images: Images):
         torch.manual_seed(0)
         self.images = images
-        self.model = model_of(recipe, 10, images.image_shape).to(images.train_labels.device)
-        if recipe.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+        self.device = images.train_labels.device
+        self.model = arranged(model_of(recipe, 10, images.image_shape).to(self.device), recipe, self.device)
         self.optimizer = build_optimizer(recipe, self.model)
         self.objective = Objective(recipe, self.model, FeaturesAndLogits(self.model), images.class_counts)
 
+    def steps(self) -> torch.Tensor:
+        return train_epoch(self.objective, self.optimizer, self.images, ALONE, 1)
+
     def epoch(self) -> float:
-        return float(train_epoch(self.objective, self.optimizer, self.images, ALONE, 1)) / len(self.images.train_labels)
+        with kept_memory(self.device):
+            return float(self.steps()) / len(self.images.train_labels)
 
     def epoch_and_metrics(self) -> dict[str, float]:
-        self.epoch()
-        return measure(self.model, self.images)[1]
+        with kept_memory(self.device):
+            self.steps()
+            return measure(self.model, self.images)[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 draw_run, compare_runs, write_report   of runs on disk, into a folder
 spectrum_figure, spectra_figure, landscape_figure, traps_figure, phase_figure, depth_figure,
-convergence_figure, filmstrip_figure
+convergence_figure, filmstrip_figure, layers_figure
     a `Drawing` each: the matplotlib figure and its numbers; `Drawing.save(folder, name)` writes SVG, PDF, PNG and CSV
 write_animation                        the gradient flow in the plane as a GIF
 """
@@ -22,6 +22,7 @@ PUBLIC = {
     "depth_figure": "theory.depths",
     "draw_run": "runs.figures",
     "filmstrip_figure": "theory.film",
+    "layers_figure": "runs.layers",
     "landscape_figure": "theory.landscape",
     "phase_figure": "theory.phases",
     "spectra_figure": "theory.spectra",

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ufm.errors import Setting, require
 
+from .arrangement import layout
 from .data.augmentation import AUGMENTATIONS
 from .data.images import Images
 from .distributed import Ranks
@@ -40,7 +41,6 @@ def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> I
     order = torch.randperm(count, generator=generator).to(device)
     draws = augmentation.draw(count, generator).to(device)
     chunks = math.ceil(count / recipe.batch_size)
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     shares = beta_shares(recipe, epoch, chunks)
 
     def seen(index: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
@@ -55,7 +55,9 @@ def epoch_batches(recipe: Recipe, images: Images, ranks: Ranks, epoch: int) -> I
             batch = share * batch + (1 - share) * seen(others, ranks.share(drawn[pairing]))
             partners = images.train_labels[others]
         weight = len(own) * ranks.world / len(index)
-        yield Batch(batch.contiguous(memory_format=layout), images.train_labels[own], weight, partners, share)
+        yield Batch(
+            batch.contiguous(memory_format=layout(recipe, device)), images.train_labels[own], weight, partners, share
+        )
 
 
 def beta_shares(recipe: Recipe, epoch: int, count: int) -> list[float]:

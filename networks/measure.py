@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import torch
 
 from ufm import Point
-from validate import collect, last_layer, neural_collapse, tiers
+from validate import NeuralCollapse, collect, last_layer, neural_collapse, tiers
+from validate.metrics.neural_collapse import collapse
 from validate.metrics.tiers import TIERS
+from validate.statistics.classes import class_statistics
 
 from .data.images import Images
 from .distributed import ALONE, Ranks
@@ -16,6 +18,8 @@ from .models.build import Classifier
 
 EVALUATION_BATCH = 2048
 BY_TIER = {name: f"test_accuracy_{name}" for name in TIERS}
+# What depends on the test features once the centres are the training set's; the other metrics are of these alone.
+HELD_OUT = ("nc1", "nc1_quotient", "nc1_worst_class", "cdnv", "nearest_center_disagreement", "nearest_center_accuracy")
 
 
 def batches(data: Images, images: torch.Tensor, labels: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
@@ -61,6 +65,7 @@ def training_point(model: Classifier, images: Images, ranks: Ranks = ALONE) -> P
 def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Point, dict[str, float]]:
     """(training Point with labels, the metrics of one epoch), in eval mode, metrics in float64.
 
+    Columns test_... are of the test features: accuracy, and the metrics of HELD_OUT about the training centres.
     Each process runs its share of the data through the model; all of them return the same.
     """
     point = training_point(model, images, ranks)
@@ -69,7 +74,15 @@ def measure(model: Classifier, images: Images, ranks: Ranks = ALONE) -> tuple[Po
         test_point, test_labels = ranks.agreed(lambda: collect(model, test_batches, head=model.head))
     hit = test_point.logits.argmax(1) == test_labels
     right = ranks.sum(hit.double().sum())
+    gathered = ranks.gather(test_point.H, len(images.test_labels))
+    test_point = dataclasses.replace(test_point, H=gathered, labels=images.test_labels)
+    centres = class_statistics(point)
     row = dataclasses.asdict(last_layer(point)) | {"test_accuracy": float(right / len(images.test_labels))}
     row |= _by_tier(images, ranks, test_labels[hit])
-    row |= dataclasses.asdict(neural_collapse(point))
+    row |= dataclasses.asdict(collapse(centres, point.W, point.b))
+    row |= _of_test(neural_collapse(test_point, reference=centres))
     return point, {name: float(value) for name, value in row.items()}
+
+
+def _of_test(found: NeuralCollapse) -> dict[str, float]:
+    return {f"test_{name}": getattr(found, name) for name in HELD_OUT}

@@ -39,6 +39,9 @@ class RunRecipe:
     """train in bfloat16 where autocast allows it (metrics are those of the float32 model)"""
     channels_last: bool = False
     """lay images and convolutions out with the channels last"""
+    rearrange: bool = True
+    """on a CPU, compute the same in an order that is faster there: channels last, convolutions of maps of few pixels as
+    matrix products (sums round otherwise)"""
     compile: bool = False
     """compile the training pass by torch.compile"""
     tensorboard: bool = False

@@ -19,6 +19,8 @@ from ufm.storage.locks import held
 from validate import Run
 from validate.statistics.classes import class_statistics
 
+from .allocation import kept_memory
+from .arrangement import arranged
 from .batches import epoch_batches, require_batches
 from .data.images import Images, load
 from .distributed import Ranks, processes
@@ -69,13 +71,12 @@ def train(
         model = ranks.agreed(lambda: model_of(recipe, images.num_classes, images.image_shape)).to(device)
         batch = images.normalized(images.train_images[: recipe.batch_size])
         takes = footprint(model, batch) if ranks.rank == 0 else None
-        model = ranks.prepare(model)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+        model = arranged(ranks.prepare(model), recipe, device)
     optimizer = build_optimizer(recipe, model)
     objective = Objective(recipe, model, _as_run(model, recipe, ranks), images.class_counts)
     require_batches(recipe, images, ranks, model)
-    with _opened(recipe, images, Path(path), ranks, force=force, resume=resume) as (run, done):
+    opened = _opened(recipe, images, Path(path), ranks, force=force, resume=resume)
+    with kept_memory(device), opened as (run, done):
         if done:
             ranks.agreed(lambda: load_training(run.last_checkpoint, model, optimizer))
         if takes:

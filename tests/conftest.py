@@ -1,5 +1,6 @@
 """Two workers on two cores: one torch thread each. Property tests draw the same examples every time."""
 
+import gc
 import os
 
 import hypothesis
@@ -14,6 +15,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("steady")
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: the garbage collector need not look through it again, nor so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
 
 SMALL = networks.Recipe(width=32, depth=1, feature_dim=16, epochs=6, keep=2, device="cpu")
 

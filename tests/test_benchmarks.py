@@ -216,6 +216,28 @@ def test_the_plain_loop_and_ours_train_the_same_model_on_the_same_images():
     assert {"nc1", "accuracy", "test_accuracy"} <= set(metrics)
 
 
+def test_the_roofline_counts_what_sees_no_padding():
+    """By hand: a one for each pixel and tap, so that a convolution's outputs sum to the number of pairs."""
+    from benchmarks import roofline
+
+    for kernel, stride, padding, size in [(3, 1, 1, 1), (3, 1, 1, 2), (3, 2, 1, 4), (7, 2, 3, 32), (1, 2, 0, 8)]:
+        shape = roofline.Shape((5, 7), (kernel,) * 2, (stride,) * 2, (padding,) * 2, (size, size), passes=3)
+        ones = torch.ones(1, 1, size, size), torch.ones(1, 1, kernel, kernel)
+        pairs = torch.nn.functional.conv2d(*ones, stride=stride, padding=padding).sum()
+        assert shape.operations() == 3 * 2 * roofline.SAMPLES * 5 * 7 * int(pairs)
+
+
+def test_the_roofline_sees_every_convolution():
+    from benchmarks import roofline
+
+    model = networks.build_model("resnet18", 10, image_shape=(3, 32, 32), width=4)
+    shapes = roofline.shapes_of(model, torch.zeros(2, 3, 32, 32))
+    assert sum(shapes.values()) == 20
+    assert [shape.passes for shape in shapes] == [2] + [3] * (len(shapes) - 1)
+    assert shapes[roofline.Shape((32, 32), (3, 3), (1, 1), (1, 1), (1, 1), 3)] == 3
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
 def test_tasks_beside_another_revision_are_paired_by_the_least_of_their_times(monkeypatch):
     taken = iter([{"a": 3.0}, {"a": 8.0}, {"a": 2.0}, {"a": 9.0}, {"a": 4.0}, {"a": 7.0}])
     monkeypatch.setattr(before.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout=b""))

@@ -145,7 +145,7 @@ def test_a_room_left_out_is_caught():
     assert missing_rooms(folder for folder in LISTED if folder != "ufm/spectra") == {"ufm/spectra"}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/theory.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/theory.md", "docs/metrics.md"])
 def test_paths_in_the_documents_exist(page):
     """In backticks, with a slash and an ending, not of a run (which has its own page)."""
     text = (HOUSE / page).read_text()
@@ -154,7 +154,7 @@ def test_paths_in_the_documents_exist(page):
         assert Path(HOUSE / path).exists() or path == "benchmarks/results.md", path
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/further-metrics.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/metrics.md"]
 
 
 def eaten(text):

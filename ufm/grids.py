@@ -1,5 +1,6 @@
 """A grid of problems or models, surveyed cell by cell into a file that can be gone on with."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,9 @@ def _surveys(grid: Grid[P, Any], pending: list[P], jobs: int) -> Iterator[Iterat
     try:
         yield results
     finally:
-        results.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib's own, that cells were begun and are not waited for
+            results.close()
 
 
 def _survey(grid: Grid[P, Any], i: int, problem: P) -> tuple[int, dict[str, Any]]:

@@ -31,7 +31,7 @@ def commands(run: "Run", verdicts: Path | None) -> list[str]:
         *_environment(run.config),
         *_train(run, whole=reported != trained),
         *([] if reported == trained else _checkout(reported, "this report")),
-        *_ufm(verify, ["validate", str(made), *_theorems(run)], report),
+        *_ufm(verify, ["validate", str(made), *_theorems(run), *_layers(run)], report),
     ]
 
 
@@ -95,6 +95,17 @@ def _theorems(run: "Run") -> list[str]:
 
     found = read_json(run.analysis) if run.analysis.is_file() else {}
     return ["--theorems"] if isinstance(found, dict) and found.get("theorems") else []
+
+
+def _layers(run: "Run") -> list[str]:
+    """The flags that have every layer measured, where they were."""
+    from validate.layerwise.layer import LayersOfRun
+
+    if not run.layers.is_file():
+        return []
+    found = LayersOfRun.load(run.layers)
+    asked = {"names": found.names, "pool": found.pool, "most": found.most}
+    return ["--layers", *flags({name: value for name, value in asked.items() if value})]
 
 
 def _verify(verdicts: Path, file: Path) -> list[str]:

@@ -1,29 +1,26 @@
 """The flags that name a model of the theory: what the classifier and the features may be."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from .flags import require_unused
 from .losses import read_numbers
-from .options import Switch
-
-if TYPE_CHECKING:
-    from ufm import Problem
+from .options import ProblemFlags, Switch
 
 
 @dataclass(frozen=True)
 class Entry:
     """A model on the command line.
 
-    made    (problem of the flags, flags of the model) to the model     bias  whether it has a bias unless asked
+    made    (flags of the problem, flags of the model) to the model     bias  whether it has a bias unless asked
     flags   those of `ModelFlags` that it has                           idle  those of the problem that do nothing in it
     """
 
-    made: "Callable[[Problem, ModelFlags], Any]"
+    made: "Callable[[ProblemFlags, ModelFlags], Any]"
     flags: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     bias: bool = True
@@ -32,38 +29,41 @@ class Entry:
 LOSS = ("lambda_b", "loss", "smoothing", "focusing", "offsets", "scales", "targets")
 
 
-def _nonnegative(problem: "Problem", flags: "ModelFlags") -> Any:
+def _nonnegative(asked: ProblemFlags, flags: "ModelFlags") -> Any:
     from ufm.models import Nonnegative
 
-    p = problem
+    p = asked.problem()
     return Nonnegative(p.class_counts, p.dim, p.lambda_w, p.lambda_h, p.lambda_b, p.bias, p.loss)
 
 
-def _fixed_classifier(problem: "Problem", flags: "ModelFlags") -> Any:
+def _fixed_classifier(asked: ProblemFlags, flags: "ModelFlags") -> Any:
     from ufm.closed_forms.simplex import unit_frame
     from ufm.models import FixedClassifier
 
-    p = problem
+    p = replace(asked, lambda_h=asked.lambda_h or 1.0).problem()  # what a decay of 0 means is the model's to say
     W = unit_frame(p.num_classes, p.dim) if flags.classifier is None else read_numbers(flags.classifier, "a class")
-    return FixedClassifier(W, p.class_counts, p.lambda_h, p.lambda_b, p.bias, p.loss, flags.nonnegative)
+    return FixedClassifier(W, p.class_counts, asked.lambda_h, p.lambda_b, p.bias, p.loss, flags.nonnegative)
 
 
-def _spheres(problem: "Problem", flags: "ModelFlags") -> Any:
+def _spheres(asked: ProblemFlags, flags: "ModelFlags") -> Any:
     from ufm.models import Spheres
 
+    problem = asked.problem()
     return Spheres(problem.class_counts, problem.dim, flags.scale, problem.loss)
 
 
-def _deep_linear(problem: "Problem", flags: "ModelFlags") -> Any:
+def _deep_linear(asked: ProblemFlags, flags: "ModelFlags") -> Any:
     from ufm.models import DeepLinear
 
+    problem = asked.problem()
     return DeepLinear(problem.class_counts, problem.dim, flags.depth, flags.decay, problem.loss)
 
 
-def _ridgeless(problem: "Problem", flags: "ModelFlags") -> Any:
+def _ridgeless(asked: ProblemFlags, flags: "ModelFlags") -> Any:
     from ufm.errors import require
     from ufm.models import Ridgeless
 
+    problem = asked.problem()
     require(not problem.bias, "the ridgeless limit is one of models without a bias; leave --bias out")
     return Ridgeless(problem.class_counts, problem.dim, problem.lambda_w / problem.lambda_h)
 
@@ -72,7 +72,7 @@ NO_DECAYS = ("lambda_w", "lambda_h", "lambda_b", "bias", "no_bias")  # nor a bia
 
 
 MODELS = {
-    "free": Entry(lambda problem, flags: problem),
+    "free": Entry(lambda asked, flags: asked.problem()),
     "nonnegative": Entry(_nonnegative, bias=False),
     "fixed-classifier": Entry(_fixed_classifier, ("classifier", "nonnegative"), ("lambda_w",)),
     "spheres": Entry(_spheres, ("scale",), NO_DECAYS, bias=False),
@@ -118,6 +118,6 @@ class ModelFlags:
         if self.classifier is not None:
             require_unused(given, {"d"}, "--classifier says how many columns W has")
 
-    def made(self, problem: "Problem") -> Any:
-        """The model with the counts, d, decays and loss of a problem; the problem itself for the free one."""
-        return self.entry.made(problem, self)
+    def made(self, asked: ProblemFlags) -> Any:
+        """The model with the counts, d, decays and loss that are asked; the problem itself for the free one."""
+        return self.entry.made(asked, self)

@@ -52,11 +52,10 @@ class ProblemFlags:
 
         decay = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b if self.bias else 0.0}
         loss = self.loss.made()
-        types = self.K if loss.shape is None else loss.shape[0]
-        counts = self.class_counts or (self.n,) * types
         if not self.class_counts and loss.shape is None:
             return Problem.balanced(self.K, self.n, self.d, **decay, bias=self.bias, loss=loss)
-        return Problem(counts, self.d, **decay, bias=self.bias, loss=loss)
+        types = self.K if loss.shape is None else loss.shape[0]
+        return Problem(self.class_counts or (self.n,) * types, self.d, **decay, bias=self.bias, loss=loss)
 
 
 def require_plain_name(name: str) -> str:

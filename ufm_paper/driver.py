@@ -44,7 +44,7 @@ class Grid:
         if not (path / "config.json").is_file():
             return 0
         run = Run(path)
-        free = {name: getattr(asked, name) for name in ("data_dir", "device", "epochs")}
+        free = {name: getattr(asked, name) for name in ("data_dir", "device", "epochs", "rearrange")}
         made = dataclasses.replace(recipe_of(run), **free)
         changed = [f.name for f in dataclasses.fields(asked) if getattr(made, f.name) != getattr(asked, f.name)]
         if changed:

@@ -3,12 +3,15 @@
 from importlib import import_module
 from typing import Any
 
+from .layerwise.layer import Layer, Layers
+from .layerwise.layers import layers
 from .loops.callbacks import CollapseRecorder
 from .loops.collect_tokens import collect_tokens
 from .loops.contexts import Contexts, collect_contexts
 from .loops.tokens import Tokens
 from .metrics.alignment import Alignment, alignment
 from .metrics.by_group import by_group
+from .metrics.definitions import Definitions
 from .metrics.frames import Frames, frames
 from .metrics.generalized import GeneralizedCollapse, generalized_collapse
 from .metrics.hyperspherical import Hyperspherical, hyperspherical
@@ -23,6 +26,7 @@ from .models.collect import Features, collect
 from .runs.minimised import HeadFacts, LossFacts, Minimised
 from .runs.run import Run
 from .statistics.estimate import Estimate
+from .statistics.moments import Moments
 from .theory.compare import Comparison, NotComparable, compare
 from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
@@ -37,6 +41,7 @@ __all__ = [
     "CollapseTrainerCallback",
     "Comparison",
     "Contexts",
+    "Definitions",
     "Detection",
     "Deviation",
     "Estimate",
@@ -46,8 +51,11 @@ __all__ = [
     "HeadFacts",
     "Hyperspherical",
     "LastLayer",
+    "Layer",
+    "Layers",
     "LossFacts",
     "Minimised",
+    "Moments",
     "MultilabelCollapse",
     "Neighbourhood",
     "NeuralCollapse",
@@ -74,6 +82,7 @@ __all__ = [
     "generalized_collapse",
     "hyperspherical",
     "last_layer",
+    "layers",
     "locate",
     "multilabel_collapse",
     "nearer",

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from validate.runs.run import AGAIN
 from .drawing import Drawing, house_style, new_figure
 from .labels import SIZE as FONT
 from .labels import text_width
-from .scales import error_axis, log_ticks, spaced
+from .scales import error_axis, level_axis, log_ticks, spaced
 
 COLOURS, MARKERS = 7, "os^Dv<>pP*Xh"
 FEW = 4  # curves; of more than these, theory's values are short
@@ -26,6 +27,7 @@ ROUNDING = 1e-6  # a curve wholly below this is zero up to float32 rounding: its
 LONE = 1e-12  # the same of a curve that is alone, up to float64 rounding
 LETTERS = 4.6  # what a legend's marker and the spaces around an entry take, in letters
 Note = tuple[int | None, str]  # the curve it is about (None: not one), its words
+DOTTED = {"marker": "", "linestyle": ":", "linewidth": 1.2}  # of the test set
 FIXED = {"marker": "", "linestyle": "--", "linewidth": 0.9}  # of the theory's values
 
 
@@ -35,6 +37,7 @@ class Panel:
 
     scale   linear, log, or error: a log scale that goes on to 0 where there is one
     name    of the quantity within a sentence, if its title is too long for one
+    test    the column that has the same of the test set, drawn dotted; empty: none
     """
 
     column: str
@@ -42,6 +45,12 @@ class Panel:
     scale: str = "log"
     theory: bool = True
     name: str = ""
+    test: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, and that of the test set if there is one."""
+        return (self.column, self.test) if self.test else (self.column,)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class Layout:
 def panels_figure(curves: Sequence[Curve], panels: Sequence[Panel], layout: Layout, caption: str) -> Drawing:
     """Every curve in every panel; the table beside it has a row a point. InputError where a column is missing."""
     for curve in curves:
-        names = (layout.x, *(panel.column for panel in panels))
+        names = (layout.x, *_columns(panels))
         missing = [name for name in names if not any(name in row for row in curve.rows)]
         if missing:
             raise InputError(f"epochs.csv of {curve.facts[0]['run']} has no column {missing[0]!r}", AGAIN)
@@ -90,15 +99,21 @@ def panels_figure(curves: Sequence[Curve], panels: Sequence[Panel], layout: Layo
         grid = figure.subplots(rows, layout.columns, sharex=True, squeeze=False)
         theory = [draw_panel(axes, panel, curves, layout) for axes, panel in zip(grid.flat, panels, strict=True)]
         figure.supxlabel(layout.x)
-        _legend(figure, _keys(curves, any(theory), layout), layout)
+        test = any(panel.test for panel in panels)
+        _legend(figure, _keys(curves, any(theory), layout, test), layout)
         figure.draw_without_rendering()
-    shown = [layout.x, *(panel.column for panel in panels)]
+    shown = [layout.x, *_columns(panels)]
     facts = [name for name in curves[0].facts[0] if name not in shown]
     return Drawing(figure, caption, [*facts, *shown], list(_table(curves, facts, shown)))
 
 
+def _columns(panels: Sequence[Panel]) -> list[str]:
+    return [column for panel in panels for column in panel.columns]
+
+
 def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout) -> bool:
-    """One panel: every curve with its marker, theory's value dashed in its colour, and what is below the axis.
+    """One panel: every curve with its marker, its test set dotted and theory's value dashed in its colour, and what is
+    below the axis.
 
     Returns whether theory is drawn as lines.
     """
@@ -107,8 +122,8 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
     if panel.scale == "log":
         axes.set_yscale("log")
     notes, shown = [], []
-    for i, curve in enumerate(curves):
-        values = curve.values(panel.column)
+    for (i, curve), column in product(enumerate(curves), panel.columns):
+        values = curve.values(column)
         finite = [value for value in values if math.isfinite(value)]
         if panel.scale == "log" and finite and max(finite) < (ROUNDING if len(curves) > 1 else LONE):
             notes.append((i, f"{finite[-1]:.0e}, below" if abs(finite[-1]) > LONE else "0"))
@@ -116,7 +131,8 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
         if panel.scale == "log":
             values = [value if value > 0 else math.nan for value in values]
         shown += [value for value in values if math.isfinite(value)]
-        _plot(axes, [row[layout.x] for row in curve.rows], values, line(i, len(curves), len(curve.rows)))
+        look = line(i, len(curves), len(curve.rows)) | (DOTTED if column == panel.test else {})
+        _plot(axes, [row[layout.x] for row in curve.rows], values, look)
     below, drawn = _theory(axes, panel, curves, shown)
     if not shown:
         axes.set_yticks([], minor=False)
@@ -126,6 +142,8 @@ def draw_panel(axes: Axes, panel: Panel, curves: Sequence[Curve], layout: Layout
         log_ticks(axes, shown)
     elif panel.scale == "error":
         error_axis(axes, shown)
+    else:
+        level_axis(axes, shown)
     _ticks_below(axes, layout, curves)
     _foot(axes, [*below, *_arranged(panel, curves), *notes])
     return drawn
@@ -154,7 +172,7 @@ def line(i: int, curves: int, points: int) -> dict[str, object]:
 
 
 def _ticks_below(axes: Axes, layout: Layout, curves: Sequence[Curve]) -> None:
-    if layout.x == "epoch":
+    if layout.x_scale == "linear":
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         return
     places = sorted({row[layout.x] for curve in curves for row in curve.rows})
@@ -209,17 +227,19 @@ def _foot(axes: Axes, notes: Sequence[Note]) -> None:
             axes.plot([0.05], [y + 0.03], transform=axes.transAxes, clip_on=False, **style)
 
 
-def _keys(curves: Sequence[Curve], theory: bool, layout: Layout) -> list[Line2D]:
-    """The entries of the legend: the curves, and theory where it is drawn; none for a lone run without theory."""
+def _keys(curves: Sequence[Curve], theory: bool, layout: Layout, test: bool) -> list[Line2D]:
+    """The entries of the legend: the curves, the test set and theory where they are drawn; none for one line alone."""
     alone = len(curves) == 1 and not layout.title
-    if alone and not theory:
+    if alone and not theory and not test:
         return []
     keys = [
         Line2D([], [], **line(i, len(curves), len(one.rows)) | {"markevery": None}, label=one.label)
         for i, one in enumerate(curves)
     ]
     if alone:
-        keys[0].set_label("network")
+        keys[0].set_label("training set" if test else "network")
+    if test:
+        keys.append(Line2D([], [], color="C0" if len(curves) == 1 else "0.2", **DOTTED, label="test set"))
     colour = "C1" if len(curves) == 1 else "0.2"
     return [*keys, Line2D([], [], color=colour, **FIXED, label="theory")] if theory else keys
 

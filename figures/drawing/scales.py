@@ -1,4 +1,4 @@
-"""Axes whose numbers can be read: logarithmic ones, and one of errors that goes on to 0."""
+"""Axes whose numbers can be read: logarithmic ones, one of errors that goes on to 0, and one of a single level."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 SHORT = 100  # an axis that spans less than this factor has ticks within its decades
 TICK = 0.045  # of a panel's width: a digit of a tick's number
+LEVEL = 1e-5  # of their size: values that differ by less are the same number in float32
 
 
 def log_ticks(axes: Axes, values: Sequence[float]) -> None:
@@ -53,3 +54,11 @@ def spaced(places: Sequence[float]) -> list[str]:
         texts.append(text if at - half >= ends else "")
         ends = at + half if texts[-1] else ends
     return texts
+
+
+def level_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Linear, a tenth above and below values that rounding alone tells apart: else their noise would fill the panel."""
+    least, most = min(values), max(values)
+    size = max(abs(least), abs(most))
+    if size > 0 and most - least <= LEVEL * size:
+        axes.set_ylim(least - size / 10, most + size / 10)

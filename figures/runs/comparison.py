@@ -10,6 +10,9 @@ from validate import Run
 
 from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing
 from ..drawing.panels import Curve, Layout, Panel, panels_figure
+from .layers import NAME as LAYERS
+from .layers import NEEDS as LAYERS_NEED
+from .layers import drawings_of_layers
 from .material import Material
 from .minority import minority_figure, with_minorities
 from .said import theory_said
@@ -35,6 +38,12 @@ BOUNDS = (
     Panel("objective", "objective f"),
     Panel("lower_bound", "lower bound D on f", "linear"),
     Panel("gap", "gap f - D", theory=False),
+)
+HELD_OUT = (
+    Panel("nc1", "NC1 within-class", theory=False, test="test_nc1"),
+    Panel("nc1_quotient", "trace ratio", theory=False, test="test_nc1_quotient"),
+    Panel("cdnv", "CDNV", theory=False, test="test_cdnv"),
+    Panel("center_error", "nearest-centre error", "error", theory=False, test="test_center_error"),
 )
 STEPS = (
     *("lr", "momentum", "history_size", "max_iter", "batch_size", "epochs", "weight_decay"),
@@ -71,6 +80,12 @@ def everything(runs: Sequence[Material]) -> Sequence[Material]:
 def with_points(runs: Sequence[Material]) -> Sequence[Material]:
     """The runs that have a point of some epochs and are covered by theory."""
     return [run for run in runs if run.bounds]
+
+
+def with_held_out(runs: Sequence[Material]) -> Sequence[Material]:
+    """The runs that measured their test set about the centres of the training set."""
+    columns = {column for panel in HELD_OUT for column in panel.columns}
+    return [run for run in runs if columns <= set(run.epochs[-1])]
 
 
 def apart_only_in(*names: str, along: Sequence[str] = ()) -> Selection:
@@ -121,8 +136,17 @@ COMPARISONS: dict[str, Comparison] = {
         BOUNDS,
         with_points,
         "The objective of each run's unconstrained feature model at its last layer and class means after each epoch, "
-        "the lower bound on it that they give by convex duality, and the gap between the two.",
+        "the lower bound on it that they give by convex duality, and the gap between the two (class means at the norm "
+        "of the features, where these have one).",
         needs="a run with the points of its epochs (RUN/points), trained on what the theory is about",
+    ),
+    "held-out": Comparison(
+        HELD_OUT,
+        with_held_out,
+        "Training set and test set (dotted) after each epoch, both about the class means of the training set: NC1; "
+        "tr Sigma_W/tr Sigma_B; the class-distance normalised variance, over pairs of classes; and the fraction of "
+        "samples that are nearer to the mean of another class.",
+        "a run that measured its test set so (runs of earlier versions did not)",
     ),
     "optimizers": Comparison(
         METRICS,
@@ -164,16 +188,18 @@ COMPARISONS: dict[str, Comparison] = {
     ),
 }
 
+NEEDS = {name: entry.needs for name, entry in COMPARISONS.items()} | {LAYERS: LAYERS_NEED}  # of every figure
+
 
 def comparison_figures(runs: Sequence[Run], only: Sequence[str] = (), track: Track = iter) -> dict[str, Drawing]:
-    """The figures of COMPARISONS that these runs (one or more) have something to show in, by name.
+    """The figures of COMPARISONS, and that of layers, that these runs (one or more) have something to show in, by name.
 
     only    the names of those wanted; all by default, where one with the panels and runs of an earlier one is left out
     track   wraps the names, to show progress
     Raises InputError for an unknown name, and for a run that has no epochs or lacks a column.
     """
-    unknown = [name for name in only if name not in COMPARISONS]
-    require(not unknown, f"there is no figure {', '.join(unknown)}; choose among: {', '.join(COMPARISONS)}")
+    unknown = [name for name in only if name not in NEEDS]
+    require(not unknown, f"there is no figure {', '.join(unknown)}; choose among: {', '.join(NEEDS)}")
     return figures_of([Material(run) for run in runs], only, track)
 
 
@@ -187,7 +213,7 @@ def figures_of(runs: Sequence[Material], only: Sequence[str] = (), track: Track 
         if chosen and what not in seen:
             drawn[name] = _drawn(entry, chosen)
             seen.add(what)
-    return drawn
+    return drawn | (drawings_of_layers([run.run for run in runs]) if LAYERS in only or not only else {})
 
 
 def compare_runs(runs: Sequence[Run], folder: Path | str, only: Sequence[str] = (), track: Track = iter) -> list[Path]:

@@ -33,7 +33,7 @@ def _spectrum(material: Material) -> dict[str, Drawing]:
     comparison = material.comparison
     if comparison is None or not isinstance(comparison.model, ufm.Problem):
         return {}
-    problem, loss = comparison.problem, loss_said(material)
+    problem, loss = comparison.model, loss_said(material)
     where = (
         f"{minimiser_said([material])} of the unconstrained feature model of this network (K = {problem.num_classes}, "
         f"N = {problem.num_samples:,}, d = {problem.dim}{f', loss: {loss}' if loss else ''})"

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from ufm import InputError
-from validate import Comparison, NotComparable, Run, compare_run, not_covered
+from validate import Comparison, NotComparable, OnSpheres, Run
+from validate.theory.on_spheres import beside_run, nothing_beside
 from validate.theory.trajectory import trajectory
 
 NO_POINT = (
@@ -18,6 +19,8 @@ DERIVED: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {  # columns 
     "norm_ratio": (("norm_w", "norm_h"), lambda w, h: w / h if h else math.nan),
     "error": (("accuracy",), lambda accuracy: 1 - accuracy),
     "test_error": (("test_accuracy",), lambda accuracy: 1 - accuracy),
+    "center_error": (("nearest_center_accuracy",), lambda accuracy: 1 - accuracy),
+    "test_center_error": (("test_nearest_center_accuracy",), lambda accuracy: 1 - accuracy),
 }
 
 
@@ -36,18 +39,18 @@ class Material:
         return [row | _derived(row) for row in rows]
 
     @cached_property
-    def _compared(self) -> Comparison | str:
+    def _compared(self) -> Comparison | OnSpheres | str:
         """The comparison with theory, or why there is none."""
         if not self.run.last_point.is_file():
-            return not_covered(self.run) or NO_POINT
+            return nothing_beside(self.run) or NO_POINT
         try:
-            return compare_run(self.run)
+            return beside_run(self.run)
         except NotComparable as reason:
             return str(reason)
 
     @property
-    def comparison(self) -> Comparison | None:
-        return self._compared if isinstance(self._compared, Comparison) else None
+    def comparison(self) -> Comparison | OnSpheres | None:
+        return None if isinstance(self._compared, str) else self._compared
 
     @property
     def not_covered(self) -> str | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ufm import InputError
 from ufm.errors import Call, require
 from ufm.storage.files import read_json, write_text
-from validate import Run
+from validate import OnSpheres, Run
 from validate.runs.provenance import provenance
 from validate.theory.theorems import counted
 
@@ -61,6 +61,7 @@ def write_report(
         fewer=own and comparison and own["problem"] != comparison.model.to_plain(),
         other=other,
         comparison=comparison,
+        on_spheres=isinstance(comparison, OnSpheres),
         minimiser=minimiser_said([material]),
         not_covered=material.not_covered,
         rechecked=rechecked,

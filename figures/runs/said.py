@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 
 from ufm.losses import CrossEntropy
+from validate import OnSpheres
 
 from ..drawing.panels import Panel
 from .material import Material
+
+FIXED, UNIT_ROWS = "W fixed", "unit rows of W and H"
+KINDS = {FIXED: " where it was in training", UNIT_ROWS: " where training had them"}  # and where some runs are such
 
 
 def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
@@ -16,13 +20,17 @@ def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
     covered, drawn = [run for run in runs if run.theory], [panel for panel in panels if panel.theory]
     if not covered or not drawn:
         return ""
-    zero = [panel for panel in drawn if all(run.theory[panel.column] == 0 for run in covered)]
+    zero = [panel for panel in drawn if all(run.theory.get(panel.column) == 0 for run in covered)]
     whose = "the run's" if len(runs) == 1 else "each run's" if len(covered) == len(runs) else "each covered run's"
-    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model{_fixed(covered)}{_losses(covered)}"
+    subject = f"{minimiser_said(covered)} of {whose} own unconstrained feature model{_kinds(covered)}{_losses(covered)}"
     sentences = [f"Dashed: {subject}."] if len(zero) < len(drawn) else []
     if zero:
         sentences.append(f"{'It' if sentences else subject.capitalize()} has zero in {_listed(zero)}.")
-    if any(panel.column in run.implied for panel in drawn for run in covered):
+    arranged = [panel for panel in drawn if any(panel.column in run.implied for run in covered)]
+    of_W = [panel for panel in arranged if panel.column != "norm_ratio"]
+    if of_W:
+        sentences.append(f"Where W or its norm is given, {_listed(of_W)} of theory and network agree by construction.")
+    if len(of_W) < len(arranged):
         sentences.append(
             "The ratio agrees by construction where a run has no feature decay of its own: its model's is chosen so."
         )
@@ -43,10 +51,17 @@ def loss_said(run: Material) -> str:
     return "" if facts is None or facts.loss.name == CrossEntropy.name else facts.loss.said
 
 
-def _fixed(runs: Sequence[Material]) -> str:
-    """Whether W is given in all models, or in some."""
-    fixed = [run.comparison is not None and run.comparison.fixed for run in runs]
-    return " (W fixed)" if all(fixed) else " (W fixed where it was in training)" if any(fixed) else ""
+def _kinds(runs: Sequence[Material]) -> str:
+    """What is given in all models, or in some."""
+    found = [_kind(run) for run in runs]
+    said = [f"{kind}{'' if set(found) == {kind} else where}" for kind, where in KINDS.items() if kind in found]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _kind(run: Material) -> str:
+    if isinstance(run.comparison, OnSpheres):
+        return UNIT_ROWS
+    return FIXED if run.comparison is not None and run.comparison.fixed else ""
 
 
 def _losses(runs: Sequence[Material]) -> str:

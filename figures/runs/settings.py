@@ -8,7 +8,8 @@ from validate import Run
 
 # Of config.json: what made the run, and what follows from the settings.
 NOT_SETTINGS = ("recipe", "versions", "git", "machine", "model", "minimised", "lambda_h", "command", "summary")
-INCIDENTAL = ("data_dir", "keep", "device", "tensorboard", "compile", "channels_last")  # where and how, not what
+# Where and how, not what.
+INCIDENTAL = ("data_dir", "keep", "device", "tensorboard", "compile", "channels_last", "rearrange")
 FIRST = (
     *("data", "random_labels", "label_noise", "imbalance", "per_class", "model", "optimizer", "loss", "head"),
     *(

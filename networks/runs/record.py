@@ -9,19 +9,22 @@ from validate.runs.provenance import provenance
 from validate.statistics.classes import class_statistics
 
 from ..data.images import Images
+from ..measure import HELD_OUT
 from ..recipe import Recipe
 from .checkpoints import save_model, save_training
 from .minimised import minimised
 
 METRICS = [field.name for kind in (LastLayer, NeuralCollapse) for field in dataclasses.fields(kind)]
-COLUMNS = {"epoch", "lr", "train_loss", "test_accuracy", *METRICS}  # of epochs.csv, and those of tiers of classes
+TEST = [f"test_{name}" for name in ("accuracy", *HELD_OUT)]
+COLUMNS = {"epoch", "lr", "train_loss", *METRICS, *TEST}  # of epochs.csv, and those of tiers of classes
 LEFTOVERS = (".config.json.*", ".epochs.csv.*", "*/.*.safetensors.*")  # of a process that was killed while it wrote
 
 
 def begin(run: Run, done: int, recipe: Recipe, images: Images, model: dict[str, int]) -> None:
     """Make the run ready for the epochs after `done`; model is the network's footprint."""
     if recipe.epochs > done:
-        run.analysis.unlink(missing_ok=True)  # it was about fewer epochs
+        for found in (run.analysis, run.layers):
+            found.unlink(missing_ok=True)  # it was about fewer epochs
     for leftover in [file for pattern in LEFTOVERS for file in run.path.glob(pattern)]:
         leftover.unlink()
     run.write_config(config_of(recipe, images) | {"model": model})
@@ -36,7 +39,7 @@ def config_of(recipe: Recipe, images: Images) -> dict[str, Any]:
 def record(run: Run, model, optimizer, point: Point, rows: list[dict[str, float]], recipe: Recipe) -> None:
     """Write one epoch down, the last of `rows`. The training state comes last: what it promises is on disk."""
     epoch = int(rows[-1]["epoch"])
-    means = class_statistics(point).means.to(point.H.dtype)
+    means = class_statistics(point).in_units_of(0).means.to(point.H.dtype)
     Point(point.W, means, point.b).save(run.point(epoch))
     if epoch == recipe.epochs or epoch % recipe.keep == 0:
         point.save(run.last_point)

@@ -1,20 +1,18 @@
 """Measure every checkpoint of a run again, from its weights alone."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ufm import InputError
 from ufm.results import Result
 from validate import Run
+from validate.runs.older import LATER
 
-from ..data.images import load
+from ..allocation import kept_memory
 from ..distributed import device_of
-from ..measure import BY_TIER, measure
-from ..models.build import model_of
-from ..recipe import recipe_of
+from ..measure import measure
 from .checkpoints import load_model
+from .reload import checkpoints_of, reload
 
 ALLOWED = 1e-3  # deviation of a checkpoint that agrees: float32 sums in another order
 
@@ -23,7 +21,8 @@ ALLOWED = 1e-3  # deviation of a checkpoint that agrees: float32 sums in another
 class Remeasured(Result):
     """One checkpoint: what it measures now, and how far from what training recorded.
 
-    deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|
+    deviation  the largest difference over all metrics, relative to 1e-3 + |recorded value|; a column that came after
+               the version that recorded the epoch is not among them
     """
 
     epoch: int
@@ -44,30 +43,22 @@ def remeasure(
     The training state, which a run that did not reach its end has for its last epoch, is a checkpoint too. track wraps
     the epochs, to show progress. data_dir is where the run's data are now, if they have been moved.
     """
-    recipe, device = recipe_of(run), device_of("auto")
-    recipe = recipe if data_dir is None else dataclasses.replace(recipe, data_dir=data_dir)
-    images = load(recipe, recipe.seed).to(device)
-    model = model_of(recipe, images.num_classes, images.image_shape).to(device)
+    images, model = reload(run, data_dir)
     recorded = {int(row["epoch"]): row for row in run.epochs}
-    checkpoints = dict(run.checkpoints)
-    if run.last_checkpoint.is_file():
-        last = load_model(run.last_checkpoint, model)
-        if last in recorded and last not in checkpoints:
-            checkpoints[last] = run.last_checkpoint
-    if not checkpoints:
-        raise InputError(f"the run {run.path} has no checkpoints; train it first")
+    checkpoints = checkpoints_of(run, model)
     found = []
-    for epoch in track(list(checkpoints)):
-        load_model(checkpoints[epoch], model)
-        _, metrics = measure(model, images)
-        found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
+    with kept_memory(device_of("auto")):
+        for epoch in track(list(checkpoints)):
+            load_model(checkpoints[epoch], model)
+            _, metrics = measure(model, images)
+            found.append(Remeasured(epoch, metrics, _deviation(metrics, recorded.get(epoch, {}))))
     return found
 
 
 def _deviation(metrics: dict[str, float], recorded: dict[str, float]) -> float:
-    """Infinite where training recorded nothing to compare with; former versions recorded no tiers of classes."""
-    former = set(BY_TIER.values()) - set(recorded) if recorded else set()
-    return max(_gap(value, recorded.get(name)) for name, value in metrics.items() if name not in former)
+    """Infinite where training recorded nothing to compare with."""
+    known = {name: value for name, value in metrics.items() if name in recorded or name not in LATER}
+    return max(_gap(value, recorded.get(name)) for name, value in known.items())
 
 
 def _gap(value: float, recorded: float | None) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ufm import InputError
 from ufm.errors import Setting, require
 from validate import Run
+from validate.runs.older import LATER
 from validate.runs.run import AGAIN
 
 from ..data.images import Images
@@ -14,7 +15,7 @@ from ..recipe import Recipe, recipe_of
 from .checkpoints import epoch_of
 from .record import COLUMNS, config_of
 
-MAY_CHANGE = ("epochs", "device", "tensorboard", "data_dir")  # between a run and its resumption
+MAY_CHANGE = ("epochs", "device", "rearrange", "tensorboard", "data_dir")  # between a run and its resumption
 
 
 def open_run(recipe: Recipe, images: Images, path: Path, *, force: bool, resume: bool) -> tuple[Run, int]:
@@ -44,7 +45,7 @@ def _epochs_done(run: Run, columns: set[str]) -> int:
     mend = "put back the file that is missing or older, or ", *AGAIN
     in_order = [row["epoch"] for row in rows] == list(range(1, recorded + 1))
     require(in_order, f"{file} does not list the epochs 1, 2, ...", AGAIN)
-    other = ", ".join(sorted(columns.symmetric_difference(rows[0]))[:4]) if rows else ""
+    other = ", ".join(sorted(columns.symmetric_difference(rows[-1]) - (LATER - {*rows[-1]}))[:4]) if rows else ""
     version = "go on with that which made it, or ", *AGAIN
     require(not other, f"{file} has not the columns of this version ({other})", version)
     require(done or recorded < 2, f"{run.path} has {recorded} epochs but no training state to go on from", AGAIN)

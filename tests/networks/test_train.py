@@ -6,14 +6,17 @@ import dataclasses
 import functools
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import networks
+from networks.arrangement import arranged
 from networks.distributed import ALONE
 from networks.models.build import model_of
 from networks.objective import FeaturesAndLogits, Objective
 from networks.optim.optimizers import build_optimizer
+from networks.runs.checkpoints import load_model
 from networks.runs.remeasure import remeasure
 from networks.train import train_epoch
 from tests.networks.runs.records import rows_of
@@ -47,6 +50,27 @@ def test_recorded_metrics_are_those_of_the_recorded_point(trained):
     torch.testing.assert_close(means.W, point.W)
     for k in range(10):
         torch.testing.assert_close(means.H[k], point.H[point.labels == k].mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_test_columns_are_of_the_test_set_about_the_training_centres(trained, small_recipe):
+    """In loops, from the features of the last checkpoint, and not what the test set's own means give."""
+    images = networks.load("digits", small_recipe.seed)
+    model = model_of(small_recipe, images.num_classes, images.image_shape)
+    load_model(trained.checkpoint(6), model)
+    model.eval()
+    with torch.no_grad():
+        features = model.backbone(images.normalized(images.test_images)).double().numpy()
+    train, last = Point.load(trained.last_point), trained.epochs[-1]
+    H, y, t = train.H.double().numpy(), train.labels.numpy(), images.test_labels.numpy()
+    means = np.stack([H[y == k].mean(0) for k in range(10)])
+    own = np.stack([features[t == k].mean(0) for k in range(10)])
+    between = ((means - H.mean(0)) ** 2).sum() / 10
+    quotients = [((features - centres[t]) ** 2).sum() / len(t) / between for centres in (means, own)]
+    assert last["test_nc1_quotient"] == pytest.approx(quotients[0], rel=1e-5)
+    assert quotients[0] > 1.01 * quotients[1]
+    nearest = np.array([np.argmin(np.linalg.norm(means - h, axis=1)) for h in features])
+    assert last["test_nearest_center_accuracy"] == pytest.approx(np.mean(nearest == t), abs=1e-12)
+    assert last["test_nearest_center_accuracy"] < last["nearest_center_accuracy"]
 
 
 def test_same_seed_same_run(trained, small_recipe, tmp_path):
@@ -210,8 +234,7 @@ def test_no_step_waits_for_the_device(changes, small_recipe, monkeypatch):
     images = networks.load("digits").to(device)
     with device:
         model = model_of(recipe, images.num_classes, images.image_shape)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    model = arranged(model, recipe, device)
     objective = Objective(recipe, model, FeaturesAndLogits(model))
     total = train_epoch(objective, build_optimizer(recipe, model), images, ALONE, epoch=1)
     assert (total.device, total.shape, total.dtype) == (device, (), torch.float64)

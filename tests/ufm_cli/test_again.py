@@ -31,13 +31,28 @@ RECIPES = {
     "a fixed head": networks.Recipe(head="etf", frame="rotated", feature_dim=10, tensorboard=True),
 }
 TINY = networks.Recipe(width=8, depth=1, feature_dim=4, per_class=5, batch_size=50, epochs=2, device="cpu")
-# A shell in which git, pip and venv only say what they are asked for, and ufm is this project's.
+# A shell in which git, pip and venv only say what they are asked for, and ufm is this project's: one process carries
+# out its commands, one after the other, as the shell understood them.
 STUBS = """
 set -euo pipefail
 git() { echo "git $*" >> asked; }
 python() { echo "python $*" >> asked; }
 python3() { echo "python3 $*" >> asked; mkdir -p .venv/bin; touch .venv/bin/activate; }
-ufm() { "$PYTHON" -m ufm "$@"; }
+ufm() { printf '%s\\0' "$@" END >> words; }
+"""
+CARRY_OUT = """
+import sys
+from ufm_cli.main import main
+
+command = []
+for word in open("words").read().split("\\0")[:-1]:
+    if word != "END":
+        command.append(word)
+    elif main(command):
+        sys.exit(1)
+    else:
+        command = []
+assert not command
 """
 
 
@@ -67,9 +82,10 @@ def test_in_a_fresh_folder_they_make_the_run_and_its_report(tmp_path):
         "PYTHONPATH": str(HOUSE),
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
-    script = ["bash", "-c", STUBS + shown]
-    answer = subprocess.run(script, cwd=fresh, env=environment, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
+    for program in (["bash", "-c", STUBS + shown], [sys.executable, "-c", CARRY_OUT]):
+        answer = subprocess.run(program, cwd=fresh, env=environment, capture_output=True, text=True)
+        assert answer.returncode == 0, answer.stderr
+    assert (fresh / "words").read_text().count("\0END\0") == 4
     again = Run.open(fresh / "runs" / "it's mine")
     assert recipe_of(again) == recipe_of(run)
     assert again.epochs == run.epochs

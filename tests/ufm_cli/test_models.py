@@ -107,7 +107,17 @@ def test_a_classifier_that_sees_nothing_has_one_minimiser(row, tmp_path, capsys)
         (["--model", "deep-linear", "--no-bias"], "--no-bias would do nothing"),
         (["--model", "deep-linear", "--bias"], "--bias would do nothing"),
         (["--model", "deep-linear", "--depth", "1"], "--depth must be a whole number of factors"),
-        (["--model", "deep-linear", "--decay", "0"], "--decay must be a finite number > 0"),
+        (
+            ["--model", "deep-linear", "--decay", "0"],
+            "--decay must be a finite number > 0, got 0.0; without it f",
+        ),
+        (
+            ["--model", "fixed-classifier", "--lambda-h", "0"],
+            "W is free too the limit, ufm verify --model ridgeless",
+        ),
+        (["--model", "fixed-classifier", "--lambda-h", "0", "--loss", "mse"], "without it f is least squares, flat"),
+        (["--model", "fixed-classifier", "--lambda-h", "nan"], "--lambda-h must be a finite number > 0, got nan"),
+        (["--model", "nonnegative", "--lambda-h", "0"], "as W and H scale against each other"),
     ],
 )
 def test_what_does_nothing_is_refused(flags, words, capsys):

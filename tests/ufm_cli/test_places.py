@@ -1,18 +1,16 @@
 """Where results go, and flags that would do nothing: one line before the work, and nothing changed on disk."""
 
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import ufm
+from tests.forked import forked
 from tests.ufm.storage.test_files import device
 from ufm import Point
 from ufm_cli.main import COMMANDS, main
 
-HOUSE = Path(__file__).parent.parent.parent
 SOLVE = ["solve", "-K", "3", "-n", "2", "-d", "3"]
 PLACES = {"verify": ["--json"], "solve": ["--json", "--save"], "derive": ["--json"]}
 
@@ -116,13 +114,21 @@ def test_places_that_cannot_be_meant(arguments, message, here, capsys):
     assert (here / "p").read_text() == "a point"
 
 
+def carry_out(arguments, out, errors):
+    """The command with its standard output and error in files; ends the process with the command's exit status."""
+    for number, name in enumerate((out, errors), start=1):
+        with open(name, "w") as file:
+            os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115 (to the end)
+    sys.exit(main(arguments))
+
+
 def output_to(file, *arguments):
-    """(status, errors) of the program with its standard output in a file."""
-    with open(file, "w") as out:
-        environment = os.environ | {"PYTHONPATH": str(HOUSE)}
-        command = [sys.executable, "-m", "ufm", *arguments]
-        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, env=environment, timeout=300)
-    return done.returncode, done.stderr
+    """(status, errors) of the command in a process whose standard output is a file."""
+    errors = file.parent.parent / "errors"
+    with forked(carry_out, arguments, file, errors) as other:
+        other.join()
+        return other.exitcode, errors.read_text()
 
 
 @pytest.mark.parametrize("name", ["out", "link", "/proc/self/fd/1"])

@@ -6,27 +6,27 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 import ufm
+from tests.forked import holding
 from tests.networks.runs.records import files_of
-from tests.ufm.storage.test_locks import HOLD, HOUSE, process
 from ufm import InputError
 from ufm.storage.locks import held
 from ufm.traps.grid import Grid, explore
 from ufm_cli.main import main
 from validate import Run
 
+HOUSE = Path(__file__).parents[2]
 TINY = ["--width", "16", "--depth", "0", "--feature-dim", "10", "--device", "cpu", "--keep", "5"]
 
 
 def train(*flags):
-    return [sys.executable, "-m", "ufm", "train", *TINY, *flags]
-
-
-def start(command):
+    """A new process, not a fork: where there is a GPU, autograd refuses to work in a fork."""
+    command = [sys.executable, "-m", "ufm", "train", *TINY, *flags]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.Popen(
         command, cwd=HOUSE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -36,7 +36,7 @@ def start(command):
 @pytest.fixture
 def training(tmp_path):
     """A process that trains tmp_path/run and will not end by itself, past its first epochs."""
-    with start(train("--epochs", "1000000", "--runs", str(tmp_path), "--name", "run")) as other:
+    with train("--epochs", "1000000", "--runs", str(tmp_path), "--name", "run") as other:
         run, deadline = Run(tmp_path / "run"), time.monotonic() + 120
         while len(run.epochs) < 5 and other.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -52,11 +52,14 @@ def refused(capsys, arguments, pid):
 
 
 def test_a_run_that_is_trained_is_neither_gone_on_with_nor_replaced(training, tmp_path, capsys):
+    """The process is stopped while others are refused, and trains on while figures are drawn."""
     where = ["--runs", str(tmp_path), "--name", "run"]
+    os.kill(training.pid, signal.SIGSTOP)
     refused(capsys, ["train", *TINY, *where, "--epochs", "1000000", "--resume"], training.pid)
     refused(capsys, ["train", *TINY, *where, "--epochs", "1", "--force"], training.pid)
     refused(capsys, ["train", *TINY, *where], training.pid)
     refused(capsys, ["validate", str(tmp_path / "run")], training.pid)
+    os.kill(training.pid, signal.SIGCONT)
     assert main(["figures", str(tmp_path / "run"), "--only", "accuracy", "--out", str(tmp_path / "figures")]) == 0
     assert training.poll() is None
 
@@ -75,7 +78,7 @@ def test_a_killed_training_holds_nothing(training, tmp_path):
 def test_who_is_refused_leaves_the_run_as_if_nobody_had_asked(tmp_path, capsys):
     """The first writer is stopped for as long as the second one takes."""
     flags, lock = ["--epochs", "60", "--runs", str(tmp_path)], tmp_path / ".raced.lock"
-    with start(train(*flags, "--name", "raced")) as other:
+    with train(*flags, "--name", "raced") as other:
         while not (lock.is_file() and lock.stat().st_size) and other.poll() is None:
             time.sleep(0.005)
         other.send_signal(signal.SIGSTOP)
@@ -100,12 +103,11 @@ HELD = {
 def test_maps_and_atlases_are_held(arguments, file, tmp_path, capsys):
     (tmp_path / "it").mkdir()
     (tmp_path / file).write_text("somebody's")
-    with process(HOLD, tmp_path / file, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == "held\n"
+    with holding(tmp_path / file) as (other, release):
         refused(capsys, [*arguments, "--runs", str(tmp_path)], other.pid)
         assert (tmp_path / file).read_text() == "somebody's"
-        other.stdin.close()
-        other.wait()
+        release()
+        other.join()
     assert main([*arguments, "--runs", str(tmp_path), *([] if "--force" in arguments else ["--force"])]) == 0
 
 

@@ -6,12 +6,11 @@ import dataclasses
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
 
 import networks
-from tests.ufm.storage.test_locks import HOLD, process
+from tests.forked import holding
 from tests.ufm_paper.runs import made_run
 from ufm import InputError
 from ufm_cli.main import main
@@ -276,10 +275,7 @@ def holder(tmp_path):
     with contextlib.ExitStack() as others:
 
         def hold(path):
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            other = others.enter_context(process(HOLD, path, **pipes))
-            others.callback(other.kill)
-            assert other.stdout.readline() == "held\n"
+            other, _ = others.enter_context(holding(path))
             return other.pid
 
         yield hold

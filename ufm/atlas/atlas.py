@@ -1,8 +1,9 @@
 """The atlas: every critical point of a problem up to symmetry, the descents between them, and how complete it is."""
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import Setting, require
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result, Shown, Table
+from ..spectra.blocks import orbit_dimension
 from ..storage.files import require_writable
 from ..storage.locks import held
 from .catalogue import Entry
@@ -36,6 +38,8 @@ class CriticalPoint(Result):
                      three are None where the certificate's verdict is "not critical"
     grad_norm        relative: problem.relative_gradient(point)
     logits (T, K)    row t: those of type t's samples   singular_values (rank,)  of H~ W^T, H~ with sqrt(n_t) h_t
+    proved           float64 leaves open whether it is there, or an eigenvalue's sign: proved in ball arithmetic, and
+                     so are index and nullity (`ufm.proofs.followed`)
     manifold         what it stands for where classes turn into each other: "Gr(2, 4)", the Grassmannian of the planes
                      in 4 dimensions, of dimension 4; empty for a point
     certificate      what it is certified to be          found_by   which part of the search found it first
@@ -55,6 +59,7 @@ class CriticalPoint(Result):
     certificate: Certificate = field(repr=False)
     found_by: str
     point: Point = field(repr=False)
+    proved: bool = False
     manifold: str = ""
 
     @property
@@ -72,6 +77,8 @@ class Atlas(Shown, Result):
     quiet     by rank: how many of them in a row, the last ones, found nothing new
     descents  flow lines between the points, by their places in `points`; empty where they were not asked for
     hidden    how many ends of searches were not entered, since rounding hides whether a critical point is there
+    followed  how many more such ends ball arithmetic led to critical points that are proved
+    excluded  and from how many it led nowhere, while it proved them to be the rounding of no critical point
     """
 
     problem: Problem
@@ -81,6 +88,8 @@ class Atlas(Shown, Result):
     quiet: dict[int, int]
     descents: tuple[Descent, ...]
     hidden: int = 0
+    followed: int = 0
+    excluded: int = 0
 
     @property
     def failing(self) -> list[EulerSum]:
@@ -222,12 +231,16 @@ def _bound(search: Exploration, sums: list[EulerSum], connect: bool) -> Atlas:
             Descent(place[line.start], line.eigenvalue, None if line.end is None else place[line.end]) for line in lines
         ),
         hidden=search.catalogue.hidden,
+        followed=search.catalogue.followed,
+        excluded=search.catalogue.excluded,
     )
 
 
 def _described(problem: Problem, entry: Entry) -> CriticalPoint:
     point = entry.family.point(entry.x).padded(problem.dim)
     certificate = certify(problem, point)
+    if entry.proof:
+        certificate = _proved(problem, certificate, entry)
     W, scaled, _ = entry.family.landscape.split(entry.x)
     kinds = problem.kinds
     return CriticalPoint(
@@ -244,5 +257,30 @@ def _described(problem: Problem, entry: Entry) -> CriticalPoint:
         certificate=certificate,
         found_by=entry.found_by,
         point=point,
+        proved=entry.proof is not None,
         manifold=named(entry.spaces),
+    )
+
+
+def _proved(problem: Problem, certificate: Certificate, entry: Entry) -> Certificate:
+    """The certificate with the index that is proved, and the verdict that goes with it."""
+    proof, beyond = entry.proof, problem.dim - entry.family.rank
+    assert proof is not None
+    index, direction, curvature = proof.index + beyond * proof.further, certificate.direction, certificate.curvature
+    if proof.index and direction is None:
+        direction, curvature = entry.family.point(proof.lowest).padded(problem.dim), proof.least
+    lW, lH, sigma = problem.lambda_w, problem.lambda_h, certificate.sigma_max
+    outside = (lW * lH - sigma**2) / ((lW + lH) / 2 + math.hypot((lW - lH) / 2, sigma)) if proof.further else 0.0
+    verdict = PointVerdict.STRICT_SADDLE if index else PointVerdict.LOCAL_MINIMIZER
+    if not index and certificate.verdict == PointVerdict.GLOBAL_MINIMIZER:
+        verdict = certificate.verdict
+    return replace(
+        certificate,
+        verdict=verdict,
+        rank=entry.family.rank,
+        index=index,
+        nullity=orbit_dimension(problem, entry.family.rank),
+        lambda_min=min(proof.least, outside) if beyond else proof.least,
+        direction=direction,
+        curvature=curvature,
     )

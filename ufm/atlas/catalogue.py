@@ -1,19 +1,22 @@
 """The critical points found so far, each once: no two are equal up to rotation and permutations of the classes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..problem import Problem
+from ..proofs import Followed, follow, is_empty
 from ..solvers.bias import without_shift
-from ..solvers.sharpen import at_rest, is_told
+from ..solvers.sharpen import TOLD, at_rest, is_told
+from ..spectra.spectrum import ZERO
 from .family import Family
 from .rotations import dimension, grassmannian, groups
 from .search import partition_basis
 from .symmetry import same_point
 
+FOLLOWED = 150  # ends that are followed in ball arithmetic, at most: each takes a few tenths of a second
 NEAR = 0.1  # how far from the end of a search its critical point may be, relative to it
 SAME_LEVEL = 1e-8  # levels further apart than this, relative to 1 + |f|, belong to different points
 
@@ -23,6 +26,7 @@ class Entry:
     """A critical point x (size,) in the family of its rank; its level, logits (T, K), and where it is from.
 
     spaces  the manifold of critical points that it stands for, as `rotations.grassmannian` has it
+    proof   what ball arithmetic proved of it, where rounding hides it or the sign of an eigenvalue; else None
     """
 
     family: Family
@@ -31,6 +35,12 @@ class Entry:
     logits: np.ndarray
     spaces: tuple[tuple[int, int], ...]
     found_by: str
+    proof: Followed | None = None
+
+    @property
+    def way(self) -> float:
+        """How far it is from the end of the search that led to it, relative to |x|; 0 where float64 is enough."""
+        return self.proof.way if self.proof else 0.0
 
     @property
     def orbit(self) -> int:
@@ -46,6 +56,11 @@ class Entry:
         sizes = torch.linalg.eigvalsh(self.family.expand(self.x[None]).hessian[0]).abs().sort().values
         return float(sizes[self.orbit] / sizes[-1]) if len(sizes) > self.orbit else 1.0
 
+    @property
+    def signed(self) -> bool:
+        """Whether float64 has the sign of every eigenvalue but the orbit's."""
+        return self.flatness > ZERO
+
 
 class Catalogue:
     """Entries, and `enter`, which knows what is there already.
@@ -54,20 +69,24 @@ class Catalogue:
     classes that keep the counts. With lambda_b = 0 logits are compared up to the shift that nothing penalises. Where
     classes turn into each other (`ufm.atlas.rotations`) points are compared by their ranks and manifolds.
 
-    hidden  how many times there was something to enter of which rounding hides whether it is a critical point
+    hidden    how many times there was something to enter of which rounding hides whether it is a critical point
+    followed  how many times ball arithmetic led from such a place to a critical point that is proved
+    excluded  how many times it led nowhere, and proved that the place is the rounding of none
+    tried     how many times that was tried, or an eigenvalue's sign
     """
 
     def __init__(self, problem: Problem):
         self.problem = problem
         self.entries: list[Entry] = []
         self.turning = groups(problem)
-        self.hidden = 0
+        self.hidden = self.followed = self.excluded = self.tried = 0
 
     def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int | None:
         """The place of a critical point x (size,) of the family: where it was, or at the end when it is new.
 
         None where Newton's method finds no critical point near x, or where f is so flat that rounding hides which place
         is one (`ufm.solvers.sharpen.is_told`, among the points of the same equal classes): a small gradient is none.
+        There the end is followed in ball arithmetic (`ufm.proofs.followed`), and what is proved there is entered.
         """
         place = self.find(family, x)
         if place is not None:
@@ -80,11 +99,33 @@ class Catalogue:
         place = self._place(entry)
         if place is not None:
             return place
-        if not self._told(entry):
-            self.hidden += 1
-            return None
+        told = self._told(entry)
+        if not told or not entry.signed:
+            proved = self._followed(entry)
+            if proved is not None and (not told or proved.way <= TOLD):
+                self.followed += not told
+                entry, place = proved, self._place(proved)
+                if place is not None:
+                    return place
+            elif not told:
+                self._drop(entry)
+                return None
         self.entries.append(entry)
         return len(self.entries) - 1
+
+    def _followed(self, entry: Entry) -> Entry | None:
+        """The critical point to which ball arithmetic leads from the entry, with its proof; None where undecided."""
+        if self.turning or self.tried >= FOLLOWED:
+            return None
+        self.tried += 1
+        proof = follow(self.problem, entry.family.rank, entry.x)
+        return None if proof is None else replace(self.entry(entry.family, proof.x, entry.found_by), proof=proof)
+
+    def _drop(self, entry: Entry) -> None:
+        """Count the end of a search that is not entered."""
+        tried = not self.turning and self.tried < FOLLOWED
+        empty = tried and is_empty(self.problem, entry.family.rank, entry.x)
+        self.excluded, self.hidden = self.excluded + empty, self.hidden + (not empty)
 
     def _told(self, entry: Entry) -> bool:
         """Whether it is told from the places around it, among the points with the same equal classes."""

@@ -12,13 +12,14 @@ factors, and only sums for the identity are made.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
 import numpy as np
 import torch
 
+from ..proofs import Followed
 from ..results import Result
 from ..solvers.bias import without_shift
 from ..spectra.spectrum import ZERO
@@ -103,7 +104,8 @@ def terms(entry: Entry, action: Action) -> list[Term]:
     else:
         found = Counter(_kinds(list(matchings(logits, logits, counts)), action, counts))
     weight = action.centraliser / size
-    return [_term(family, x, generators, action, weight * times) for generators, times in found.items()]
+    made = [_term(family, x, generators, action, weight * times) for generators, times in found.items()]
+    return [_proved(term, entry.proof) for term in made] if entry.proof and not action.m else made
 
 
 def _orbits(chain: list[list[Permutation]]) -> tuple[int, ...]:
@@ -187,6 +189,12 @@ def _term(
         flat=frozenset(c for c, s in sizes.items() if (abs(s / ridge - 1) <= FLAT).sum() != characters.count(c)),
         weight=weight,
     )
+
+
+def _proved(term: Term, proof: Followed) -> Term:
+    """The term for the identity of a point whose index is proved: float64 does not have its signs."""
+    unstable = dict.fromkeys(term.unstable, proof.further)
+    return replace(term, index=proof.index, unstable=unstable, regular=True, flat=frozenset())
 
 
 def _of_types(part: np.ndarray, T: int) -> np.ndarray:

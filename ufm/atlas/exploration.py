@@ -10,7 +10,7 @@ It goes rank by rank, since a rank-r point of the problem with d = r is one for 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 
 from ..errors import InputError, require
 from ..problem import Problem
+from ..proofs import Followed
 from ..results import Result
 from ..solvers.critical import origin
 from ..storage.files import read_json, write_json
@@ -31,6 +32,7 @@ from .search import CONVERGED, Blocks, Round, partition_basis
 from .symmetry import partitions
 
 BATCH = 200  # random starts a round
+COUNTS = ("hidden", "followed", "excluded", "tried")  # what the catalogue counts beside its entries
 FLAT = 1e-6  # an eigenvalue below this, relative to the largest, makes a point flat
 
 
@@ -226,8 +228,11 @@ class Exploration:
             "starts": self.starts,
             "quiet": self.quiet,
             "barren": self.barren,
-            "hidden": self.catalogue.hidden,
-            "points": [{"rank": e.family.rank, "found_by": e.found_by, "x": e.x} for e in entries],
+            **{name: getattr(self.catalogue, name) for name in COUNTS},
+            "points": [
+                {"rank": e.family.rank, "found_by": e.found_by, "x": e.x, "proof": e.proof and e.proof.plain()}
+                for e in entries
+            ],
             "descents": {i: [[line.eigenvalue, line.end] for line in lines] for i, lines in self.descents.items()},
         }
 
@@ -237,7 +242,8 @@ class Exploration:
             same = stored["problem"] == self.problem.settings() and stored["seed"] == self.seed
             require(same, f"{self.file} is about another problem or seed; name another file or remove it")
             self.catalogue.entries = [self._restored(point) for point in stored["points"]]
-            self.catalogue.hidden = int(stored.get("hidden", 0))
+            for name in COUNTS:
+                setattr(self.catalogue, name, int(stored.get(name, 0)))
             self.rounds = {part: int(n) for part, n in stored["rounds"].items()}
             for name in ("starts", "quiet", "barren"):
                 setattr(self, name, {rank: int(stored[name][str(rank)]) for rank in self.ranks})
@@ -257,4 +263,5 @@ class Exploration:
         require(x.shape == (family.size,), f"{self.file} is damaged (a point of the wrong size); remove it")
         critical = float(family.expand(x[None]).gradient.norm()) <= 100 * CONVERGED
         require(critical, f"{self.file} is damaged (a point that is not critical); remove it")
-        return self.catalogue.entry(family, x, point["found_by"])
+        entry = self.catalogue.entry(family, x, point["found_by"])
+        return replace(entry, proof=Followed.from_plain(point["proof"])) if point.get("proof") else entry

@@ -2,6 +2,7 @@
 
 path      the problems along which is gone            curve    one curve of critical points, by arclength
 branches  a curve cut at its events: folds, pitchforks, crossings
+looks     atlases at some places of the path, kept in a file
 diagram   the whole critical set along a path, from atlases, with Euler sums between its events
 """
 

@@ -1,24 +1,25 @@
 """The bifurcation diagram of a path: every branch of critical points up to symmetry, and every event, to 1e-6 in t."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
 from pathlib import Path as FilePath
 from typing import Any
 
-import numpy as np
 import torch
 
-from ..atlas import explore
 from ..atlas.symmetry import same_point
 from ..errors import InputError, Setting, require
+from ..grids import explore
+from ..problem import Problem
 from ..results import Result, Shown, Table
 from ..storage.files import read_json, write_json
 from ..storage.locks import held
 from .branches import CROSSING, FOLD, LOSS, PITCHFORK, Piece, curve_through, pieces, symmetries
 from .branches import Event as Seen
 from .curve import Place
+from .looks import Look, Looks
 from .path import Path
 
 SAME = 1e-6  # events this near in t, relative to it, are one where f is the same as well
@@ -129,22 +130,22 @@ def diagram(
     seed: int = 0,
     until_quiet: int = 300,
     on_look: Callable[[float, int], None] | None = None,
+    atlases: Callable[[Looks], Iterable[Look]] = lambda grid: map(grid.survey, grid.problems),
 ) -> Diagram:
     """The bifurcation diagram of a path of problems at d = 1.
 
     looks        at how many t, evenly from end to end, an atlas is made (`ufm.atlas.explore`, with seed and
                  until_quiet); through each of its points that lies on no branch so far a curve is followed both ways
     on_look      called with each such t and the number of branches so far
+    atlases      makes them, in order
 
     A branch that no look meets, from an event to an event between two of them, is missed; then the Euler sums between
     the events tell, unless misses cancel. Raises InputError for settings out of range.
     """
-    require(looks >= 2, (Setting("looks"), f" must be >= 2, got {looks}"))
-    search = _Search(path)
-    for t in np.linspace(path.begin, path.end, looks).tolist():
-        for point in explore(path.problem(t), seed, until_quiet=until_quiet).points:
-            parts = [point.point.W[:, 0], point.point.H[:, 0], *([point.point.b] if path.bias else [])]
-            search.through(torch.cat(parts), t)
+    grid, search = Looks(path, looks, seed, until_quiet), _Search(path)
+    for t, look in zip(grid.places, atlases(grid), strict=True):
+        for x in look.points:
+            search.through(x, t)
         search.looks.append(t)
         if on_look:
             on_look(t, len(search.found))
@@ -157,20 +158,26 @@ def kept_diagram(
     *,
     looks: int = 3,
     seed: int = 0,
+    jobs: int = 1,
     force: bool = False,
     made_by: dict[str, Any] | None = None,
     on_look: Callable[[float, int], None] | None = None,
+    track: Callable[[Iterable[Problem]], Iterable[Problem]] = iter,
 ) -> Diagram:
     """The diagram that a JSON file has of this path, looks and seed; else it is made, and written there in one move.
 
-    force    make it anew, whatever the file holds      made_by  goes into the file as well
+    Each finished atlas is kept in looks.json beside the file, so a search that was stopped, however it was, goes on.
+    jobs, track  as for `ufm.grids.explore`: how many atlases are made side by side; shows their progress
+    force        make it anew, whatever the files hold      made_by  goes into the files as well
 
-    Raises InputError for a file of another question, or one that is damaged, and where another process writes it.
+    Raises InputError for files of another question, or damaged ones, and where another process writes them.
     """
     with held(file):
         if FilePath(file).is_file() and not force:
             return _read(file, path, looks, seed)
-        found = diagram(path, looks=looks, seed=seed, on_look=on_look)
+        kept: dict[str, Any] = {"jobs": jobs, "force": force, "made_by": made_by, "track": track}
+        beside = FilePath(file).with_name("looks.json")
+        found = diagram(path, looks=looks, seed=seed, on_look=on_look, atlases=lambda g: explore(g, beside, **kept))
         write_json(file, {"command": "bifurcations", "seed": seed} | found.plain() | (made_by or {}))
     return found
 
@@ -200,7 +207,14 @@ class _Track:
 
     @property
     def middle(self) -> Place:
-        return self.piece.places[len(self.piece.places) // 2]
+        """A place within: at an event an eigenvalue is 0, and its sign is rounding."""
+        places = self.piece.places
+        if len(places) > 2:
+            return places[len(places) // 2]
+        if None in (self.piece.first, self.piece.last):
+            return places[0] if self.piece.first is None else places[1]
+        one, two = places
+        return one.curve.start((one.x + two.x) / 2, (one.t + two.t) / 2, True) or two
 
 
 class _Search:

@@ -12,7 +12,7 @@ import torch
 
 from ..atlas.family import Family
 from ..errors import Setting, require
-from ..problem import Problem
+from ..problem import LARGEST_DECAY, Problem
 from ..results import Result
 
 ALONG = ("rho", "lambda_b")
@@ -49,11 +49,11 @@ class Path(Result):
     def __post_init__(self) -> None:
         require(self.along in ALONG, (Setting("along"), f" must be one of {', '.join(ALONG)}, got {self.along!r}"))
         require(3 <= self.num_classes <= LARGEST, f"the paths take 3 <= K <= {LARGEST}, got K = {self.num_classes}")
-        ordered = 0 < self.begin < self.end
-        require(ordered, f"a path goes from a number > 0 to a larger one, got {self.begin} to {self.end}")
+        ordered = 0 < self.begin < self.end <= LARGEST_DECAY
+        require(ordered, f"a path goes from a number > 0 to a larger, finite one, got {self.begin} to {self.end}")
         rho = self.end if self.along == "rho" else self.other
         require(0 < rho <= FLATTEST, f"rho must lie above 0 and be at most {FLATTEST}, got {rho}")
-        decayed = self.other > 0 if self.bias else self.other == 0 and self.along == "rho"
+        decayed = 0 < self.other <= LARGEST_DECAY if self.bias else self.other == 0 and self.along == "rho"
         require(decayed, "a path needs a bias that decays, or (along rho) no bias and nothing that decays it")
 
     def problem(self, t: float) -> Problem:

@@ -39,6 +39,10 @@ from .schatten import Line, Shrunk, below, shrunk
 
 DEEPEST = 64  # factors
 STEPS = 2000  # of Newton's method at most
+UNDECAYED = (
+    "without it f is the same at W_2 A^-1, A W_1 for every invertible A, and has no isolated minimiser, if it has one "
+    "at all; take a small one"
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ class DeepLinear(Recorded):
             (Setting("depth"), f" must be a whole number of factors in 2 .. {DEEPEST}, got {self.depth!r}"),
         )
         number = isinstance(self.decay, Real) and not isinstance(self.decay, bool) and math.isfinite(self.decay)
-        require(number and self.decay > 0, (Setting("decay"), f" must be a finite number > 0, got {self.decay!r}"))
+        positive = number and self.decay > 0
+        reason = UNDECAYED if number and self.decay == 0 else ()
+        require(positive, (Setting("decay"), f" must be a finite number > 0, got {self.decay!r}"), reason)
         least = f" must be at most {LARGEST_DECAY:g}, got {self.decay!r}"
         require(self.decay <= LARGEST_DECAY, (Setting("decay"), least))
         object.__setattr__(self, "decay", float(self.decay))

@@ -18,6 +18,7 @@ the right (docs/theory.md, section 12.2).
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from scipy.optimize import brentq
 
 from ..certificates.lower_bound import without_bias
 from ..closed_forms.simplex import standard_frame
-from ..errors import NoClosedForm, Setting, Words, require
+from ..errors import Call, NoClosedForm, Setting, Words, require
 from ..landscape import Jet, Landscape
 from ..losses import CrossEntropy, MeanSquare
 from ..losses.loss import Loss
@@ -70,14 +71,25 @@ class FixedClassifier(Recorded):
         most = float(np.abs(self.W.array).max())
         require(most <= LARGEST, (Setting("W"), f" must have entries of at most {LARGEST:g}, got {most:g}"))
         require(there == K, (Setting("W"), f" must have a row for each of K = {there} classes, got {K}"))
-        require(self.lambda_h != 0, (Setting("lambda_h"), " must be > 0, got 0"), self._undecayed())
+        lambda_h = self.lambda_h
+        number = isinstance(lambda_h, Real) and not isinstance(lambda_h, bool) and math.isfinite(lambda_h)
+        reason = self._undecayed() if number and lambda_h == 0 else ()
+        positive = number and lambda_h > 0
+        require(positive, (Setting("lambda_h"), f" must be a finite number > 0, got {lambda_h!r}"), reason)
         object.__setattr__(self, "class_counts", self.free.class_counts)
 
     def _undecayed(self) -> Words:
         """Why f without a decay of H has no minimiser, or not one."""
         if isinstance(self.loss, MeanSquare):
-            return "without it f is least squares, flat along all that W does not see; take a small one"
-        return "without it features run to infinity, or are free in all that W does not see; take a small one"
+            return (
+                "without it f is least squares, flat along all that W does not see; take a small one, whose minimiser "
+                "is near the least-squares features of least norm"
+            )
+        return (
+            "without it features run to infinity, or are free in all that W does not see; take a small one, or where W "
+            "is free too the limit, ",
+            Call("ufm.models.Ridgeless"),
+        )
 
     @cached_property
     def free(self) -> Problem:

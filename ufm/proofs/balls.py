@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from flint import arb, arb_mat, ctx
 
+GRADES = 5  # rounds of `inertia`
+
 
 @contextmanager
 def working_precision(bits: int) -> Iterator[None]:
@@ -110,9 +112,33 @@ def positive_definite(matrix: arb_mat) -> bool:
     except np.linalg.LinAlgError:
         return False
     rows = (factor * matrix * factor.transpose()).table()
-    return all(_dominates(row, i) for i, row in enumerate(rows))
+    return all(_dominates(row, i, row[i]) for i, row in enumerate(rows))
 
 
-def _dominates(row: list[arb], i: int) -> bool:
+def inertia(matrix: arb_mat) -> int | None:
+    """How many eigenvalues are negative, of every symmetric matrix A in the balls, none being 0; None: undecided.
+
+    By Sylvester's law of inertia: the rows of R^T A R are proved diagonally dominant, so it is regular, as many of its
+    eigenvalues are negative as diagonal entries are (Gershgorin), and R is regular too. The columns of R are
+    approximate eigenvectors, made anew of what the ones before left, scaled to a diagonal of ones: so eigenvalues of
+    1e-30 are told beside those of 1.
+    """
+    factor = identity(matrix.nrows())
+    for _ in range(GRADES):
+        image = factor.transpose() * matrix * factor
+        rows = image.table()
+        if all(_dominates(row, i, row[i].abs_lower()) for i, row in enumerate(rows)):
+            return sum(bool(row[i] < 0) for i, row in enumerate(rows))
+        approximate = floats(image)
+        if not np.isfinite(approximate).all():
+            return None
+        sizes = np.sqrt(np.abs(np.diag(approximate)))
+        scale = 1 / np.where(sizes > 0, sizes, 1)
+        vectors = np.linalg.eigh(scale[:, None] * approximate * scale)[1]
+        factor = factor * exact(scale[:, None] * vectors)
+    return None
+
+
+def _dominates(row: list[arb], i: int, diagonal: arb) -> bool:
     rest = sum((entry.abs_upper() for j, entry in enumerate(row) if j != i), arb(0))
-    return bool(row[i] > rest)
+    return bool(diagonal > rest)

@@ -76,7 +76,9 @@ def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm atlas` does."""
     from ufm.atlas import Atlas
 
-    atlas = Atlas.from_plain({"hidden": 0} | data)
+    older = {"hidden": 0, "followed": 0, "excluded": 0}  # which files of older versions do not have
+    points = [{"proved": False} | point for point in data["points"]]
+    atlas = Atlas.from_plain(older | data | {"points": points})
     _show(atlas)
     for complaint in atlas.complaints(bool(atlas.descents)):
         say(complaint)
@@ -124,7 +126,7 @@ def _show_points(atlas: "Atlas") -> None:
             p.nullity,
             f"{p.lambda_min:.3e}",
             f"{p.grad_norm:.0e}",
-            p.certificate.verdict,
+            f"{p.certificate.verdict}, proved" if p.proved else p.certificate.verdict,
             p.found_by,
         )
         for i, p in enumerate(atlas.points)
@@ -140,6 +142,10 @@ def _show_evidence(atlas: "Atlas") -> None:
     )
     rows = [(rank, atlas.starts[rank], atlas.quiet[rank]) for rank in atlas.starts]
     show("random starts", ("rank up to", "starts", "the last ones in a row that found nothing new"), rows)
+    if atlas.followed:
+        say(f"{atlas.followed} ends of searches, hidden by rounding, were followed to points proved in ball arithmetic")
+    if atlas.excluded:
+        say(f"{atlas.excluded} ends of searches, hidden by rounding, were proved to be no critical points")
     if atlas.hidden:
         say(f"{atlas.hidden} ends of searches are not listed: f is so flat there that rounding hides what is critical")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ..console import say, show
+from ..console import say, show, track
 from ..flags import require_unused
 from ..options import JsonFile, Switch, require_plain_name, write_result
 
@@ -23,8 +23,9 @@ class Command:
 
     In coordinates with n = 1 and lambda_w = lambda_h = lambda = rho/K, on which alone the points depend. Atlases are
     made at some places of the path, and through each of their points a curve is followed both ways. Writes
-    RUNS/NAME/bifurcations.json and figures; the same command prints what is there. Exit status 1 when an Euler sum
-    between the events is not 1, or a point of an atlas lies on no branch.
+    RUNS/NAME/bifurcations.json and figures; the same command prints what is there. Finished atlases are kept in
+    RUNS/NAME/looks.json, and the same command goes on from them. Exit status 1 when an Euler sum between the events is
+    not 1, or a point of an atlas lies on no branch.
     """
 
     K: Annotated[int, tyro.conf.arg(aliases=["-K"], metavar="INT")] = 4
@@ -34,7 +35,7 @@ class Command:
     begin: float = 0.02
     """the path's least value of it"""
     end: float = 1.0
-    """and its largest"""
+    """and its largest; along rho 0.98 unless asked, as the critical points end at 1"""
     rho: float = 0.5
     """K sqrt(n lambda_w lambda_h), along lambda_b"""
     ratio: float = 2.0
@@ -45,6 +46,8 @@ class Command:
     """how many atlases are made, evenly from end to end"""
     seed: int = 0
     """of the atlases"""
+    jobs: int = -1
+    """atlases that are made side by side, a process each (-1: one a core)"""
     name: str = "bifurcations"
     """of the folder for the results"""
     runs: Path = Path("runs")
@@ -61,6 +64,10 @@ class Command:
         if not self.bias:
             require_unused(given, {"ratio"}, "--no-bias leaves no b to decay")
 
+    def defaults(self) -> "Command | None":
+        """The flags that were not given, as the path has them."""
+        return Command(end=0.98) if self.along == "rho" else None
+
     def run(self) -> int:
         from figures.theory.bifurcations import bifurcation_figure
         from ufm.bifurcations import Path as Along
@@ -71,9 +78,13 @@ class Command:
         path = Along(self.K, self.along, self.begin, self.end, other, self.bias)
         folder = self.runs / require_plain_name(self.name)
         file = folder / "bifurcations.json"
-        found = kept_diagram(
-            path, file, looks=self.looks, seed=self.seed, force=self.force, made_by=provenance(), on_look=_progress
-        )
+        asked: dict[str, Any] = {"looks": self.looks, "seed": self.seed, "jobs": self.jobs, "force": self.force}
+        try:
+            found = kept_diagram(
+                path, file, **asked, made_by=provenance(), on_look=_progress, track=track("atlases along the path")
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on from the atlases that are finished") from None
         _show(found)
         for written in (file, *bifurcation_figure(found).save(folder / "figures", "bifurcations")):
             say(str(written))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ..console import say, show, track
+from ..console import say, show
+from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import JsonFile, Switch, require_plain_name, write_result
+from ..options import JsonFile, Switch
 
 if TYPE_CHECKING:
     from ufm.depths import Cell, Grid
@@ -68,19 +69,10 @@ class Command:
     def run(self) -> int:
         from figures.theory.depths import depth_figure
         from ufm.depths import Grid, explore
-        from validate.runs.provenance import provenance
 
-        folder, loss = self.runs / require_plain_name(self.name), self.loss.made().to_plain()
+        loss = self.loss.made().to_plain()
         grid = Grid(self.classes, self.depths, self.lambdas, self.n, self.rounds, self.seed, loss)
-        file = folder / "depth.json"
-        cells = explore(
-            grid, file, jobs=self.jobs, force=self.force, made_by=provenance(), track=track("cells of the diagram")
-        )
-        _show(grid, cells)
-        for path in (file, *depth_figure(cells).save(folder / "figures", "depth")):
-            say(str(path))
-        write_result(self.json, "depth", {"asked": grid.settings(), "cells": [cell.plain() for cell in cells]})
-        return 1 if any(cell.contradicts for cell in cells) else 0
+        return surveyed(self, "depth", grid, explore, _show, depth_figure, "depth")
 
 
 def show_result(data: dict[str, Any]) -> None:

@@ -24,12 +24,12 @@ class Command:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """the folder of the figures (default: RUN/figures, for several runs compared/ beside the first)"""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")] = ()
-    """these figures alone: collapse, accuracy, predictions, bounds, optimizers, heads, decays, width, minority"""
+    """these figures alone: collapse, accuracy, predictions, bounds, optimizers, heads, decays, width, layers, minority"""
     json: JsonFile = None
 
     def run(self) -> int:
         from figures import compare_runs, draw_run
-        from figures.runs.comparison import COMPARISONS
+        from figures.runs.comparison import COMPARISONS, NEEDS
         from ufm.errors import require
         from validate import Run
 
@@ -45,7 +45,7 @@ class Command:
         for path in paths:
             say(str(path))
         wanted = [] if alone else self.only or COMPARISONS
-        left_out = {name: COMPARISONS[name].needs for name in wanted if name not in drawn}
+        left_out = {name: NEEDS[name] for name in wanted if name not in drawn}
         for name, needs in left_out.items():
             say(f"not drawn: {name} (it takes {needs})")
         listed = {"runs": [str(run.path) for run in opened], "files": [str(path) for path in paths]}

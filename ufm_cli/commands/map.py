@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ..console import say, show, track
+from ..console import say, show
 from ..flags import names, require_unused
+from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import JsonFile, Switch, require_plain_name, write_result
+from ..options import JsonFile, Switch
 
 if TYPE_CHECKING:
     from ufm.traps import Cell, Grid, SpheresGrid
@@ -89,19 +90,8 @@ class Command:
     def run(self) -> int:
         from figures.theory.traps import traps_figure
         from ufm.traps.grid import explore
-        from validate.runs.provenance import provenance
 
-        folder = self.runs / require_plain_name(self.name)
-        grid = self.grid()
-        file = folder / "map.json"
-        cells = explore(
-            grid, file, jobs=self.jobs, force=self.force, made_by=provenance(), track=track("cells of the map")
-        )
-        _show(grid, cells)
-        for path in (file, *traps_figure(cells).save(folder / "figures", "traps")):
-            say(str(path))
-        write_result(self.json, "map", {"asked": grid.settings(), "cells": [cell.plain() for cell in cells]})
-        return 1 if any(cell.contradicts for cell in cells) else 0
+        return surveyed(self, "map", self.grid(), explore, _show, traps_figure, "traps")
 
 
 def show_result(data: dict[str, Any]) -> None:

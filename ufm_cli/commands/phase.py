@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ..console import say, show, track
+from ..console import say, show
+from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import JsonFile, Switch, require_plain_name, write_result
+from ..options import JsonFile, Switch
 
 if TYPE_CHECKING:
     from ufm.phases import Cell, Grid
@@ -66,22 +67,12 @@ class Command:
     def run(self) -> int:
         from figures.theory.phases import phase_figure
         from ufm.phases import Grid, explore
-        from validate.runs.provenance import provenance
 
-        folder, loss = self.runs / require_plain_name(self.name), self.loss.made().to_plain()
         grid = Grid(
             *(self.fewer, self.lambdas, self.majority, self.minority, self.n),
-            *(self.lambda_b if self.bias else 0.0, self.bias, self.seed, loss),
+            *(self.lambda_b if self.bias else 0.0, self.bias, self.seed, self.loss.made().to_plain()),
         )
-        file = folder / "phase.json"
-        cells = explore(
-            grid, file, jobs=self.jobs, force=self.force, made_by=provenance(), track=track("cells of the diagram")
-        )
-        _show(grid, cells)
-        for path in (file, *phase_figure(cells).save(folder / "figures", "phase")):
-            say(str(path))
-        write_result(self.json, "phase", {"asked": grid.settings(), "cells": [cell.plain() for cell in cells]})
-        return 1 if any(cell.contradicts for cell in cells) else 0
+        return surveyed(self, "phase", grid, explore, _show, phase_figure, "phase")
 
 
 def show_result(data: dict[str, Any]) -> None:

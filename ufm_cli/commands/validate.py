@@ -8,6 +8,7 @@ import tyro
 
 from ..console import say, show, track
 from ..flags import as_flags
+from ..layers import show_layers
 from ..losses import LossFlags, said
 from ..options import JsonFile, Switch, require_unused, write_result
 
@@ -25,7 +26,7 @@ class Command:
     """Measure every checkpoint of a run from its weights, or one saved Point, and compare with theory.
 
     Exit status 1 when a checkpoint does not measure what training recorded, or a theorem fails. A run gets the result
-    in RUN/validation.json too.
+    in RUN/validation.json too. --layers measures every layer as well; `ufm figures` then draws them.
     """
 
     target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|POINT.safetensors")]
@@ -48,14 +49,25 @@ class Command:
     """for a Point: whether W was learned (free) or is what it was at the start (fixed, without --lambda-w)"""
     theorems: Switch = False
     """also check every theorem at the K, d, class counts and decays of this last layer (K = 10: seconds to a minute)"""
+    layers: Switch = False
+    """for a run: also measure every layer of its network, with the law of data separation; writes RUN/layers.json"""
+    names: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")] = ()
+    """with --layers: these modules alone, or patterns: 'backbone.*' (default: the blocks, and what the head sees)"""
+    pool: Literal["mean", "flatten", "first", "last", "token"] | None = None
+    """with --layers: how maps and sequences become features (default: their mean over positions)"""
+    most: int = 7
+    """with --layers: at how many checkpoints at most, evenly over the run"""
     json: JsonFile = None
 
     def check(self, given: set[str]) -> None:
         trained = {"lambda_h", "lambda_b", "no_bias", "bias", "features", *(flag.name for flag in fields(LossFlags))}
         if self.target.is_dir():
             require_unused(given, {"lambda_w", "classifier", *trained}, "a run's config.json says how it was trained")
+        if not self.layers:
+            require_unused(given, {"names", "pool", "most"}, "without --layers no layer is measured")
         if self.target.is_file():
             require_unused(given, {"data_dir"}, "a Point needs no data")
+            require_unused(given, {"layers"}, "a Point is of one layer")
             if self.classifier == "fixed":
                 require_unused(given, {"lambda_w"}, "no decay acts on a W that is fixed")
             elif self.lambda_w is None:
@@ -101,24 +113,32 @@ class Command:
 
     def _beside_run(self, run: "Run") -> dict[str, Any]:
         """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
-        from validate import NotComparable, compare_run, compare_run_on_spheres, not_covered
-        from validate.theory.on_spheres import is_on_spheres
+        from validate import NotComparable, OnSpheres
+        from validate.theory.on_spheres import beside_run, nothing_beside
 
         nothing = dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu"))
         try:
-            if is_on_spheres(run) and run.last_point.is_file():
-                beside = compare_run_on_spheres(run)
-                _show_on_spheres(beside)
-                checked = _show_theorems(beside) if self.theorems else None
-                return nothing | {"on_spheres": beside.plain(), "theorems": checked}
             if run.last_point.is_file():
-                comparison = compare_run(run)
-                return self._beside(comparison) | {"behind_a_relu": _behind_a_relu(run, comparison)}
-            reason = not_covered(run) or "the run ended before it recorded a point"
+                found = beside_run(run)
+                if not isinstance(found, OnSpheres):
+                    return self._beside(found) | {"behind_a_relu": _behind_a_relu(run, found)}
+                _show_on_spheres(found)
+                checked = _show_theorems(found) if self.theorems else None
+                return nothing | {"on_spheres": found.plain(), "theorems": checked}
+            reason = nothing_beside(run) or "the run ended before it recorded a point"
         except NotComparable as error:
             reason = as_flags(error, Command)
         _say_not_covered(reason)
         return nothing | {"not_covered": reason}
+
+    def _every_layer(self, run: "Run") -> dict[str, Any]:
+        """Measure every layer, write RUN/layers.json and print the tables; what was found, as plain data."""
+        from networks import measure_layers
+
+        found = measure_layers(run, self.names, self.pool, self.most, track("layers"), self.data_dir)
+        found.save(run.layers)
+        show_layers(found.plain())
+        return {"layers": found.plain()}
 
     def _run(self) -> dict[str, Any]:
         from networks import remeasure
@@ -137,6 +157,7 @@ class Command:
         if run.last_point.is_file():
             result |= _show_metrics(f"{run.path}, the last recorded point", Point.load(run.last_point))
         result |= self._beside_run(run)
+        result |= self._every_layer(run) if self.layers else {}
         _say_agreement(result)
         write_json(run.analysis, result)
         return result
@@ -169,6 +190,8 @@ def show_result(data: dict[str, Any]) -> None:
         found = data["behind_a_relu"]
         _show_comparison(_comparison(found["comparison"]))
         _show_nearer(from_plain(list[Deviation], found["nearer"]))
+    if data.get("layers"):
+        show_layers(data["layers"])
     if "agrees" in data:
         _say_agreement(data)
 
@@ -321,7 +344,7 @@ def _show_comparison(comparison: "Comparison") -> None:
         f"{'' if comparison.fixed else f'lambda_w = {comparison.problem.lambda_w:g}, '}"
         f"{'implied ' if comparison.implied else ''}lambda_h = {comparison.lambda_h:.4g}",
         ("quantity", "theory", "network", "network/theory - 1"),
-        [(_titled(row), row.theory, row.network, _deviation(row)) for row in comparison.rows],
+        [(_titled(row), row.theory, row.network, row.deviation) for row in comparison.rows],
     )
     size = certificate.residual if isinstance(certificate, Judgement) else certificate.relative_grad_norm
     balance = "" if comparison.fixed else f"; balance residual {comparison.balance_residual:.2g}"
@@ -337,7 +360,7 @@ def _show_on_spheres(found: "OnSpheres") -> None:
         f"theory ({found.method}) beside network: unit rows of W and H, "
         f"{'' if loss == 'cross-entropy' else f'{said(loss)}, '}scale = {found.model.scale:.6g}",
         ("quantity", "theory", "network", "network/theory - 1"),
-        [(row.meaning, row.theory, row.network, _deviation(row)) for row in found.rows],
+        [(_titled(row), row.theory, row.network, row.deviation) for row in found.rows],
     )
     own = found.certificate
     say(
@@ -367,8 +390,3 @@ def _bounded(gap: float) -> str:
 
 def _titled(row: "Row") -> str:
     return row.meaning + (" (agrees by construction)" if row.implied else "")
-
-
-def _deviation(row: "Row") -> float | None:
-    """network/theory - 1; None where theory has 0, and where the two agree by construction."""
-    return None if row.implied or not row.theory else row.network / row.theory - 1

@@ -4,7 +4,7 @@ Needs lightning (`pip install -e ".[loops]"`); nothing else of this package impo
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
@@ -12,11 +12,15 @@ from torch.utils.hooks import RemovableHandle
 
 from ufm.errors import InputError, require
 
+from ..metrics.definitions import Definitions, Options
 from ..models.collect import averaged, samples
 from ..models.heads import can_be_head
 from ..models.tracing import watch
 from .padding import unrepeated
 from .streaming import NeuralCollapseMetric
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def second(batch: Any) -> Any:
@@ -31,7 +35,7 @@ class CollapseCallback(pl.Callback):
              the features
     labels   what takes the labels out of a batch; the second entry by default
     prefix   of the logged names
-    absent   as for `validate.neural_collapse`
+    absent, definitions   as for `validate.neural_collapse` (centre="classes", ...)
     average  whether a sample's features are their average over its positions, as for a head whose outputs the model
              averages; else each position is a sample with a label
 
@@ -49,7 +53,10 @@ class CollapseCallback(pl.Callback):
         absent: str = "error",
         *,
         average: bool = False,
+        **definitions: "Unpack[Options]",
     ):
+        Definitions(**definitions)  # refuses now what it would refuse later
+        self.definitions = definitions
         self.head, self.labels, self.prefix, self.absent, self.average = head, labels, prefix, absent, average
         self.rows: list[dict[str, float]] = []
         self.seen: list[torch.Tensor] = []
@@ -59,7 +66,7 @@ class CollapseCallback(pl.Callback):
         layer = module.get_submodule(self.head)
         if not can_be_head(layer):
             raise InputError(f"head must name a Linear layer or a convolution of kernel 1; {self.head!r} is {layer}")
-        metric = NeuralCollapseMetric(len(layer.weight), head=layer, absent=self.absent)
+        metric = NeuralCollapseMetric(len(layer.weight), head=layer, absent=self.absent, **self.definitions)
         self.metric = metric.to(module.device)
         self.seen.clear()
         self.hook = watch(layer, lambda _, features: self.seen.append(features))

@@ -9,12 +9,14 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from ufm.errors import require
 
+from ..metrics.definitions import Definitions
 from ..metrics.neural_collapse import ROWS, NeuralCollapse, collapse
 from ..models.heads import Head, can_be_head, classifier
 from ..statistics.classes import ClassStatistics
-from ..statistics.moments import Moments
+from ..statistics.moments import Moments, check
+from ..statistics.reference import Centres, Reference
 
-STATES = ("counts", "means", "spreads", "scatter")
+STATES = ("counts", "means", "spreads", "scatter", "exponent")
 
 
 class NeuralCollapseMetric(Metric):
@@ -23,12 +25,15 @@ class NeuralCollapseMetric(Metric):
     num_classes  K        dim  d; None: that of the first features, of any rank
     head         the layer (Linear, or a convolution of kernel 1) whose weight and bias are read when the metric is
                  computed (and must be those that made the decisions then); None leaves the metrics of a classifier NaN
-    rows, absent as for `neural_collapse`; further arguments are torchmetrics'
+    reference    as for `neural_collapse`, of a training set: another metric's `statistics()`, say
+    rows, absent, and the fields of `Definitions` (centre="classes", ...) as for `neural_collapse`; further arguments
+    are torchmetrics'
 
     One pass, memory O(K d + d^2) in float64 whatever N is: counts, class means, spreads and the within-class scatter,
     merged about their centres (`validate.statistics.moments`), so that neither the order, nor the batches, nor the
     split over ranks matters but for rounding. What needs single samples once the means are known, the nearest-centre
-    disagreement, is NaN: `batch_neural_collapse` has it, in two passes and without the d x d.
+    decisions, is NaN: `batch_neural_collapse` has it, in two passes and without the d x d. So is nc1 where least_count
+    or most_count leave classes out that spread, for one scatter is kept of all classes.
 
     >>> import torch, validate
     >>> metric = validate.NeuralCollapseMetric(num_classes=2)
@@ -44,6 +49,7 @@ class NeuralCollapseMetric(Metric):
     means: torch.Tensor
     spreads: torch.Tensor
     scatter: torch.Tensor
+    exponent: torch.Tensor
 
     def __init__(
         self,
@@ -51,10 +57,12 @@ class NeuralCollapseMetric(Metric):
         dim: int | None = None,
         head: Head | None = None,
         *,
+        reference: Reference | None = None,
         rows: int = ROWS,
         absent: str = "error",
         **kwargs: Any,
     ):
+        self.definitions = Definitions.among(kwargs)
         super().__init__(**kwargs)
         require(num_classes >= 2, f"num_classes must be >= 2, got {num_classes}")
         require(absent in ("error", "drop"), f'absent must be "error" or "drop", got {absent!r}')
@@ -64,6 +72,7 @@ class NeuralCollapseMetric(Metric):
             require(len(W) == num_classes, f"the head has {len(W)} outputs for {num_classes} classes")
             dim = W.shape[1] if dim is None else dim
         self.num_classes, self.rows, self.absent, self._head = num_classes, rows, absent, _Shared(head)
+        self.reference = None if reference is None else Centres.of(reference, num_classes)
         zero = Moments.zero(num_classes, dim or 0)
         for name in STATES:
             self.add_state(name, getattr(zero, name), dist_reduce_fx=None)
@@ -73,7 +82,12 @@ class NeuralCollapseMetric(Metric):
         features, labels = features.detach().to(self.means.device), labels.to(self.means.device)
         require(labels.shape == features.shape[:-1], _shapes(features, labels))
         self._settle(features.shape[-1])
-        Moments(*self._states()).update(features.flatten(0, -2), labels.flatten())
+        features, labels = features.flatten(0, -2), labels.flatten()
+        if self.definitions.classes is not None:
+            check(features, labels, self.means)
+            measured = torch.isin(labels, self.definitions.numbers(labels.device))
+            features, labels = features[measured], labels[measured]
+        Moments(*self._states()).update(features, labels)
 
     def compute(self) -> dict[str, torch.Tensor]:
         """The fields of `NeuralCollapse` by name, as 0-d float64 tensors."""
@@ -84,7 +98,13 @@ class NeuralCollapseMetric(Metric):
         """The metrics as `validate.neural_collapse` gives them, of the samples that this rank has seen."""
         head = self._head.layer
         W, b = (None, None) if head is None else classifier(head)
-        return collapse(self.statistics(), W, b, rows=self.rows, absent=self.absent)
+        return collapse(
+            *(self.statistics(), W, b),
+            rows=self.rows,
+            absent=self.absent,
+            reference=self.reference,
+            definitions=self.definitions,
+        )
 
     def statistics(self) -> ClassStatistics:
         """The class statistics so far; of all ranks while the metric is synchronised."""

@@ -1,12 +1,12 @@
 """What a pass over a language model's tokens leaves, its collapse over the tokens that are frequent, and its file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from ufm.errors import given, require
+from ufm.errors import require
 from ufm.storage.files import read_tensors, write_tensors
 
 from ..metrics.neural_collapse import ROWS, NeuralCollapse, collapse
@@ -14,7 +14,7 @@ from ..statistics.classes import Batches, ClassStatistics
 from ..statistics.moments import Moments
 from ..statistics.within import Deviations, Scatter
 
-MOMENTS = ("counts", "means", "spreads", "scatter")
+MOMENTS = ("counts", "means", "spreads", "scatter", "exponent")
 FACTS = ("tied", "least_count", "batches", "model", "data")
 
 
@@ -57,14 +57,13 @@ class Tokens:
         most = int(self.counts.max())
         require(bool(common.any()), f"no token came next {least_count} times; the most frequent one came {most} times")
         counts = torch.where(common, self.counts, 0)
-        within: Scatter | Deviations
+        scatter, whole = self.moments.scatter, ClassStatistics.of_moments(self.moments)
         if batches is not None:
-            within = Deviations(_Common(batches, common), self.moments.means)
-        else:
-            scatter = given(self.moments.scatter, "the moments have no scatter; give batches for a second pass")
-            whole = bool((counts == self.counts).all())
-            within = Scatter(scatter if whole else torch.full_like(scatter, torch.nan))
-        return ClassStatistics(counts, self.moments.means, self.moments.spreads, within)
+            again = Deviations(_Common(batches, common), whole.means, exponent=whole.exponent)
+            return replace(whole, counts=counts, within=again)
+        if scatter is None or bool((counts == self.counts).all()):
+            return whole
+        return replace(whole, counts=counts, within=Scatter(torch.full_like(scatter, torch.nan)))
 
     def neural_collapse(
         self, least_count: int = 1, batches: Batches | None = None, *, rows: int = ROWS

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..statistics.estimate import Estimate, mean_of_rows, root
-from ..statistics.pairs import rows_of_pairs
+from ..statistics.estimate import Estimate, PairSums, root
+from ..statistics.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -27,29 +27,31 @@ class Angles:
     coherence: float
 
 
-def angles(X: torch.Tensor, rows: int) -> Angles:
-    """The angles between the rows of X (K, d), float64, in time O(min(K, rows) K d) and without K x K.
+def angles(pairs: Pairs) -> Angles:
+    """The angles between the rows of X (K, d), of the pairs of X with itself, and without K x K.
 
-    Of more than `rows` classes so many are compared with all others: means are an `Estimate` with its standard error,
-    and the coherence is a lower bound.
+    Where only some pairs are there, means are an `Estimate` with its standard error, and the coherence is a lower
+    bound.
     """
-    K, norms = len(X), X.norm(dim=1)
+    X, K = pairs.X, pairs.num_classes
+    norms = pairs.norms
     total = ((1 / norms) @ X).square().sum()
     mean = float((total - K) / (K * (K - 1)))
     away = mean + 1 / (K - 1)
-    squares, departures, largest = [], [], []
-    for some in rows_of_pairs(K, rows, X.device):
-        gaps = (X[some] @ X.T).div_(norms[some, None]).div_(norms).add_(1 / (K - 1))
-        own = (torch.arange(len(some), device=X.device), some)
-        gaps[own] = away  # what adds nothing to the deviation
-        squares.append((gaps - away).square_().sum(1) / (K - 1))
-        gaps[own] = 0
+    norms, R = norms[pairs.some], len(pairs.some)
+    squares, departures, largest = PairSums(K, R), PairSums(K, R), []
+    for part, products in pairs:
+        gaps = products.div_(norms[part, None]).div_(norms).add_(1 / (K - 1))
+        own = gaps.diagonal(part.start)
+        own.fill_(away)  # what adds nothing to the deviation
+        squares.add((gaps - away).square_())
+        own.fill_(0)
         gaps.abs_()
-        departures.append(gaps.sum(1) / (K - 1))
+        departures.add(gaps)
         largest.append(gaps.amax(1))
     peak = float(torch.cat(largest).amax())
     return Angles(
-        equiangularity=root(mean_of_rows(torch.cat(squares), K)),
-        simplex_angles=mean_of_rows(torch.cat(departures), K),
-        coherence=peak if rows >= K else Estimate(peak, math.inf),
+        equiangularity=root(squares.mean()),
+        simplex_angles=departures.mean(),
+        coherence=peak if pairs.exact else Estimate(peak, math.inf),
     )

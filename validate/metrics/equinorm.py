@@ -3,10 +3,9 @@
 import torch
 
 
-def equinorm(X: torch.Tensor) -> float:
-    """Standard deviation over mean of the norms of the rows of X (K, d), float64; NaN for X = 0.
+def equinorm(norms: torch.Tensor) -> float:
+    """Standard deviation over mean of the norms (K,) of the rows of X, float64; NaN for X = 0.
 
     Source: Papyan, Han and Donoho, PNAS 2020 (arXiv 2008.08186), figure 2.
     """
-    norms = X.norm(dim=1)
     return float(norms.std(correction=0) / norms.mean())

@@ -34,6 +34,7 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "nc4": r"\lVert b + W h_G \rVert",
         "nearest_center_disagreement": r"P\left( \mathrm{argmax}_k (W h + b)_k "
         r"\ne \mathrm{argmin}_k \lVert h - h_k \rVert \right)",
+        "nearest_center_accuracy": r"P\left( \mathrm{argmin}_k \lVert h - h_k \rVert = y \right)",
         "rank": r"\mathrm{rank}(\bar{H})",
         "condition": r"\frac{\lambda_1(\bar{H}^{T} \bar{H})}{\lambda_r(\bar{H}^{T} \bar{H})}",
         "nc1_quotient": r"\frac{\mathrm{tr} \Sigma_W}{\mathrm{tr} \Sigma_B}",
@@ -58,5 +59,18 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "objective": "f(W, H, b)",
         "lower_bound": r"D \le f",
         "gap": "f - D",
+    }
+)
+
+OF_LAYERS: Mapping[str, str] = MappingProxyType(  # of what a layer has beside these; X the features less their mean
+    dict(FORMULAS)
+    | {
+        "separation_fuzziness": r"D = \mathrm{tr}(SS_w SS_b^{+})",
+        "nearest_center_accuracy": r"P\left( \mathrm{argmin}_k \lVert h - h_k \rVert = y \right)",
+        "stable_rank": r"\frac{\lVert \bar{H} \rVert_F^{2}}{\lVert \bar{H} \rVert_2^{2}}",
+        "stable_rank_features": r"\frac{\lVert X \rVert_F^{2}}{\lVert X \rVert_2^{2}}",
+        "cka": r"\frac{\lVert X^{T} Y \rVert_F^{2}}{\lVert X^{T} X \rVert_F \lVert Y^{T} Y \rVert_F}",
+        "largest_angle": r"\max_i \theta_i",
+        "rate": r"\frac{D_{l + 1}}{D_l}",
     }
 )

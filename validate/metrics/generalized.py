@@ -16,6 +16,7 @@ from ufm.traps.code_search import reference_distance
 from ufm.traps.codes import one_vs_rest_distance
 
 from ..statistics.classes import class_statistics
+from ..statistics.scale import to_size_one
 from .formulas import FORMULAS
 
 CLASSES = 200  # the most for which K non-negative least-squares problems of K columns take seconds
@@ -49,4 +50,5 @@ def generalized_collapse(point: Point, labels: torch.Tensor | None = None) -> Ge
     require(K <= CLASSES, f"one-versus-rest distances of {K} classes take too long; up to {CLASSES} can be had")
     centred = class_statistics(point, labels).centred
     best, known = reference_distance(K, point.dim)
-    return GeneralizedCollapse(one_vs_rest_distance(point.W), one_vs_rest_distance(centred), best, known)
+    of_w, of_means = (one_vs_rest_distance(to_size_one(rows)) for rows in (point.W, centred))
+    return GeneralizedCollapse(of_w, of_means, best, known)

@@ -13,6 +13,7 @@ from ufm.results import Result, Shown
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import resolve_labels
+from ..statistics.scale import exponent_of, power, scaled
 from .formulas import FORMULAS
 
 
@@ -52,13 +53,14 @@ def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:
     ]
     loss, right, margins, least = zip(*parts, strict=True)
     mean = weights.to(H) @ H / N
+    size_w, size_h = exponent_of(point.W), exponent_of(H)
     return LastLayer(
         loss=sum(loss) / N,
         accuracy=sum(right) / N,
         mean_margin=sum(margins) / N,
         least_margin=min(least),
-        norm_w=float(point.W.norm()),
-        norm_h=float((weights.to(H) @ (H - mean).square()).sum() / N) ** 0.5,
+        norm_w=float(scaled(point.W, size_w).norm()) * power(size_w),
+        norm_h=float((weights.to(H) @ scaled(H - mean, size_h).square()).sum() / N) ** 0.5 * power(size_h),
     )
 
 

@@ -6,13 +6,15 @@
 
 With class means h_k and the mean h_G of all samples, Sigma_k is the mean over the samples of class k of
 (h - h_k)(h - h_k)^T, Sigma_W that over all samples, and Sigma_B the mean over the classes of (h_k - h_G)(h_k - h_G)^T.
-All three are NaN where no class has two samples.
+All three are NaN where no class has two samples. Of held-out samples h_k, h_G and Sigma_B are the training set's, and
+Sigma_k and Sigma_W are means over the held-out samples; one of them is enough.
 """
 
 import math
 
 import torch
 
+from ..statistics.blocks import blocks
 from ..statistics.classes import ClassStatistics
 
 
@@ -49,9 +51,10 @@ def nc1_worst_class(statistics: ClassStatistics) -> float:
     """
     if not statistics.sees_within:
         return math.nan
-    return float(statistics.variances.max() / trace_between(statistics))
+    return float(statistics.variances[statistics.seen].max() / trace_between(statistics))
 
 
 def trace_between(statistics: ClassStatistics) -> torch.Tensor:
     """tr Sigma_B = |M|_F^2/K, 0-d float64, of the centred class means M (K, d)."""
-    return statistics.centred.square().sum() / len(statistics.counts)
+    M = statistics.centred
+    return torch.stack([M[part].square().sum() for part in blocks(*M.shape)]).sum() / len(M)

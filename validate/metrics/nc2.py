@@ -9,43 +9,54 @@ import math
 import torch
 
 from ..statistics.blocks import blocks
+from ..statistics.pairs import Pairs
 
 
-def nc2(X: torch.Tensor, rows: int) -> float:
+def nc2(pairs: Pairs) -> float:
     """The distance of X X^T to the simplex ETF's Gram matrix, for W or the centred class means X (K, d), float64.
 
-    0 for a simplex ETF of any size and position, at most sqrt(2) for a Gram matrix; NaN for X = 0. rows as for
-    `distance_to_simplex`. Source: Zhu et al. 2021 (arXiv 2105.02375), section on experiments.
+    0 for a simplex ETF of any size and position, at most sqrt(2) for a Gram matrix; NaN for X = 0. Pairs and route
+    as for `distance_to_simplex`. Source: Zhu et al. 2021 (arXiv 2105.02375), section on experiments.
     """
-    return distance_to_simplex(X, X, rows)
+    return distance_to_simplex(pairs)
 
 
-def distance_to_simplex(X: torch.Tensor, Y: torch.Tensor, rows: int) -> float:
-    """|A/|A|_F - Pi/sqrt(K-1)|_F of A = X Y^T, for X, Y (K, d), never forming K x K; NaN for A = 0.
+def distance_to_simplex(pairs: Pairs) -> float:
+    """|A/|A|_F - Pi/sqrt(K-1)|_F of A = X Y^T, for the pairs of X, Y (K, d), never forming K x K; NaN for A = 0.
 
-    Up to K = rows through the entries of A, a block of rows at a time, in time K^2 d. Above, in K d^2, through
+    Where all pairs are there through the entries of A, a block of rows at a time, in K^2 d. Else, in K d^2, through
         distance^2 = 2 - 2 (tr A - 1^T A 1/K)/(|A|_F sqrt(K-1)),   |A|_F^2 = <X^T X, Y^T Y>,
     which rounding leaves with an error of about 1e-15/distance.
     """
-    return _by_entries(X, Y) if len(X) <= rows else _by_traces(X, Y)
+    return _by_entries(pairs) if pairs.exact else _by_traces(pairs)
 
 
-def _by_entries(X: torch.Tensor, Y: torch.Tensor) -> float:
-    K = len(X)
-    parts = list(blocks(K, K))
-    total = X.new_zeros(())
-    size = sum(((X[part] @ Y.T).square().sum() for part in parts), total).sqrt()
-    for part in parts:
-        gaps = (X[part] @ Y.T).div_(size).add_(1 / (K * math.sqrt(K - 1)))
-        gaps.diagonal(part.start).sub_(1 / math.sqrt(K - 1))
+def _by_entries(pairs: Pairs) -> float:
+    """Off the ray of P = Pi/sqrt(K-1), A/<A, P> - P is orthogonal to P: with q its norm, the distance is that of
+    (P + q Q)/sqrt(1 + q^2) from P, for Q of norm 1. Where <A, P> is not positive, nothing cancels in 2 - 2 <A, P>/|A|.
+    """
+    K, overlap = pairs.num_classes, _overlap(pairs.X, pairs.Y)
+    opposite = not bool(overlap > 0)
+    scale, target = (1.0, 0.0) if opposite else (overlap, 1 / math.sqrt(K - 1))
+    total = torch.zeros_like(overlap)
+    for part, products in pairs:
+        gaps = products.div_(scale).add_(target / K)
+        gaps.diagonal(part.start).sub_(target)
         total += gaps.square_().sum()
-    return float(total.sqrt())
+    if opposite:
+        return float((2 - 2 * overlap / total.sqrt()).sqrt())
+    size = (1 + total).sqrt()
+    return float((total + (total / (1 + size)) ** 2).sqrt() / size)
 
 
-def _by_traces(X: torch.Tensor, Y: torch.Tensor) -> float:
+def _by_traces(pairs: Pairs) -> float:
+    left, right = (side.gram for side in pairs.sides)
+    size = (left * right).sum().sqrt()
+    return float((2 - 2 * _overlap(pairs.X, pairs.Y) / size).clamp_min(0).sqrt())
+
+
+def _overlap(X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
+    """<X Y^T, Pi/sqrt(K-1)>, 0-d."""
     K = len(X)
-    gram = X.T @ X
-    size = (gram * (gram if X is Y else Y.T @ Y)).sum().sqrt()
     trace = sum((X[part] * Y[part]).sum() for part in blocks(*X.shape))
-    overlap = (trace - X.sum(0) @ Y.sum(0) / K) / (size * math.sqrt(K - 1))
-    return float((2 - 2 * overlap).clamp_min(0).sqrt())
+    return (trace - X.sum(0) @ Y.sum(0) / K) / math.sqrt(K - 1)

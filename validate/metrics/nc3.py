@@ -9,16 +9,16 @@ import math
 import torch
 
 from ..statistics.blocks import blocks
+from ..statistics.pairs import Pairs
 from .nc2 import distance_to_simplex
 
 
-def nc3(W: torch.Tensor, centred: torch.Tensor, rows: int) -> float:
-    """The distance of W M^T to the simplex ETF's Gram matrix, for W and M = centred (K, d), float64; NaN where it is 0.
-
-    0 where W is a multiple of M and M is a simplex ETF. rows as for `nc2.distance_to_simplex`.
+def nc3(pairs: Pairs) -> float:
+    """The distance of W M^T to the simplex ETF's Gram matrix, for the pairs of W and M (K, d), float64; NaN where it is
+    0. It is 0 where W is a multiple of M and M is a simplex ETF. Route as for `nc2.distance_to_simplex`.
     Source: Zhu et al. 2021 (arXiv 2105.02375), section on experiments.
     """
-    return distance_to_simplex(W, centred, rows)
+    return distance_to_simplex(pairs)
 
 
 def self_duality(W: torch.Tensor, centred: torch.Tensor) -> float:
@@ -28,4 +28,15 @@ def self_duality(W: torch.Tensor, centred: torch.Tensor) -> float:
     2008.08186), figure 5.
     """
     w, m = W.norm(), centred.norm()
-    return math.sqrt(sum(float((W[part] / w - centred[part] / m).square().sum()) for part in blocks(*W.shape)))
+    return math.hypot(*(float((W[part] / w).sub_(centred[part] / m).norm()) for part in blocks(*W.shape)))
+
+
+def centred_rows(W: torch.Tensor) -> torch.Tensor:
+    """The rows of W (K, d) less their mean, float64; 0 where they differ by rounding.
+
+    Decisions do not depend on this mean, and it is 0 at a minimiser with decay; the papers leave it in.
+    """
+    centred = W - W.mean(0)
+    rounding = 8 * torch.finfo(W.dtype).eps * W.norm(dim=1).max()
+    centred[centred.norm(dim=1) <= rounding] = 0
+    return centred

@@ -1,87 +1,145 @@
-"""The nearest-centre disagreement, the fraction of samples that the classifier and the nearest class mean decide
-differently:
+"""Decisions by the nearest class mean: the fraction of samples that the classifier decides differently, and the
+fraction whose nearest mean is that of their own class,
 
-    P( argmax_k (W h + b)_k != argmin_k |h - h_k| ),        |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2.
+    nearest_center_disagreement   P( argmax_k (W h + b)_k != argmin_k |h - h_k| )
+    nearest_center_accuracy       P( argmin_k |h - h_k| = y ),        |h - h_k|^2 = |h|^2 - 2 <h, h_k> + |h_k|^2.
+
+Of held-out samples the means are the training set's. Of equally near means the first counts.
 """
 
 import math
 
 import torch
 
-from ..statistics.blocks import LEAST, blocks
+from ..statistics.blocks import LEAST
 from ..statistics.classes import ClassStatistics
 from ..statistics.estimate import Estimate
 from ..statistics.largest import Largest
+from ..statistics.pairs import Pairs
+
+LOOKS = 1024  # samples that are judged where there are many classes
+CLEAR = 0.98  # a sample within this fraction of the squared half distance is clearly nearest to its own mean
+NEAR = 1e-6  # unless means are nearer than this fraction of the largest squared length, where rounding may decide
 
 
 class NearestCenter:
     """Listens to a pass over the samples, so that the pass that nc1 needs is the only one.
 
     statistics   K classes of d dimensions          W (K, d), b (K,) float64; W None: no classifier is judged
-    rows         up to so many classes every sample is judged; of more, about so many samples, drawn at random
+    rows         up to so many classes every sample is judged; of more, about so many samples, and at most LOOKS
 
-    Distances are taken about the global mean for accuracy, and <h, h_k> in the coordinates of the means' span, which
-    are fewer than d. Decisions are float64's, by way of float32 where all samples are judged.
+    Distances are taken about the global mean for accuracy, and where every sample is judged in the coordinates of the
+    means' span, which are fewer than d; there a sample that is nearer to its class's mean than half the way to any
+    other needs no look at the others. Decisions are float64's, by way of float32.
     Source: Papyan, Han and Donoho, PNAS 2020 (arXiv 2008.08186), NC4 and figure 7.
     """
 
     def __init__(self, statistics: ClassStatistics, W: torch.Tensor | None, b: torch.Tensor | None, rows: int):
-        between, K = statistics.between, len(statistics.counts)
-        self.coordinates, self.weights = between.coordinates, statistics.within.weights
-        self.chance = 1.0 if rows >= K else rows / (statistics.num_samples if self.weights is None else K)
-        self.defined, self.came = False, 0
-        if W is None or b is None or not between.rank:
-            return
-        self.defined = True
-        self.generator = torch.Generator(device="cpu").manual_seed(0)
-        parts = blocks(*self.coordinates.shape)
-        halves = torch.cat([self.coordinates[part].square().sum(1) / -2 for part in parts])
-        everyone = self.chance >= 1
-        self.chosen = Largest(W, b, statistics.means.mean(0), screen=everyone)
-        self.nearest = Largest(self.coordinates, halves, screen=everyone)
-        self.wrong, self.judged = torch.zeros_like(halves), torch.zeros_like(halves)
+        between, K, means = statistics.between, len(statistics.counts), statistics.means
+        self.weights = statistics.within.weights
+        came = statistics.num_samples if self.weights is None else K
+        self.everyone, self.chance = rows >= K, min(rows, LOOKS) / max(1, came)
+        self.defined, self.came = bool(between.rank), 0
+        self.wrong, self.right, self.judged = (means.new_zeros(K) for _ in range(3))
+        self.chosen: Largest | None = None
         self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        if not self.defined:
+            return
+        self.generator = torch.Generator(device="cpu").manual_seed(0)
+        if W is not None and b is not None:
+            self.chosen = Largest(W, b, means.mean(0))
+        self.middle, self.places = statistics.global_mean, between.coordinates if self.everyone else statistics.centred
+        self.nearest = Largest(self.places, torch.linalg.vecdot(self.places, self.places) / -2)
+        self.safe = _safe_squares(statistics.pairs(rows)) if self.everyone else None
 
     def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
         """Features (m, d), coordinates of their deviations in `Between.basis` (m, r), and classes (m,)."""
         if not self.defined:
             return
         self.came += len(y)
-        if self.chance < 1:
+        if not self.everyone:
             drawn = (torch.rand(len(y), generator=self.generator, device="cpu") < self.chance).to(y.device)
             H, image, y = H[drawn], image[drawn], y[drawn]
-        self.waiting.append((H, image, y))
+        elif len(y) >= LEAST:
+            self._judge(H, image, y)
+            return
+        self.waiting.append((H.clone(), image.clone(), y))
         if sum(len(y) for _, _, y in self.waiting) >= LEAST:
-            self._decide()
+            self.finish()
 
     @property
     def disagreement(self) -> float:
-        """The fraction; an `Estimate` where samples were drawn, NaN where none came or all means are equal."""
-        if not self.came:
-            return math.nan
-        self._decide()
-        if self.chance < 1:
-            judged = max(1.0, float(self.judged.sum()))
-            wrong = float(self.wrong.sum())
-            likely = (wrong + 1) / (judged + 2)  # Laplace's: none of a sample does not make none of all certain
-            return Estimate(wrong / judged, (likely * (1 - likely) / judged) ** 0.5)
-        weights = self.wrong.new_ones(()) if self.weights is None else self.weights
-        return float((self.wrong * weights).sum() / (self.judged * weights).sum())
+        """The fraction decided differently; NaN without a classifier, where no sample came or all means are equal.
+
+        It is an `Estimate` where samples were drawn.
+        """
+        return math.nan if self.chosen is None else self._fraction(self.wrong)
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction nearest to the mean of their own class; NaN where no sample came or all means are equal."""
+        return self._fraction(self.right)
 
     @property
     def by_class(self) -> torch.Tensor | None:
         """(K,) how many samples of each class are decided differently; None where not every sample was judged."""
-        if not self.came or self.chance < 1:
+        if not self.came or not self.everyone or self.chosen is None:
             return None
-        self._decide()
+        self.finish()
         return self.wrong if self.weights is None else self.wrong * self.weights
 
-    def _decide(self) -> None:
+    def _fraction(self, counted: torch.Tensor) -> float:
+        """The fraction of the judged samples that are counted (K,), once all that wait are judged."""
+        if not self.came:
+            return math.nan
+        self.finish()
+        if not self.everyone:
+            judged = max(1.0, float(self.judged.sum()))
+            count = float(counted.sum())
+            likely = (count + 1) / (judged + 2)  # Laplace's: none of a sample does not make none of all certain
+            return Estimate(count / judged, (likely * (1 - likely) / judged) ** 0.5)
+        weights = self.judged.new_ones(()) if self.weights is None else self.weights
+        return float((counted * weights).sum() / (self.judged * weights).sum())
+
+    def finish(self) -> None:
         """Judge the samples that wait: small batches are put together, for matrix products to be worth it."""
         if not self.waiting:
             return
         H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
         self.waiting = []
-        differ = self.chosen(H) != self.nearest(image + self.coordinates[y])
-        self.wrong.index_add_(0, y, differ.to(self.wrong))
-        self.judged.index_add_(0, y, torch.ones_like(y).to(self.wrong))
+        self._judge(H, image, y)
+
+    def _judge(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
+        own = self._own_is_nearest(H, image, y)
+        self.right += torch.bincount(y[own], minlength=len(self.right))
+        self.judged += torch.bincount(y, minlength=len(self.judged))
+        if self.chosen is not None:
+            differ = self.chosen.is_at(H, y) != own
+            astray = (~own & ~differ).nonzero().flatten()  # neither is y
+            if len(astray):
+                differ[astray] = self.chosen(H[astray]) != self.nearest(self._seen(H, image, y, astray))
+            self.wrong += torch.bincount(y[differ], minlength=len(self.wrong))
+
+    def _own_is_nearest(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(m,) whether the nearest mean is that of the sample's class."""
+        if self.safe is None:
+            return self.nearest.is_at(H - self.middle, y)
+        own = torch.linalg.vecdot(image, image) < self.safe[y]
+        away = (~own).nonzero().flatten()
+        if len(away):
+            own[away] = self.nearest.is_at(self._seen(H, image, y, away), y[away])
+        return own
+
+    def _seen(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """These rows as `nearest` takes them: coordinates in the span of the means, or features about their middle."""
+        return H[rows] - self.middle if self.safe is None else image[rows] + self.places[y[rows]]
+
+
+def _safe_squares(means: Pairs) -> torch.Tensor:
+    """(K,) squares of distances from each mean (K, r) within which no other is nearer, nor looks so by rounding."""
+    squares = means.X.new_empty(means.num_classes)
+    for part, distances in means.squared_distances():
+        distances.diagonal(part.start).fill_(torch.inf)
+        squares[part] = distances.amin(1) / 4
+    near = squares < NEAR * torch.linalg.vecdot(means.X, means.X).max()
+    return (CLEAR * squares).masked_fill(near, 0)

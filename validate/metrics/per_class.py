@@ -9,6 +9,7 @@ from ufm import Point
 from ufm.errors import require
 
 from ..statistics.classes import point_statistics
+from ..statistics.scale import logits_in_units, power
 from .nc1 import trace_between
 from .nearest_center import NearestCenter
 from .neural_collapse import ROWS
@@ -31,7 +32,8 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
     K = len(classes)
     require(K >= 2, f"collapse is of at least 2 classes, got {K}")
     M, W, counts = statistics.centred, point.W.double()[classes], statistics.counts
-    nearest = NearestCenter(statistics, W, point.b.double()[classes], rows)
+    judging, offsets, _ = logits_in_units(W, point.b.double()[classes], statistics.exponent)
+    nearest = NearestCenter(statistics, judging, offsets, rows)
     whitened = statistics.within.whitened(statistics.between, statistics.num_samples, nearest)
     wrong = M.new_full((K,), torch.nan) if nearest.by_class is None else nearest.by_class / counts
     variances = torch.stack([whitened / counts, statistics.variances])
@@ -43,7 +45,7 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
         "nc1_quotient": quotient / trace_between(statistics),
         "nearest_center_disagreement": wrong,
         "norm_w": W.norm(dim=1),
-        "norm_mean": M.norm(dim=1),
+        "norm_mean": M.norm(dim=1) * power(statistics.exponent),
         "alignment": torch.nn.functional.cosine_similarity(W, M, eps=0.0),
         "closest": _closest(M, classes) if rows >= K else torch.full_like(classes, -1),
     }

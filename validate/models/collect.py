@@ -10,8 +10,8 @@ from ufm import Point
 from ufm.errors import require
 
 from .heads import Head, classifier
-from .probing import averages_positions, find_head
-from .tracing import capturing, evaluating, run
+from .probing import averages_positions, find_head, require_makes_outputs
+from .tracing import capturing, evaluating, run, saying
 
 IGNORED = -100  # the label of positions that count for nothing, as in torch.nn.CrossEntropyLoss
 
@@ -24,8 +24,9 @@ def collect(model: nn.Module, loader: Iterable[Any], head: str | Head | None = N
     They are moved to the device of the model. head names the layer (or is it): a Linear layer or a convolution of
     kernel 1. None takes the last Linear layer that the first batch runs through, else the last such convolution, and
     refuses one that does not make the model's outputs: it is made to exchange its own, and they have to follow (see
-    `validate.models.probing`; it costs two more runs of that batch). Of several heads, or several runs of one, the last
-    is taken. What the model makes of its logits, class by class or of all classes alike, does not matter.
+    `validate.models.probing`; it costs two more runs of that batch). One that is named is refused where it is seen to
+    be a hidden layer. Of several heads, or several runs of one, the last is taken. What the model makes of its logits,
+    class by class or of all classes alike, does not matter.
 
     Where the head sees (samples, *positions, d), every position is a sample: labels have shape (samples, *positions),
     and -100 leaves one out. Where there is one label a sample, and the model averages the head's outputs over its
@@ -57,6 +58,7 @@ class Features:
         self.model, self.loader, self.asked = model, loader, head
         self._found: Head | None = None
         self._averages: bool | None = None  # the outputs of its head over positions; None: not asked yet
+        self._looked_at = head is None  # whether the head is known to be no hidden layer
 
     @property
     def head(self) -> Head:
@@ -78,9 +80,12 @@ class Features:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in self.loader:
             self._found = self._found or find_head(self.model, batch, self.asked)
-            with evaluating(self.model), capturing([self._found]) as seen:
-                _, labels = run(self.model, batch)
+            with evaluating(self.model), capturing([self._found]) as seen, saying(self._found) as said:
+                output, labels = run(self.model, batch)
             require(bool(seen), "the model did not run through the head; name another with head=")
+            if not self._looked_at:
+                require_makes_outputs(self.model, batch, self._found, output, said[-1])
+                self._looked_at = True
             yield samples(self._averaged(seen[-1][1], labels, batch), labels)
 
     def _averaged(self, features: torch.Tensor, labels: torch.Tensor | None, batch: Any) -> torch.Tensor:

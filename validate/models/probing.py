@@ -79,15 +79,51 @@ def makes_outputs(model: nn.Module, batch: Any, layer: Head) -> bool:
     logits are masked or shifted class by class. After further products, or where logits of another layer are added, it
     does neither.
     """
-    K = len(layer.weight)
-    if K < 2:
-        return True
+    order, moved = _exchange(len(layer.weight))
+    heard = _heard(model, batch, layer)
+    return len(order) < 2 or (bool(heard) and all(_follows(old, new, order, moved) for old, new in heard))
+
+
+def require_makes_outputs(model: nn.Module, batch: Any, layer: Head, output: Any, said: torch.Tensor) -> None:
+    """Raise InputError where a layer that was named as the head is seen to be one before it.
+
+    output, said   what the model and the layer returned for the batch; where the model returns what the layer says
+                   nothing more is asked of it
+
+    The model's outputs have to depend on the layer, without following it, and either have no place for as many outputs
+    as it has, or follow another layer. Otherwise the layer is taken as the head that it is said to be: the model may
+    make of its outputs what it likes.
+    """
+    shown = _visible(output)
+    if any(each.shape == said.shape and torch.equal(each, said) for each in shown) or makes_outputs(
+        model, batch, layer
+    ):
+        return
+    shapes, ran = _ran_last(model, batch, heads_of(model))
+    fits = any(len(layer.weight) in each.shape[1:] for each in shown)
+    follows = any(makes_outputs(model, batch, other) for other in ran.values() if other is not layer)
+    name = next((repr(name) for name, module in model.named_modules() if module is layer), "a layer")
+    require(
+        not _heard(model, batch, layer) or (fits and not follows),
+        f"head={name} is a hidden layer: its {len(layer.weight)} outputs are not the classes, and the model's outputs "
+        f"(of shapes {shapes}) do not follow when they are exchanged; leave head= out to have the layer found that "
+        "makes them",
+    )
+
+
+def _exchange(K: int) -> tuple[torch.Tensor, int]:
+    """(the numbers 0 .. K - 1 with the first `moved` in the opposite order, moved)."""
     moved, order = max(2, K // 2), torch.arange(K, device="cpu")
     order[:moved] = order[:moved].flip(0)
-    logits = _levels(K)
+    return order, moved
+
+
+def _heard(model: nn.Module, batch: Any, layer: Head) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The model's outputs that change when the layer's are exchanged, before and after; of one output none."""
+    order, _ = _exchange(len(layer.weight))
+    logits = _levels(len(order))
     before, after = (_answers(model, batch, layer, said) for said in (logits, logits[order]))
-    heard = [(old, new) for old, new in zip(before, after, strict=False) if not _agree(old, new)]
-    return bool(heard) and all(_follows(old, new, order, moved) for old, new in heard)
+    return [(old, new) for old, new in zip(before, after, strict=False) if not _agree(old, new)]
 
 
 def _follows(old: torch.Tensor, new: torch.Tensor, order: torch.Tensor, moved: int) -> bool:

@@ -18,17 +18,22 @@ from .heads import Head, positions_first
 
 def run(model: nn.Module, batch: Any) -> tuple[Any, torch.Tensor | None]:
     """(what the model returns for a batch, the labels of the batch)."""
-    if isinstance(batch, Mapping):
-        inputs, labels = {name: value for name, value in batch.items() if name != "labels"}, batch.get("labels")
-    else:
-        require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
-        inputs, labels = batch
-    labels, place = None if labels is None else torch.as_tensor(labels), device_of(model)
+    (inputs, labels), place = parts(batch), device_of(model)
     if isinstance(inputs, Mapping):
         return model(**to_device(dict(inputs), place)), labels
     if isinstance(inputs, list | tuple):
         return model(*to_device(list(inputs), place)), labels
     return model(to_device(inputs, place)), labels
+
+
+def parts(batch: Any) -> tuple[Any, torch.Tensor | None]:
+    """(the inputs of a batch, its labels)."""
+    if isinstance(batch, Mapping):
+        inputs, labels = {name: value for name, value in batch.items() if name != "labels"}, batch.get("labels")
+    else:
+        require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
+        inputs, labels = batch
+    return inputs, labels if labels is None or isinstance(labels, torch.Tensor) else torch.as_tensor(labels)
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -82,6 +87,17 @@ def capturing(layers: Iterable[Head]) -> Iterator[deque[tuple[Head, torch.Tensor
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def saying(layer: Head) -> Iterator[deque[torch.Tensor]]:
+    """Yield a deque that holds what the layer said last, as it said it."""
+    said: deque[torch.Tensor] = deque(maxlen=1)
+    hook = layer.register_forward_hook(lambda module, inputs, output: said.append(output))
+    try:
+        yield said
+    finally:
+        hook.remove()
 
 
 def watch(layer: Head, receive: Callable[[Head, torch.Tensor], None]) -> RemovableHandle:

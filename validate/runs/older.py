@@ -1,6 +1,7 @@
-"""Records that were written before config.json said what was minimised: read off the recipe's names of that time.
+"""Records of earlier versions: which columns they lack, and what they minimised, read off the recipe's names of then.
 
-The tables are closed. A new loss, optimiser or head states its own facts where it is trained, and its runs say them.
+The tables of names are closed: a new loss, optimiser or head states its own facts where it is trained, and its runs say
+them.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,21 @@ from typing import Any
 
 from .minimised import BALANCE, HeadFacts, LossFacts, Minimised
 
+# Columns of epochs.csv that a run may be without. One that goes on has them from then on, and empty cells before.
+LATER = frozenset(
+    {
+        "nearest_center_accuracy",
+        "test_nc1",
+        "test_nc1_quotient",
+        "test_nc1_worst_class",
+        "test_cdnv",
+        "test_nearest_center_disagreement",
+        "test_nearest_center_accuracy",
+        "test_accuracy_head",
+        "test_accuracy_middle",
+        "test_accuracy_tail",
+    }
+)
 LOSSES: dict[str, tuple[str, ...]] = {  # the settings that are parameters of each
     "cross-entropy": (),
     "mse": (),
@@ -22,10 +38,13 @@ NO_PENALTY = {
 def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe with what the version that wrote it meant and did not write.
 
-    A fixed head whose frame the file does not name was made when every frame was rotated.
+    A fixed head whose frame the file does not name was made when every frame was rotated. One that
+    names channels_last but not rearrange was made when nothing was rearranged.
     """
     recipe = dict(config.get("recipe", {}))
-    return recipe | ({"frame": "rotated"} if recipe.get("head") == "etf" and "frame" not in recipe else {})
+    frame = {"frame": "rotated"} if recipe.get("head") == "etf" else {}
+    order = {"rearrange": False} if "channels_last" in recipe else {}
+    return frame | order | recipe
 
 
 def minimised_of(config: Mapping[str, Any]) -> Minimised | None:

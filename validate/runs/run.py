@@ -96,13 +96,16 @@ class Run:
 
     @property
     def epochs(self) -> list[dict[str, float]]:
-        """The rows of epochs.csv as numbers, oldest first; empty before the first epoch ended."""
+        """The rows of epochs.csv as numbers, oldest first; empty before the first epoch ended.
+
+        Rows of an earlier version are without the columns of `older.LATER`.
+        """
         file = self.path / "epochs.csv"
         if not file.is_file():
             return []
         try:
             rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-            found = [{name: float(value) for name, value in row.items()} for row in rows]
+            found = [{n: float(v) for n, v in row.items() if v != "" or n not in older.LATER} for row in rows]
             if not all(row["epoch"].is_integer() for row in found):
                 raise ValueError("an epoch is no whole number")
             return [{"epoch": row.pop("epoch")} | row for row in found]
@@ -110,9 +113,9 @@ class Run:
             raise InputError(f"{file} is damaged ({error})", AGAIN) from error
 
     def write_epochs(self, rows: list[dict[str, float]]) -> None:
-        """Replace epochs.csv; every row has the keys of the first."""
+        """Replace epochs.csv; the columns are those of the last row, and a cell that an earlier row lacks is empty."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(text, fieldnames=list(rows[-1]), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.path / "epochs.csv", text.getvalue())
@@ -148,6 +151,11 @@ class Run:
     def analysis(self) -> Path:
         """What `ufm validate` found."""
         return self.path / "validation.json"
+
+    @property
+    def layers(self) -> Path:
+        """The layers of the network after some epochs, which `ufm validate --layers` measured."""
+        return self.path / "layers.json"
 
 
 def _by_epoch(folder: Path) -> dict[int, Path]:

@@ -6,9 +6,13 @@ Householder reflection that takes the counts to the first axis takes that null v
 B (K - 1, d) with B^T B = M^T M.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+
+from .gram import gram
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,33 +20,40 @@ class Between:
     """M = coordinates basis^T, and the pseudo-inverse of M^T M.
 
     basis        (d, r)   r = min(K - 1, d), orthonormal columns (a column of zeros is possible where M has none)
-    coordinates  (K, r)
+    coordinates  (K, r), made when they are asked for
     sizes        (r,)     eigenvalues of M^T M, ascending; 0 at rounding level, max(K, d) eps of the largest
     scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
+    gram         (d, d)   M^T M where d < K - 1, else None
     """
 
     basis: torch.Tensor
-    coordinates: torch.Tensor
     sizes: torch.Tensor
     scale: torch.Tensor
+    place: Callable[[], torch.Tensor]
+    gram: torch.Tensor | None = None
+
+    @cached_property
+    def coordinates(self) -> torch.Tensor:
+        return self.place()
 
     @classmethod
     def of(cls, M: torch.Tensor, counts: torch.Tensor, noise: float) -> "Between":
         """Decompose centred means M (K, d) with class counts (K,); noise is the squared length that rounding has."""
         K, d = M.shape
         if d < K - 1:
-            sizes, basis = torch.linalg.eigh(M.T @ M)
+            products = gram(M)
+            sizes, basis = torch.linalg.eigh(products)
             sizes = _kept(sizes, K, noise)
-            return cls(basis, M @ basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
+            return cls(basis, sizes, torch.where(sizes > 0, sizes.rsqrt(), 0), lambda: M @ basis, products)
         reflect = _Reflection(counts.to(M))
         B = reflect(M)[1:]
-        sizes, U = torch.linalg.eigh(B @ B.T)
+        sizes, U = torch.linalg.eigh(gram(B.T))
         sizes = _kept(sizes, max(K, d), noise)
-        lifted = reflect(torch.cat([U.new_zeros(1, K - 1), U]))
         basis = B.T @ U
         lengths = basis.norm(dim=0)
         basis /= lengths.clamp_min(torch.finfo(basis.dtype).tiny)
-        return cls(basis, lifted.mul_(lengths), sizes, torch.where(sizes > 0, sizes.rsqrt(), 0))
+        scale = torch.where(sizes > 0, sizes.rsqrt(), 0)
+        return cls(basis, sizes, scale, lambda: reflect(torch.cat([U.new_zeros(1, K - 1), U])).mul_(lengths))
 
     @property
     def rank(self) -> int:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-ELEMENTS = 2**18  # of a block: 2 MB in float64
-LEAST = 128  # rows of a block, for matrix products to be worth their traffic
+ELEMENTS = 2**19  # of a block: 4 MB in float64
+LEAST, MOST = 128, 2048  # rows of a block: enough for products to be worth their traffic, more gain nothing
 
 
 def blocks(length: int, width: int) -> Iterator[slice]:
-    """Slices that cover range(length) in order, of about ELEMENTS entries with rows of `width`, or of LEAST rows."""
-    step = max(LEAST, ELEMENTS // max(1, width))
+    """Slices that cover range(length) in order, of about ELEMENTS entries with rows of `width`, LEAST to MOST rows."""
+    step = max(LEAST, min(MOST, ELEMENTS // max(1, width)))
     return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -10,11 +10,15 @@ squares less the square of the sum does. Source: Chan, Golub and LeVeque, "Updat
 for Computing Sample Variances", 1979 (Stanford STAN-CS-79-773), and The American Statistician 37, 1983.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from ufm.errors import given, require
+
+from .buffers import scratch
+from .gram import add_gram
+from .scale import exponent_of, power
 
 
 @dataclass(eq=False)
@@ -22,7 +26,10 @@ class Moments:
     """What one pass over labelled features leaves, changed in place by `update` and `merge`.
 
     counts (K,) int64, means (K, d), spreads (K,) = sum of |h - h_k|^2 over the class,
-    scatter (d, d) = sum over all samples of (h - h_k)(h - h_k)^T, or None where it is not wanted.
+    scatter (d, d) = sum over all samples of (h - h_k)(h - h_k)^T on and above the diagonal (what is below means
+    nothing: `gram.symmetric` completes it), or None where it is not wanted,
+    exponent () int64: means are in units of 2^exponent, spreads and scatter in units of 4^exponent. 0 unless float64
+    features came whose size is beyond `scale.RANGE`; features of several sizes are in the units of the largest.
     Means of classes not seen yet are 0. The three floating tensors share dtype (float64 for full accuracy) and device.
     """
 
@@ -30,6 +37,7 @@ class Moments:
     means: torch.Tensor
     spreads: torch.Tensor
     scatter: torch.Tensor | None
+    exponent: torch.Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64, device="cpu"))
 
     @classmethod
     def zero(cls, num_classes: int, dim: int, *, scatter: bool = True, device: torch.device | str = "cpu") -> "Moments":
@@ -40,6 +48,7 @@ class Moments:
             none.new_zeros(num_classes, dim),
             none.new_zeros(num_classes),
             none.new_zeros(dim, dim) if scatter else None,
+            torch.zeros((), dtype=torch.int64, device=device),
         )
 
     def update(self, features: torch.Tensor, labels: torch.Tensor) -> None:
@@ -50,22 +59,58 @@ class Moments:
         check(features, labels, self.means)
         if not len(labels):
             return
-        features = features.to(self.means.dtype)
+        size = exponent_of(features)
+        if size != int(self.exponent) and bool(features.any()):
+            self._in_units_for(size)
+        (m, d), buffers = features.shape, scratch()
+        deviations = buffers.get("deviations", m, d, self.means).copy_(features)
+        if self.exponent:
+            deviations *= power(-int(self.exponent))
         classes, places, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-        means = features.new_zeros(len(classes), features.shape[1]).index_add_(0, places, features)
+        means = buffers.get("means", len(classes), d, self.means).zero_().index_add_(0, places, deviations)
         means /= counts[:, None]
-        deviations = features - means[places]
-        spreads = means.new_zeros(len(classes)).index_add_(0, places, deviations.square().sum(1))
-        self._add(classes, counts, means, spreads, deviations)
+        deviations -= torch.index_select(means, 0, places, out=buffers.get("own", m, d, means))
+        spreads = means.new_zeros(len(classes)).index_add_(0, places, torch.linalg.vecdot(deviations, deviations))
+        shifts = self._add(classes, counts, means, spreads)
+        if self.scatter is not None:
+            deviations += torch.index_select(shifts, 0, places, out=buffers.get("own", m, d, means))
+            add_gram(self.scatter, deviations)
 
     def merge(self, other: "Moments") -> None:
         """Add what another part of the stream left. Raises InputError where it lacks a scatter that this one has."""
         classes = other.counts.nonzero().flatten()
         if not len(classes):
             return
+        scatter = other.scatter
         if self.scatter is not None:
-            self.scatter += given(other.scatter, "the other moments have no scatter; keep it there too")
-        self._add(classes, other.counts[classes], other.means[classes], other.spreads[classes], None)
+            scatter = given(scatter, "the other moments have no scatter; keep it there too")
+        step = 0
+        if not other._is_zero:
+            self._in_units_for(int(other.exponent))
+            step = int(other.exponent) - int(self.exponent)
+        means, spreads = other.means[classes] * power(step), other.spreads[classes] * power(2 * step)
+        if self.scatter is not None and scatter is not None:
+            self.scatter += scatter * power(2 * step)
+        counts = other.counts[classes]
+        shifts = self._add(classes, counts, means, spreads)
+        if self.scatter is not None:
+            add_gram(self.scatter, shifts * counts.to(shifts).sqrt()[:, None])
+
+    @property
+    def _is_zero(self) -> bool:
+        """Whether no feature came that is not 0, so that any unit is right."""
+        return not bool(self.means.any()) and not bool(self.spreads.any())
+
+    def _in_units_for(self, exponent: int) -> None:
+        """Go over to units of 2^exponent, if features of that size do not fit the present ones."""
+        step = int(self.exponent) - exponent
+        if step < 0 and not self._is_zero:
+            self.means *= power(step)
+            self.spreads *= power(2 * step)
+            if self.scatter is not None:
+                self.scatter *= power(2 * step)
+        if step < 0 or (step > 0 and self._is_zero):
+            self.exponent.fill_(exponent)
 
     def _add(
         self,
@@ -73,9 +118,13 @@ class Moments:
         counts: torch.Tensor,
         means: torch.Tensor,
         spreads: torch.Tensor,
-        deviations: torch.Tensor | None,
-    ) -> None:
-        """Merge the listed classes; `deviations` are the rows that the scatter still lacks."""
+    ) -> torch.Tensor:
+        """Merge the listed classes, but for the scatter.
+
+        Returns the (K', d) rows s_k that each of the n' new samples of a class has to be moved by for the scatter: n'
+        of them make the (m' - m)(m' - m)^T n n'/(n + n') of the two means, and deviations from m' add up to 0, so that
+        those of h - m' + s_k have it in them.
+        """
         seen = self.counts[classes]
         share = counts / (seen + counts).to(means)
         shifts = means - self.means[classes]
@@ -83,10 +132,7 @@ class Moments:
         self.spreads[classes] += spreads + weights * shifts.square().sum(1)
         self.means[classes] += shifts * share[:, None]
         self.counts[classes] += counts
-        if self.scatter is not None:
-            rows = shifts * weights.sqrt()[:, None]
-            rows = rows if deviations is None else torch.cat([deviations, rows])
-            self.scatter.addmm_(rows.T, rows)
+        return shifts.mul_((weights / counts).sqrt_()[:, None])
 
 
 def check(features: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> None:
@@ -104,5 +150,10 @@ def check(features: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> 
     if len(labels):
         low, high = int(labels.min()), int(labels.max())
         require(low >= 0 and high < K, f"labels must lie in 0 .. {K - 1}, got {low} .. {high}")
-        finite = bool(torch.isfinite(features).all())
-        require(finite, "features have entries that are not finite (NaN or infinity); collapse needs numbers")
+        reason = "features have entries that are not finite (NaN or infinity); collapse needs numbers"
+        require(is_finite(features), reason)
+
+
+def is_finite(features: torch.Tensor) -> bool:
+    """Whether no entry is NaN or infinite: their sum is not finite then, and it is looked at closely only if so."""
+    return bool(torch.isfinite(features.sum(dtype=torch.float64))) or bool(torch.isfinite(features).all())

@@ -12,10 +12,11 @@ from ufm.errors import Setting, given, require
 from ufm.losses import CrossEntropy, Loss
 from ufm.losses.own import completed, has_conjugate
 from ufm.losses.tables import table
-from ufm.models import FixedClassifier, Judgement, Nonnegative
-from ufm.results import Result
+from ufm.models import FixedClassifier, Judgement, Model, Nonnegative
+from ufm.results import Result, Shown, Table
 from ufm.results.plain import OMITTED, READ, from_plain
 
+from ..metrics.formulas import FORMULAS
 from ..statistics.classes import resolve_labels
 from .implied import at_rest, by_scale
 from .prediction import LOOSER, NOT_CERTIFIED, ROUNDING, measured, minimizer, without_rounding
@@ -40,7 +41,10 @@ MEANINGS = {  # those first whose agreement nothing arranges
     "norm_h": "|H - h_G|_F / sqrt(N)",
     "norm_ratio": "ratio of the two norms, W : H",
 }
-IMPLIED = ("norm_ratio",)  # agree by construction where balance implied lambda_h
+IMPLIED = {  # what agrees by construction, by what W is
+    "free": ("norm_ratio",),  # where balance implied lambda_h
+    "fixed": ("norm_w", "nc2"),  # is of W alone
+}
 
 
 class NotComparable(InputError):
@@ -52,7 +56,7 @@ class Row(Result):
     """One quantity: its name, its meaning, and its value at the theory's minimiser and in the network.
 
     theory   0 where the minimiser's value is rounding; NaN where it is not defined there
-    implied  whether the two agree by construction: lambda_h was chosen for it
+    implied  whether the two agree by construction: lambda_h was chosen for it, or it is of what is given of W
     """
 
     name: str
@@ -61,6 +65,11 @@ class Row(Result):
     network: float
     implied: bool = False
 
+    @property
+    def deviation(self) -> float | None:
+        """network/theory - 1; None where theory has 0, and where the two agree by construction."""
+        return None if self.implied or not self.theory else self.network / self.theory - 1
+
 
 def _certificate(data: Any) -> Certificate | Judgement:
     kind = Judgement if "residual" in data else Certificate
@@ -68,30 +77,65 @@ def _certificate(data: Any) -> Certificate | Judgement:
 
 
 @dataclass(frozen=True)
-class Comparison(Result):
-    """A network's last layer against the minimiser of its own unconstrained feature model, or of one of its kin.
+class Beside(Shown, Result):
+    """A network's last layer against the minimiser of a model of its own.
 
-    model         a `Problem`, or one of `ufm.models`, implied by the class counts, d, the loss, the weight decay, and
-                  the feature decay lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace)
-                  implies; where W is given, the one at which the features' length is stationary
-    implied       whether lambda_h is implied; else it was given
-    point         the network's point, shifted to the least penalty (see `compare`), labelled; not in plain data
+    model         the model of its class counts, d, loss and settings
+    point         the network's point in it, labelled; not in plain data
     minimizer     the minimiser, collapsed; not in plain data
     method        "closed form", or "minimised, certified" / "minimised, not certified"
     rows          theory beside network; what agrees by construction comes last
     certificate   of the network's own point in that model: its duality gap bounds, with no theorem
                   about ETFs at all, how far it is above the best last layer
+    """
+
+    model: Problem | Model[Any] = field(metadata={READ: ufm.models.of_plain})
+    point: Point = field(metadata=OMITTED)
+    minimizer: Point = field(metadata=OMITTED)
+    method: str
+    rows: tuple[Row, ...]
+    certificate: Certificate | Judgement = field(metadata={READ: _certificate})
+
+    def as_table(self) -> Table:
+        """A row a quantity; below, what the network's last layer is certified to be."""
+        rows = [(row.meaning, row.theory, row.network, row.deviation) for row in self.rows]
+        formulas = {row.meaning: FORMULAS[row.name] for row in self.rows if row.name in FORMULAS}
+        own = self.certificate
+        said = f"the network's last layer: {own.verdict}, f within {own.duality_gap:.3g} of the minimum, by duality"
+        columns = ("quantity", "theory", "network", "network/theory - 1")
+        return Table(f"theory ({self.method}) beside network", columns, rows, formulas=formulas, notes=[said])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What defines the model, as plain data, but for a W that is given."""
+        return {name: value for name, value in self.model.to_plain().items() if name != "W"}
+
+    @property
+    def certified(self) -> bool:
+        """Whether the minimiser is known to be a global one, in closed form or by its certificate."""
+        return self.method != NOT_CERTIFIED
+
+    @property
+    def fixed(self) -> bool:
+        """Whether W is given: then nothing balances it against H, and what is of W alone agrees by construction."""
+        return isinstance(self.model, FixedClassifier)
+
+
+@dataclass(frozen=True)
+class Comparison(Beside):
+    """A network's last layer against the minimiser of its own unconstrained feature model, or of one of its kin.
+
+    model         a `Problem`, or one of `ufm.models`, implied by the class counts, d, the loss, the weight decay, and
+                  the feature decay lambda_h = lambda_w |W|^2/|H|^2 that balance (lW W^T W = lH H H^T, in trace)
+                  implies; where W is given, the one at which the features' length is stationary
+    point         shifted to the least penalty (see `compare`)
+    implied       whether lambda_h is implied; else it was given
     balance_residual  |lW W^T W - lH H H^T|_F / |lW W^T W|_F: how far balance fails beyond its trace; NaN where W is
                       given
     """
 
     model: Problem | Kin = field(metadata={READ: ufm.models.of_plain})
     implied: bool
-    point: Point = field(metadata=OMITTED)
-    minimizer: Point = field(metadata=OMITTED)
-    method: str
-    rows: tuple[Row, ...]
-    certificate: Certificate | Judgement = field(metadata={READ: _certificate})
     balance_residual: float
 
     @property
@@ -100,23 +144,8 @@ class Comparison(Result):
         return self.model if isinstance(self.model, Problem) else self.model.free
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What defines the model, as plain data, but for a W that is given."""
-        return {name: value for name, value in self.model.to_plain().items() if name != "W"}
-
-    @property
-    def fixed(self) -> bool:
-        """Whether W is given: then nothing balances it against H, and no norm agrees by construction."""
-        return isinstance(self.model, FixedClassifier)
-
-    @property
     def lambda_h(self) -> float:
         return self.problem.lambda_h
-
-    @property
-    def certified(self) -> bool:
-        """Whether the minimiser is known to be a global one, in closed form or by its certificate."""
-        return self.method != NOT_CERTIFIED
 
 
 def compare(
@@ -162,7 +191,8 @@ def compare(
     point, fixed = full(point.double(), labels), classifier == "fixed"
     decay = _decay_of_w(lambda_w, fixed)
     asked = _Asked(counts_of(point, labels), decay, lambda_h, (decay if lambda_b is None else lambda_b), bias, loss)
-    asked.problem(1, 1.0 if lambda_h is None else lambda_h, 1.0 if fixed else None)  # refuses decays that none can have
+    # Decays that no model can have are refused; that of the features of a fixed W, by its own model.
+    asked.problem(1, 1.0 if fixed or lambda_h is None else lambda_h, 1.0 if fixed else None)
     if lambda_h is None and not (point.W.any() and (point.H - point.H[0]).any()):
         raise NotComparable(
             "W is zero or all features are equal: they imply no feature decay", ("pass ", Setting("lambda_h"))
@@ -244,6 +274,7 @@ MODELS: dict[tuple[str, str], Callable[[_Asked, Point], Built]] = {  # by what W
 
 def _beside(model: Problem | Kin, point: Point, labels: torch.Tensor, implied: bool) -> Comparison:
     """The comparison of a point with the minimiser of a model that it is a point of."""
+    model.require_decidable()
     certificate = ufm.certify(model, point) if isinstance(model, Problem) else model.certify(point)
     problem = model if isinstance(model, Problem) else model.free
     best, method = minimizer(model)
@@ -252,17 +283,18 @@ def _beside(model: Problem | Kin, point: Point, labels: torch.Tensor, implied: b
     theory = measured(problem, best, problem.labels, float(model.objective(best)), bound)
     theory = without_rounding(problem, theory, ROUNDING if model is problem else LOOSER)
     network = measured(problem, point, labels, certificate.value, certificate.lower_bound)
-    fixed = isinstance(model, FixedClassifier)
+    given_W = isinstance(model, FixedClassifier)
+    arranged = IMPLIED["fixed"] if given_W else IMPLIED["free"] if implied else ()
+    rows = (
+        Row(name, said, theory[name], network[name], name in arranged) for name, said in meanings(problem.loss).items()
+    )
     return Comparison(
         model=model,
         implied=implied,
         point=point,
         minimizer=best,
         method=method,
-        rows=tuple(
-            Row(name, meaning, theory[name], network[name], implied and name in IMPLIED and not fixed)
-            for name, meaning in _meanings(problem.loss).items()
-        ),
+        rows=tuple(sorted(rows, key=lambda row: row.implied)),
         certificate=certificate,
         balance_residual=_balance(model, point),
     )
@@ -290,7 +322,7 @@ def of_classes(loss: Loss | None, num_classes: int) -> Loss:
     return loss
 
 
-def _meanings(loss: Loss) -> dict[str, str]:
+def meanings(loss: Loss) -> dict[str, str]:
     """The rows by name, in order, with what they mean under this loss."""
     left_out = "mean_loss" if isinstance(loss, CrossEntropy) else None
     return {name: meaning.format(loss=loss.name) for name, meaning in MEANINGS.items() if name != left_out}

@@ -3,10 +3,12 @@
 import math
 from dataclasses import dataclass
 
+from ufm.errors import require
 from ufm.results import Result
 
 from .compare import Comparison
 
+SAME = 1e-6  # a shift of the features that no logit sees moves rounding alone
 ZERO = 1e-6  # of the network's value: a prediction below it is 0
 LEVELS = ("objective", "lower_bound", "gap")  # of f, which is another function in each model
 
@@ -31,13 +33,18 @@ class Deviation(Result):
 
 
 def nearer(first: Comparison, second: Comparison) -> list[Deviation]:
-    """The deviations of one network from two models, for what both have, is not arranged, and is no level of f."""
-    of_second = {row.name: row for row in second.rows if not row.implied}
+    """The deviations of one network from two models, for what both have, is not arranged, and is no level of f.
+
+    Raises InputError where the comparisons are of different last layers.
+    """
+    of_second = {row.name: row for row in second.rows if not row.implied and row.name not in LEVELS}
     pairs = [(row, of_second[row.name]) for row in first.rows if row.name in of_second and not row.implied]
+    for one, other in pairs:
+        same = math.isclose(one.network, other.network, rel_tol=SAME, abs_tol=SAME) or math.isnan(one.network)
+        require(same, f"the comparisons are of different last layers: {one.name} {one.network:g}, {other.network:g}")
     return [
         Deviation(one.name, one.meaning, _deviation(one.theory, one.network), _deviation(other.theory, other.network))
         for one, other in pairs
-        if one.name not in LEVELS
     ]
 
 

@@ -4,49 +4,38 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+import ufm
 from ufm import InputError, Point
 from ufm.errors import require
 from ufm.losses import Loss
-from ufm.models import Judgement, Spheres
-from ufm.results import Result
-from ufm.results.plain import OMITTED
+from ufm.models import Spheres
+from ufm.results.plain import READ
 
 from ..runs.run import Run
 from ..statistics.classes import resolve_labels
-from .compare import MEANINGS, NotComparable, Row, counts_of, full, of_classes
-from .compare_run import why_not
-from .prediction import NOT_CERTIFIED, measured, minimizer, without_rounding
+from .compare import Beside, Comparison, NotComparable, Row, counts_of, full, meanings, of_classes
+from .compare_run import compare_run, not_covered, why_not
+from .prediction import measured, minimizer, without_rounding
 
 LENGTHS = 1e-2  # the most by which lengths of rows may differ, relative: those of a training in bfloat16 do by 4e-3
 COSINE = "mean cosine of a feature with its class's row of W"
-LEFT_OUT = ("norm_w", "norm_ratio")  # are given, not found
+BIASED = (
+    "the head has a bias, and points of the model on spheres have none; train with --no-bias (balanced classes "
+    "under cross-entropy lose nothing by it if d >= K - 1)"
+)
 
 
 @dataclass(frozen=True)
-class OnSpheres(Result):
+class OnSpheres(Beside):
     """A network's last layer against the minimiser of its own model on spheres.
 
     model       `ufm.models.Spheres` of the class counts, d, the loss, and the product of the two lengths as its scale
-    point       the network's, each row at length 1, labelled; not in plain data
-    minimizer   collapsed; not in plain data
-    method      "closed form", or "minimised, certified" / "minimised, not certified"
-    rows        theory beside network
-    certificate of the network's own point: its duality gap bounds how far it is above the best last layer
+    point       each row at length 1
     one_sign    whether no feature of the network has a negative entry: then it is behind a ReLU, and the model is not
     """
 
-    model: Spheres
-    point: Point = field(metadata=OMITTED)
-    minimizer: Point = field(metadata=OMITTED)
-    method: str
-    rows: tuple[Row, ...]
-    certificate: Judgement
+    model: Spheres = field(metadata={READ: ufm.models.of_plain})
     one_sign: bool
-
-    @property
-    def certified(self) -> bool:
-        """Whether the minimiser is known to be a global one, in closed form or by its certificate."""
-        return self.method != NOT_CERTIFIED
 
 
 def compare_on_spheres(point: Point, labels: torch.Tensor | None = None, *, loss: Loss | None = None) -> OnSpheres:
@@ -69,11 +58,10 @@ def compare_on_spheres(point: Point, labels: torch.Tensor | None = None, *, loss
     theory = _numbers(model, best, model.free.labels, float(model.objective(best)), model.lower_bound(best))
     network = _numbers(model, here, labels, certificate.value, certificate.lower_bound)
     theory = without_rounding(model.free, theory)
-    meanings = {name: meaning.format(loss=loss.name) for name, meaning in MEANINGS.items() if name not in LEFT_OUT}
-    if loss.name == "cross-entropy":
-        meanings.pop("mean_loss")
-    rows = tuple(Row(name, said, theory[name], network[name]) for name, said in ({"cosine": COSINE} | meanings).items())
-    return OnSpheres(model, here, best, method, rows, certificate, bool((here.H >= 0).all()))
+    said = {"cosine": COSINE} | meanings(loss)
+    rows = (Row(name, meaning, theory[name], network[name], name == "norm_w") for name, meaning in said.items())
+    ordered = tuple(sorted(rows, key=lambda row: row.implied))
+    return OnSpheres(model, here, best, method, ordered, certificate, one_sign=bool((here.H >= 0).all()))
 
 
 def _length(what: str, rows: torch.Tensor) -> float:
@@ -102,20 +90,33 @@ def is_on_spheres(run: Run) -> bool:
     return facts is not None and facts.head.W == "of unit rows" and facts.head.feature_norm is not None
 
 
+def why_not_on_spheres(run: Run) -> str | None:
+    """Why nothing on spheres is beside such a run; None where there is."""
+    facts = run.minimised
+    if facts is None or not is_on_spheres(run):
+        return "the run's rows of W and features are not of one length each"
+    return next(why_not(facts), BIASED if facts.head.bias else None)
+
+
 def compare_run_on_spheres(run: Run) -> OnSpheres:
     """The comparison of the last recorded point of such a run, with the loss that it was trained with.
 
     Raises InputError where the run has no point, and NotComparable (an InputError) where its training minimised
     something else, or its head has a bias.
     """
-    facts = run.minimised
-    if facts is None or not is_on_spheres(run):
-        raise NotComparable("the run's rows of W and features are not of one length each")
-    reason = next(why_not(facts), None)
-    if reason is None and facts.head.bias:
-        reason = "the head has a bias, and the model on spheres has none; train without it"
-    if reason is not None:
-        raise NotComparable(reason)
+    reason = why_not_on_spheres(run)
+    if run.minimised is None or reason is not None:
+        raise NotComparable(reason or "")
     if not run.last_point.is_file():
         raise InputError(f"the run {run.path} has recorded no point yet")
-    return compare_on_spheres(Point.load(run.last_point), loss=facts.loss.of_theory)
+    return compare_on_spheres(Point.load(run.last_point), loss=run.minimised.loss.of_theory)
+
+
+def beside_run(run: Run) -> Comparison | OnSpheres:
+    """The comparison of a run's last point with the model of its own head: on spheres, or `compare_run`."""
+    return compare_run_on_spheres(run) if is_on_spheres(run) else compare_run(run)
+
+
+def nothing_beside(run: Run) -> str | None:
+    """Why `beside_run` has no model of what the run minimised; None where it has one."""
+    return why_not_on_spheres(run) if is_on_spheres(run) else not_covered(run)

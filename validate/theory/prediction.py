@@ -9,6 +9,7 @@ import torch
 import ufm
 from ufm import Certificate, NoClosedForm, Point, PointVerdict, Problem
 from ufm.models import Judgement, Model
+from ufm.problem import LEAST
 
 from ..metrics.last_layer import last_layer
 from ..metrics.neural_collapse import neural_collapse
@@ -65,7 +66,15 @@ def measured(problem: Problem, point: Point, labels: torch.Tensor, value: float,
 def without_rounding(problem: Problem, found: dict[str, float], rounding: float = ROUNDING) -> dict[str, float]:
     """What was `measured` at a minimiser, with an exact 0 where it is rounding, that part of its unit."""
     units = _units(problem) | {"gap": found["objective"]}
-    return {name: 0.0 if abs(v) <= rounding * units.get(name, 0.0) else v for name, v in found.items()}
+    least = (
+        {}
+        if getattr(problem.loss, "exact_slopes", False)
+        else dict.fromkeys(("mean_loss", "objective", "gap"), LEAST * problem.drop)
+    )
+    return {
+        name: 0.0 if abs(v) <= max(rounding * units.get(name, 0.0), least.get(name, 0.0)) else v
+        for name, v in found.items()
+    }
 
 
 def _units(problem: Problem) -> dict[str, float]:

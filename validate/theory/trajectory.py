@@ -7,7 +7,7 @@ import torch
 
 import ufm
 from ufm import Point, Problem
-from ufm.models import Model
+from ufm.models import Model, Spheres
 from ufm.results import Result
 
 from ..runs.run import Run
@@ -19,7 +19,7 @@ class Step(Result):
     """One epoch's class means and last layer in a problem.
 
     objective    f there; where the loss is convex, averaging the features within classes never raises f, and so the
-                 network's own is no lower
+                 network's own is no lower. On spheres it is f at the directions of the means, and may be above it
     lower_bound  the dual value that this point gives: f is nowhere below it
     gap          objective - lower_bound
     """
@@ -33,7 +33,7 @@ class Step(Result):
 def trajectory(run: Run, model: Problem | Model[Any]) -> list[Step]:
     """The steps of the epochs whose point (last layer and class means) is on disk, oldest first.
 
-    model  the one that `compare_run(run).model` names: its decays are those of the run's last point throughout
+    model  the one that the run's comparison names: its decays are those of the run's last point throughout
     """
     files = ((int(row["epoch"]), run.point(int(row["epoch"]))) for row in run.epochs)
     return [_step(epoch, Point.load(file).double(), model) for epoch, file in files if file.is_file()]
@@ -44,6 +44,7 @@ def _step(epoch: int, point: Point, model: Problem | Model[Any]) -> Step:
         point = _at_rest(point, model) if model.bias else point
         value, bound = float(model.objective(point)), ufm.lower_bound(model, point).value
     else:
+        point = model.normalised(point) if isinstance(model, Spheres) else point
         value, bound = float(model.objective(point)), model.lower_bound(point)
     return Step(epoch, value, bound, value - bound)
 

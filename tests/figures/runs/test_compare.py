@@ -19,6 +19,7 @@ from tests.runs import cast
 from tests.runs import like as run_like
 from ufm import InputError
 from validate import Run
+from validate.runs.older import LATER
 
 RESULTS = Path(__file__).parents[3] / "results"
 
@@ -51,7 +52,7 @@ def legend(drawing) -> tuple[str, list[str]]:
 
 
 def test_runs_without_points_are_drawn(drawn):
-    assert set(drawn) == {"collapse", "accuracy", "predictions", "optimizers", "heads", "width"}
+    assert set(drawn) == {"collapse", "accuracy", "predictions", "held-out", "optimizers", "heads", "width"}
 
 
 def test_every_run_recorded_here_can_be_drawn():
@@ -234,6 +235,44 @@ def test_theory_is_drawn_for_the_runs_that_have_points(trained, like):
     assert "Dashed: the global minimiser of each covered run's own unconstrained" in drawing.caption
 
 
+def test_training_set_and_test_set_are_drawn_where_both_were_measured(trained, like):
+    drawing = comparison_figures([trained])["held-out"]
+    assert legend(drawing) == ("", ["training set", "test set"])
+    for axes, (name, of) in zip(drawing.figure.axes, HELD_OUT_CURVES, strict=True):
+        train, test = axes.lines
+        np.testing.assert_allclose(train.get_ydata(), [of(row[name]) for row in trained.epochs])
+        np.testing.assert_allclose(test.get_ydata(), [of(row[f"test_{name}"]) for row in trained.epochs])
+        assert (train.get_linestyle(), test.get_linestyle()) == ("-", ":")
+        assert train.get_color() == test.get_color()
+    assert drawing.header[2:5] == ["nc1", "test_nc1", "nc1_quotient"]
+    several = comparison_figures([like("a", 1.0), like("b", 0.9, lr=0.5)])["held-out"]
+    assert legend(several) == ("lr", ["0.02", "0.5", "test set"])
+    colours = [line.get_color() for line in several.figure.axes[0].lines]
+    assert colours == ["C0", "C0", "C1", "C1"]
+
+
+HELD_OUT_CURVES = [
+    ("nc1", lambda x: x),
+    ("nc1_quotient", lambda x: x),
+    ("cdnv", lambda x: x),
+    ("nearest_center_accuracy", lambda x: 1 - x),
+]
+
+
+def test_a_run_of_an_earlier_version_is_drawn_without_the_test_set(like):
+    older, newer, grown = like("older"), like("newer", lr=0.5), like("grown", lr=0.7)
+    for run, rows in ((older, 6), (grown, 3)):
+        kept = [{k: v for k, v in row.items() if k not in LATER} for row in run.epochs[:rows]]
+        run.write_epochs([*kept, *run.epochs[rows:]])
+    drawn = comparison_figures([older, newer, grown])
+    assert {row[0] for row in drawn["held-out"].rows} == {"newer", "grown"}
+    assert {row[0] for row in drawn["collapse"].rows} == {"older", "newer", "grown"}
+    lines = drawn["held-out"].figure.axes[0].lines
+    assert [np.isfinite(line.get_ydata()).sum() for line in lines] == [6, 6, 6, 3]
+    assert "held-out" not in comparison_figures([older])
+    require_readable(drawn["held-out"])
+
+
 def foot(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
@@ -287,7 +326,9 @@ def test_files_and_tables(tmp_path, like):
     runs = [like("a", lr=0.1), like("b", lr=0.2)]
     paths = compare_runs(runs, tmp_path / "out")
     assert {path.name for path in paths} == {
-        f"{name}.{extension}" for name in ("collapse", "accuracy", "predictions") for extension in (*FORMATS, "csv")
+        f"{name}.{extension}"
+        for name in ("collapse", "accuracy", "predictions", "held-out")
+        for extension in (*FORMATS, "csv")
     }
     rows = list(csv.DictReader((tmp_path / "out" / "accuracy.csv").read_text().splitlines()))
     assert list(rows[0]) == ["run", "lr", "epoch", "error", "test_error"]

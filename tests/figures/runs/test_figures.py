@@ -26,7 +26,7 @@ def spectrum():
     return ufm.spectrum(PROBLEM, ufm.global_minimizer(PROBLEM))
 
 
-FIGURES = {"collapse", "accuracy", "predictions", "bounds", "spectrum"}
+FIGURES = {"collapse", "accuracy", "predictions", "held-out", "bounds", "spectrum"}
 
 
 def test_every_figure_of_a_run_is_written_four_ways(run_copy):
@@ -99,7 +99,7 @@ def test_run_without_epochs_or_points(tmp_path, trained):
 def test_metrics_without_a_value_are_left_out(tmp_path, trained):
     run = Run.create(tmp_path / "run", trained.config)
     run.write_epochs([row | {"nc1": math.nan} for row in trained.epochs])
-    assert len(draw_run(run)) == 4 * 3
+    assert len(draw_run(run)) == 4 * 4
 
 
 def test_multiplicities_stand_apart_beside_their_stems():

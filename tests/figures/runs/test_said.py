@@ -1,10 +1,12 @@
 """Captions say of theory what is true of the problem at hand, and nothing where it has nothing to say."""
 
 import pytest
+import torch
 
 import ufm
 from figures.runs.comparison import comparison_figures
 from figures.runs.figures import drawings
+from figures.runs.material import Material
 from figures.runs.report import write_report
 from ufm import Point, Problem
 from ufm.losses import Focal, MeanSquare
@@ -21,7 +23,8 @@ CASES = {
     "fixed head": (
         Problem.balanced(4, 5, 6, **DECAY),
         {"head": "etf"},
-        f" Dashed: {GLOBAL} (W fixed). It has zero in NC1.",
+        f" Dashed: {GLOBAL} (W fixed). It has zero in NC1. Where W or its norm is given, NC2 of theory and "
+        "network agree by construction.",
     ),
     "another loss": (
         Problem.balanced(4, 5, 6, **DECAY, loss=MeanSquare()),
@@ -58,7 +61,7 @@ def test_zero_is_said_of_what_is_zero(problem, changes, said, at):
     theory = [[text.get_text() for text in axes.texts] for axes in drawing.figure.axes]
     names = [axes.get_title("left")[:3] for axes, texts in zip(drawing.figure.axes, theory, strict=True) if texts]
     assert names == [name for name in ("NC1", "NC2", "NC3", "NC4") if name in said]
-    assert all(texts in ([], ["theory 0"]) for texts in theory)
+    assert all(texts in ([], ["theory 0"], ["agrees by construction"]) for texts in theory)
 
 
 def test_of_several_runs_only_what_holds_for_all(at):
@@ -102,3 +105,26 @@ def test_the_page_and_the_spectrum_say_the_loss_where_it_is_not_cross_entropy(na
     caption = drawings(run)["spectrum"].caption
     assert ("loss" in caption) == bool(words)
     assert words in caption
+
+
+def test_a_run_with_a_normalised_head_is_beside_its_model_on_spheres(at):
+    """Features of length 5 beside unit rows of W, balanced: the closed form's margin 5 K/(K - 1) is drawn and told."""
+    problem = Problem.balanced(4, 5, 6, **(DECAY | {"lambda_b": 0.0}), bias=False)
+    run = at(problem, head="normalized", temperature=0.2, bias=False)
+    point = Point.load(run.last_point)
+    W, H = (torch.nn.functional.normalize(part, dim=1) for part in (point.W, point.H))
+    Point(W, 5 * H, 0 * point.b, point.labels).save(run.last_point)
+    found = drawings(run)
+    assert set(found) == {"collapse", "accuracy", "held-out", "predictions"}
+    assert f"{GLOBAL} (unit rows of W and H)" in found["predictions"].caption
+    assert "Where W or its norm is given, norm of W of theory and network agree" in found["predictions"].caption
+    page = write_report(run).read_text()
+    assert "theory predicts 6.667" in page
+    assert "dimension and scale, in which rows of W and features have length 1" in page
+    assert "The feature decay is" not in page
+
+
+def test_a_normalised_head_with_a_bias_is_not_covered_and_the_page_says_why(at):
+    run = at(Problem.balanced(4, 5, 6, **DECAY), head="normalized", temperature=0.2)
+    assert "the head has a bias, and points of the model on spheres have none" in str(Material(run).not_covered)
+    assert "Dashed" not in comparison_figures([run], only=["predictions"])["predictions"].caption

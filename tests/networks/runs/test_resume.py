@@ -21,6 +21,7 @@ from ufm import InputError, Point
 from ufm.storage.files import read_tensors, write_tensors
 from ufm_cli.main import main
 from validate import Run
+from validate.runs.older import LATER
 
 
 def test_resumed_is_uninterrupted(trained, small_recipe, tmp_path):
@@ -249,3 +250,30 @@ def test_resume_wants_every_epoch(run_copy, small_recipe):
     run_copy.write_epochs([rows[0], *rows[3:]])
     with pytest.raises(InputError, match="does not list the epochs 1, 2"):
         networks.train(small_recipe, run_copy.path, resume=True)
+
+
+def of_an_earlier_version(run):
+    """The run without the columns that came later."""
+    run.write_epochs([{k: v for k, v in row.items() if k not in LATER} for row in run.epochs])
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_the_columns_of_this_one(run_copy, trained, small_recipe, tmp_path):
+    networks.train(dataclasses.replace(small_recipe, epochs=3), tmp_path / "cut")
+    of_an_earlier_version(cut := Run.open(tmp_path / "cut"))
+    assert not LATER & cut.epochs[-1].keys()
+    resumed = networks.train(small_recipe, cut.path, resume=True)
+    expected = [{k: v for k, v in row.items() if k not in LATER} for row in rows_of(trained)[:3]]
+    assert rows_of(resumed) == [*expected, *rows_of(trained)[3:]]
+    of_an_earlier_version(run_copy)
+    for run in (resumed, run_copy):
+        assert max(item.deviation for item in networks.remeasure(run)) < 1e-5
+
+
+def test_other_columns_that_are_missing_or_empty_are_not_excused(run_copy, small_recipe):
+    rows = run_copy.epochs
+    run_copy.write_epochs([{k: v for k, v in row.items() if k != "cdnv"} for row in rows])
+    with pytest.raises(InputError, match=r"has not the columns of this version \(cdnv\)"):
+        networks.train(small_recipe, run_copy.path, resume=True)
+    run_copy.write_epochs([rows[0] | {"cdnv": ""}, *rows[1:]])
+    with pytest.raises(InputError, match="damaged"):
+        _ = run_copy.epochs

@@ -1,12 +1,9 @@
 """The atlas against independent searches, autograd and brute force; its file, seeds and processes."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ import scipy.optimize
 import torch
 
 from tests.cases import autograd_gradient, autograd_hessian, naive_objective
+from tests.forked import forked
 from tests.ufm.atlas.atlases import ATLASES, DECAY, atlas, catalogue, images, invariants, naive_gradient, naive_value
 from ufm import InputError, Problem
 from ufm.atlas import critical_points, explore, partition_points
@@ -335,16 +333,14 @@ def test_the_unspoiled_file_is_taken(finished, tmp_path):
 
 def test_killed_it_leaves_a_file_to_go_on_from(tmp_path):
     file = tmp_path / "atlas.json"
-    program = (
-        "from tests.ufm.atlas.test_atlas import SMALL; from ufm.atlas import explore; from pathlib import Path; "
-        f"explore(SMALL, until_quiet=10**6, file=Path({str(file)!r}))"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
+    with forked(partial(explore, SMALL, until_quiet=10**6, file=file)) as process:
         while not file.exists():
-            assert process.poll() is None
+            assert process.is_alive()
             time.sleep(0.05)
         time.sleep(0.3)
-        process.send_signal(signal.SIGKILL)
+        assert process.is_alive()
+        process.kill()
+        process.join()
     assert json.loads(file.read_text())["points"]
     assert same_set(explore(SMALL, until_quiet=20, file=file), atlas("K = 3"))
 
@@ -393,12 +389,15 @@ def test_a_small_gradient_in_a_flat_valley_is_not_listed():
     assert max(point.grad_norm for point in found.points) < 1e-13
 
 
-def test_where_rounding_hides_a_valley_nothing_is_listed_and_that_is_said():
+def test_where_rounding_hides_a_valley_only_what_is_proved_is_listed():
     """Nearer still, any place of the valley has a gradient of 0 to rounding: ten of them were listed, degenerate."""
     problem = Problem.balanced(5, 1, 1, lambda_w=0.199, lambda_h=0.199, lambda_b=0.15)
     found = explore(problem, until_quiet=50)
-    assert found.hidden > 0
+    assert found.followed > 0
+    assert any(point.proved for point in found.points)
+    assert all(point.proved for point in found.points if abs(point.lambda_min) < 1e-12)
     assert all(point.nullity == 0 for point in found.points)
+    assert not found.undecided
 
 
 def test_points_that_have_just_parted_from_a_flat_one_are_found():

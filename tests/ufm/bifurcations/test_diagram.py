@@ -1,11 +1,13 @@
 """Diagrams against fresh atlases at their ends, thresholds by an independent solver, and errors planted in them."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.optimize
+import torch
 
 from tests.ufm.bifurcations.diagrams import PATHS, made
 from ufm import InputError
@@ -162,12 +164,43 @@ def test_it_is_read_back_and_kept(tmp_path):
         kept_diagram(path, file, looks=2)
 
 
+def test_atlases_of_another_path_and_damaged_ones_are_refused(tmp_path):
+    path, file = Path(3, "rho", 0.3, 0.5, 3.0), tmp_path / "bifurcations.json"
+    kept_diagram(path, file, looks=2)
+    file.unlink()
+    with pytest.raises(InputError, match=r"was made with end = 0\.5"):
+        kept_diagram(replace(path, end=0.6), file, looks=2)
+    looks = tmp_path / "looks.json"
+    stored = json.loads(looks.read_text())
+    stored["cells"][0]["points"][0].append(0.0)
+    for damaged in (json.dumps(stored), json.dumps(stored | {"cells": [{"points": []}]})):
+        looks.write_text(damaged)
+        with pytest.raises(InputError, match="damaged"):
+            kept_diagram(path, file, looks=2)
+
+
+def test_a_short_branch_has_the_index_within_and_not_that_at_its_event():
+    """K = 4, rho = .5, from just below the pitchfork on: at the event an eigenvalue's sign is rounding."""
+    from ufm.bifurcations.branches import curve_through, pieces
+    from ufm.bifurcations.diagram import _ascending, _Track
+
+    path = Path(4, "lambda_b", 0.3073, 0.6, 0.5)
+    x = torch.from_numpy(symmetric_point(4, 0.125, path.begin, True))
+    first, second, *_ = pieces(curve_through(path, x, path.begin).start(x, path.begin, True))
+    short = _Track(_ascending(first), path.begin)
+    assert len(short.piece.places) == 2
+    assert short.middle.t == path.begin
+    assert (short.middle.index, _Track(second, path.begin).middle.index) == (0, 1)
+    between = replace(first, first=first.last)
+    assert path.begin < _Track(between, path.begin).middle.t < first.last.place.t
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ((2, "rho", 0.1, 0.2, 1.0), "K <= 7"),
         ((3, "n", 0.1, 0.2, 1.0), "must be one of"),
-        ((3, "rho", 0.3, 0.2, 1.0), "to a larger one"),
+        ((3, "rho", 0.3, 0.2, 1.0), "to a larger, finite one"),
         ((3, "rho", 0.3, 1.2, 1.0), "at most 0.999"),
         ((3, "rho", 0.3, 0.5, 0.0), "a bias that decays"),
         ((3, "lambda_b", 0.3, 0.5, 0.0, False), "rho must lie"),

@@ -137,5 +137,13 @@ def test_no_closed_form_says_why():
     ("loss", "words"), [(MeanSquare(), "flat along all that W"), (CrossEntropy(), "run to infinity")]
 )
 def test_no_decay_of_the_features_is_refused_with_its_reason(loss, words):
-    with pytest.raises(InputError, match=rf"^lambda_h must be > 0, got 0; without it .*{words}"):
+    with pytest.raises(InputError, match=rf"^lambda_h must be a finite number > 0, got 0.0; without it .*{words}"):
         FixedClassifier(torch.eye(2), (1, 2), 0.0, loss=loss)
+
+
+def test_as_the_decay_vanishes_squared_error_turns_to_the_least_norm_least_squares_features():
+    """The limit that the refusal of a decay of 0 names: W^+ (y_k - b), by numpy; a W that does not see every target."""
+    W = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
+    found = FixedClassifier(W, (3, 2, 1), 1e-9, bias=False, loss=MeanSquare()).minimize().point
+    wanted = np.linalg.pinv(W.numpy()) @ np.eye(3)
+    np.testing.assert_allclose(found.H.numpy(), wanted.T, atol=1e-7)

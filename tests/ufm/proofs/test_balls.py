@@ -86,3 +86,22 @@ def test_orthonormal_encloses_an_orthonormal_basis_of_the_same_space():
         assert balls.largest(gram - balls.identity(3)) < arb(2) ** -110
         left = balls.exact(basis) - frame * (frame.transpose() * balls.exact(basis))
         assert balls.largest(left) < arb(2) ** -110
+
+
+@pytest.mark.parametrize("values", [[3.0, -2.0, 1.0], [1.0, 1e-30, -1e-30, -1e-25], [-1e-14, 1e-14, 1.0, 1.0], []])
+def test_inertia_counts_negative_eigenvalues_of_any_size(values):
+    """Q diag(values) Q^T with an exact orthogonal Q: I - 2 v v^T/|v|^2 for v = (1, 2, ...)."""
+    n = len(values)
+    with balls.working_precision(256):
+        v = balls.column(arb(i + 1) for i in range(n))
+        Q = balls.identity(n) - v * v.transpose() * (arb(2) / balls.square_norm(v)) if n else balls.identity(0)
+        A = Q * balls.diagonal([arb(value) for value in values]) * Q.transpose()
+        assert balls.inertia(A) == sum(value < 0 for value in values)
+        for i, value in enumerate(values):
+            unit = Q * balls.column(arb(int(i == j)) for j in range(n))
+            assert balls.inertia(A - unit * unit.transpose() * arb(value)) is None
+            assert balls.inertia(A + unit * unit.transpose() * arb(0, 2 * abs(value))) is None
+
+
+def test_inertia_of_what_is_no_number_is_undecided():
+    assert balls.inertia(arb_mat([[arb("nan"), arb(0)], [arb(0), arb(1)]])) is None

@@ -1,56 +1,36 @@
 """One process at a time writes what is held; a dead one holds nothing."""
 
+import contextlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests.forked import forked, holding
 from ufm import InputError
 from ufm.storage.locks import held
 
-HOUSE = Path(__file__).parents[3]
-HOLD = """
-import sys
-from ufm.storage.locks import held
 
-with held(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-COUNT = """
-import sys
-from pathlib import Path
-from ufm.storage.locks import held
-
-file = Path(sys.argv[1])
-for _ in range(25):
-    with held(file, patience=120):
-        file.write_text(str(int(file.read_text()) + 1))
-"""
-
-
-def process(program, path, **settings):
-    return subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=HOUSE, text=True, **settings)
+@pytest.fixture
+def holder_and_release(tmp_path):
+    """Another process that holds tmp_path/run, and what makes it let go."""
+    with holding(tmp_path / "run") as both:
+        yield both
 
 
 @pytest.fixture
-def holder(tmp_path):
-    """Another process that holds tmp_path/run until its standard input ends."""
-    with process(HOLD, tmp_path / "run", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == "held\n"
-        yield other
-        other.kill()
+def holder(holder_and_release):
+    """Another process that holds tmp_path/run."""
+    return holder_and_release[0]
 
 
 def test_the_holder_is_named(holder, tmp_path):
     with pytest.raises(InputError, match=rf"run is being written by process {holder.pid} on .* since 2.*; wait for it"):
         held(tmp_path / "run").__enter__()
     with held(tmp_path / "another"):
-        assert holder.poll() is None
+        assert holder.is_alive()
 
 
 def test_other_names_of_the_same_place_are_held_too(holder, tmp_path, monkeypatch):
@@ -72,15 +52,15 @@ def test_replacing_a_folder_frees_nothing(holder, tmp_path):
 
 def test_a_killed_holder_does_no_harm(holder, tmp_path):
     os.kill(holder.pid, signal.SIGKILL)
-    holder.wait()
+    holder.join()
     assert str(holder.pid) in (tmp_path / ".run.lock").read_text()
     with held(tmp_path / "run"):
         assert f"process {os.getpid()} " in (tmp_path / ".run.lock").read_text()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_patience_outlasts_the_holder(holder, tmp_path):
-    threading.Timer(0.3, holder.stdin.close).start()
+def test_patience_outlasts_the_holder(holder_and_release, tmp_path):
+    threading.Timer(0.3, holder_and_release[1]).start()
     with held(tmp_path / "run", patience=60):
         assert f"process {os.getpid()} " in (tmp_path / ".run.lock").read_text()
 
@@ -97,12 +77,21 @@ def test_nothing_is_left_at_the_end(tmp_path):
         pass
 
 
+def count(file):
+    for _ in range(25):
+        with held(file, patience=120):
+            file.write_text(str(int(file.read_text()) + 1))
+
+
 def test_no_update_is_lost_among_processes(tmp_path):
     """The file of the lock comes and goes all the while."""
     file = tmp_path / "count"
     file.write_text("0")
-    others = [process(COUNT, file) for _ in range(3)]
-    assert [other.wait() for other in others] == [0, 0, 0]
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(forked(count, file)) for _ in range(3)]
+        for other in others:
+            other.join()
+        assert [other.exitcode for other in others] == [0, 0, 0]
     assert file.read_text() == "75"
     assert list(tmp_path.iterdir()) == [file]
 

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
+from tests.forked import forked
 from ufm import InputError
 from ufm.traps import survey
 from ufm.traps.grid import Grid, SpheresGrid, explore
@@ -75,31 +74,24 @@ def test_processes_side_by_side_write_the_same_file(whole, tmp_path):
     assert (tmp_path / "map.json").read_bytes() == whole.read_bytes()
 
 
-STUCK = """
-import sys, time
-from tests.ufm.traps.test_grid import GRID, explore
+def stuck(file):
+    def track(items):
+        for i, item in enumerate(items):
+            if i == 3:
+                time.sleep(600)
+            yield item
 
-def track(items):
-    for i, item in enumerate(items):
-        if i == 3:
-            time.sleep(600)
-        yield item
-
-explore(GRID, sys.argv[1], track=track)
-"""
+    explore(GRID, file, track=track)
 
 
 def test_nothing_is_lost_to_kill_9(whole, tmp_path, monkeypatch):
     file = tmp_path / "map.json"
-    process = subprocess.Popen([sys.executable, "-c", STUCK, str(file)])
-    try:
+    with forked(stuck, file) as process:
         while not file.is_file() or len(json.loads(file.read_text())["cells"]) < 3:
-            assert process.poll() is None
+            assert process.is_alive()
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
+        process.join()
     seen = surveyed(monkeypatch)
     explore(GRID, file)
     assert seen == list(GRID.problems[3:])

@@ -14,7 +14,7 @@ ASK = ["atlas", "-K", "3", "-n", "2", "-d", "2", "--lambda-w", "2e-3", "--lambda
 
 @pytest.fixture
 def ask(tmp_path):
-    return [*ASK, "--runs", str(tmp_path), "--until-quiet", "100"]
+    return [*ASK, "--runs", str(tmp_path), "--until-quiet", "25"]
 
 
 def test_atlas(ask, capsys, tmp_path):
@@ -39,8 +39,8 @@ def test_goes_on_from_its_file(ask, capsys, tmp_path):
     first = (tmp_path / "atlas-K3-d2" / "atlas.json").read_text()
     assert main(ask) == 0
     assert (tmp_path / "atlas-K3-d2" / "atlas.json").read_text() == first
-    assert main([*ask, "--until-quiet", "900"]) == 0
-    assert min(json.loads((tmp_path / "atlas-K3-d2" / "atlas.json").read_text())["quiet"].values()) >= 900
+    assert main([*ask, "--until-quiet", "120"]) == 0
+    assert min(json.loads((tmp_path / "atlas-K3-d2" / "atlas.json").read_text())["quiet"].values()) >= 120
 
 
 def test_another_problem_is_refused_and_nothing_lost(ask, capsys, tmp_path):
@@ -87,3 +87,24 @@ def test_bad_flags(flags, message, ask, capsys):
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert message in errors
+
+
+def test_what_an_older_version_wrote_is_shown(capsys):
+    from ufm import Problem
+    from ufm.atlas import explore
+    from ufm_cli.commands.atlas import show_result
+
+    found = replace(
+        explore(Problem.balanced(2, 1, 1, lambda_w=0.1, lambda_h=0.1), until_quiet=1), followed=3, excluded=2
+    )
+    data = found.plain()
+    show_result(data)
+    text = capsys.readouterr().out
+    assert "3 ends of searches, hidden by rounding, were followed to points proved" in text
+    assert "2 ends of searches, hidden by rounding, were proved to be no critical points" in text
+    for name in ("hidden", "followed", "excluded"):
+        del data[name]
+    for point in data["points"]:
+        del point["proved"]
+    show_result(data)
+    assert "ends of searches" not in capsys.readouterr().out

@@ -8,7 +8,8 @@ from ufm_cli.main import main
 SMALL = ["solve", "-K", "3", "-n", "2", "-d", "2"]
 
 
-def test_several_starts_and_every_figure(tmp_path, capsys):
+def test_several_starts_and_every_figure(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ufm_cli.commands.solve.MOVING", 5)
     folder, result = tmp_path / "figures", tmp_path / "s.json"
     asked = ["--starts", "3", "--seed", "5", "--figures", str(folder), "--gif", "--json", str(result)]
     assert main([*SMALL, *asked]) == 0

@@ -124,11 +124,25 @@ def test_the_lightning_callback_logs_what_collect_measures(lightning, tmp_path):
     assert [row["epoch"] for row in callback.rows] == [0, 1, 2]
     assert not any(layer._forward_pre_hooks for layer in net.modules())
     for name, value in expected.items():
-        if name == "nearest_center_disagreement":
+        if name in ("nearest_center_disagreement", "nearest_center_accuracy"):
             assert math.isnan(callback.rows[-1]["val_" + name])
             continue
         assert callback.rows[-1]["val_" + name] == pytest.approx(value, rel=1e-6), name
         assert float(trainer.callback_metrics["val_" + name]) == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_lightning_callback_takes_definitions(lightning, tmp_path):
+    from validate.loops.lightning import CollapseCallback
+
+    with pytest.raises(InputError, match="centre must be"):
+        CollapseCallback("net.3", centre="class")
+    net, callback = model(), CollapseCallback("net.3", centre_w=True)
+    trainer_of(lightning, tmp_path, callback).validate(module_of(lightning, net), loader(), verbose=False)
+    point, labels = validate.collect(net, loader())
+    expected, paper = (validate.neural_collapse(point, labels, centre_w=w).nc2 for w in (True, False))
+    assert callback.rows[-1]["nc2"] == pytest.approx(expected, rel=1e-6)
+    assert abs(expected - paper) > 1e-3 * paper
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -218,13 +232,16 @@ def test_two_ranks_give_the_rows_of_one_process(lightning, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     sizes = (24, 25, 17)
-    torch.multiprocessing.spawn(validate_on_a_rank, (port, str(tmp_path), sizes), nprocs=2)
+    torch.multiprocessing.start_processes(
+        validate_on_a_rank, (port, str(tmp_path), sizes), nprocs=2, start_method="fork"
+    )
     found = [read_json(tmp_path / f"{rank}.json") for rank in range(2)]
     assert found[0] == found[1]
     for samples, rows in zip(sizes, found[0], strict=True):
         expected = asdict(validate.neural_collapse(*validate.collect(model(), DataLoader(uneven(samples), 5))))
         assert len(rows) == 1
-        assert rows[0].pop("nearest_center_disagreement") is None
+        for name in ("nearest_center_disagreement", "nearest_center_accuracy"):
+            assert rows[0].pop(name) is None
         assert rows[0] == pytest.approx({name: expected.get(name, 0) for name in rows[0]}, rel=1e-5, abs=1e-7)
 
 

@@ -8,7 +8,7 @@ import pytest
 import ufm
 import validate
 from ufm.results.table import mathml
-from validate.metrics.formulas import FORMULAS
+from validate.metrics.formulas import FORMULAS, OF_LAYERS
 
 MATH = "{http://www.w3.org/1998/Math/MathML}math"
 WORDS = {"best", "best_is_known", "loss", "accuracy"}  # which are no formula
@@ -19,9 +19,9 @@ def test_every_field_has_a_formula(kind):
     assert {one.name for one in fields(kind)} <= set(FORMULAS) | WORDS
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", OF_LAYERS)
 def test_no_command_is_left_in_a_formula(name):
-    assert "\\" not in mathml(FORMULAS[name])
+    assert "\\" not in mathml(OF_LAYERS[name])
 
 
 def test_notebook_shows_a_formula_a_metric():

@@ -55,6 +55,7 @@ def naive(point: Point, labels: torch.Tensor) -> dict[str, float]:
         "nc3": distance(W @ (means - overall).T),
         "nc4": np.linalg.norm(b + W @ overall),
         "nearest_center_disagreement": np.mean((H @ W.T + b).argmax(1) != nearest),
+        "nearest_center_accuracy": np.mean(nearest == y),
         "nc1_quotient": np.trace(within) / np.trace(between),
         "nc1_worst_class": max(variances) / np.trace(between),
         "cdnv": np.mean([(variances[i] + variances[j]) / 2 / np.sum((means[i] - means[j]) ** 2) for i, j in pairs]),
@@ -88,11 +89,13 @@ def test_zero_at_the_minimiser():
     point = ufm.minimize(problem, tol=1e-13, reduce=False).point
     metrics = neural_collapse(point, problem.labels)
     assert metrics.nc1 < 1e-20
-    others = set(dataclasses.asdict(metrics)) - {"nc1", "nc1_quotient", "rank", "condition", "effective_rank"}
+    apart = {"nc1", "nc1_quotient", "rank", "condition", "effective_rank", "nearest_center_accuracy"}
+    others = set(dataclasses.asdict(metrics)) - apart
     # cdnv and the worst class are variances over squared distances; all others are of first order.
     assert max(getattr(metrics, name) for name in others) < 1e-8 * math.sqrt(problem.num_classes)
     assert metrics.effective_rank == pytest.approx(3)
     assert metrics.nearest_center_disagreement == 0
+    assert metrics.nearest_center_accuracy == 1
     assert metrics.condition == pytest.approx(1)
 
 
@@ -194,7 +197,7 @@ def test_features_without_class_structure(H, value):
     assert not {"nc2", "nc4", "equinorm_w", "coherence_w"} & undefined
 
 
-WITHIN = {"nc1", "nc1_quotient", "nc1_worst_class", "cdnv"}
+WITHIN = {"nc1", "nc1_quotient", "nc1_worst_class", "cdnv", "nearest_center_accuracy"}
 
 
 def of_point(point, labels, **settings):

@@ -20,9 +20,10 @@ from validate.metrics.nc3 import nc3, self_duality
 from validate.metrics.nc4 import nc4
 from validate.metrics.nearest_center import NearestCenter
 from validate.statistics.classes import class_statistics
+from validate.statistics.pairs import Pairs
 
-# These put quantities together, or write their formulas out again.
-ASSEMBLED = ("neural_collapse", "per_class", "generalized", "last_layer", "formulas")
+# These put quantities together, say which of them are meant, or write their formulas out again.
+ASSEMBLED = ("neural_collapse", "per_class", "generalized", "last_layer", "definitions", "formulas")
 QUANTITIES = [module.name for module in pkgutil.iter_modules(metrics.__path__) if module.name not in ASSEMBLED]
 
 
@@ -69,12 +70,12 @@ def test_the_corners_of_a_square_by_hand(scale):
     assert nc1(statistics, whitened) == 0
     assert nc1_quotient(statistics) == nc1_worst_class(statistics) == scale**2
     assert cdnv(statistics, rows=2) == scale**2 / 4
-    assert nc2(statistics.centred, rows=2) == pytest.approx(0, abs=1e-15)
-    assert nc2(W, rows=2) == pytest.approx(0, abs=1e-15)
-    assert math.isnan(nc3(W, statistics.centred, rows=2))
+    assert nc2(Pairs(statistics.centred, 2)) == pytest.approx(0, abs=1e-15)
+    assert nc2(Pairs(W, 2)) == pytest.approx(0, abs=1e-15)
+    assert math.isnan(nc3(Pairs(W, 2, statistics.centred)))
     assert self_duality(W, statistics.centred) == pytest.approx(math.sqrt(2))
     assert nc4(W, b, statistics.global_mean) == 5
-    assert equinorm(W) == 0
+    assert equinorm(W.norm(dim=1)) == 0
     assert effective_rank(statistics.between) == pytest.approx(1)
     assert nearest.by_class.tolist() == ([2, 0] if scale == 0 else [1, 1])
 

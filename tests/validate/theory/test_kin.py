@@ -90,6 +90,34 @@ def test_the_model_that_a_network_is_of_is_the_nearer_one():
     assert verdicts(Point(free.W, free.H + up, free.b - free.W @ up), model) == {1}
 
 
+def test_what_is_of_a_given_w_alone_agrees_by_construction():
+    """|W| and NC2 say nothing of a prediction where W is given: they come last, and no model is nearer in them."""
+    model = MODELS["fixed"]
+    point = at_minimum(replace(model, nonnegative=True))
+    found = compare(point, model.free.labels, **asked(model))
+    assert [row.name for row in found.rows if row.implied] == ["norm_w", "nc2"]
+    assert {row.name for row in found.rows[-2:]} == {"norm_w", "nc2"}
+    behind = compare(point, model.free.labels, **asked(MODELS["fixed, nonnegative"]))
+    assert not {"norm_w", "nc2"} & {one.name for one in nearer(found, behind)}
+
+
+def test_comparisons_of_different_networks_are_not_put_beside_each_other():
+    model = MODELS["nonnegative"]
+    point, labels = at_minimum(model), model.free.labels
+    free = compare(point, labels, lambda_w=model.lambda_w, lambda_b=model.lambda_b)
+    other = compare(replace(point, W=1.01 * point.W), labels, **asked(model))
+    with pytest.raises(InputError, match="different last layers: mean_margin"):
+        nearer(free, other)
+
+
+@pytest.mark.parametrize("name", ["nonnegative", "fixed"])
+def test_decays_too_small_for_verdicts_are_refused(name):
+    model = MODELS[name]
+    small = asked(model) | {"lambda_h": 1e-30}
+    with pytest.raises(InputError, match="verdicts in float64 need"):
+        compare(at_minimum(model), model.free.labels, **small)
+
+
 def test_the_decay_by_scale_is_that_of_a_difference_quotient():
     """f of the features' length t has slope 0 at t = 1 with this decay; W and b are anything."""
     problem = MODELS["nonnegative"].free
@@ -119,6 +147,8 @@ def test_what_does_not_fit_is_refused():
     ):
         with pytest.raises(InputError, match=words):
             compare(point, labels, **(asked(model) | change))
+    with pytest.raises(InputError, match="lambda_h must be a finite number > 0, got 0; without it features run"):
+        compare(point, labels, lambda_h=0, classifier="fixed")
     below = replace(point, H=point.H - 0.1)
     with pytest.raises(InputError, match="features must be >= 0"):
         compare(below, labels, **asked(model))

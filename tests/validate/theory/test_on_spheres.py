@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from ufm import InputError, Point
-from ufm.losses import LabelSmoothing
+from ufm.losses import LabelSmoothing, MeanSquare
 from ufm.models import Spheres
 from validate import (
     HeadFacts,
@@ -19,7 +19,7 @@ from validate import (
     compare_on_spheres,
     compare_run_on_spheres,
 )
-from validate.theory.on_spheres import LEFT_OUT
+from validate.theory.trajectory import trajectory
 
 COUNTS, SCALE = (6, 3, 2), 4.0
 MODELS = {
@@ -66,13 +66,26 @@ def test_a_spoiled_layer_is_shown_to_be_off(name):
 def test_the_numbers_are_those_of_the_definitions():
     model = MODELS["imbalanced"]
     point, labels = of_network(model, turn=0.2)
-    found = {row.name: row.network for row in compare_on_spheres(point, labels).rows}
+    rows = compare_on_spheres(point, labels).rows
+    found = {row.name: row.network for row in rows}
     logits = point.H @ point.W.T
     loss = float(functional.cross_entropy(logits, labels))
     assert [found["loss"], found["objective"]] == pytest.approx([loss, loss], rel=1e-12)
     own = functional.cosine_similarity(point.H, point.W[labels])
     assert found["cosine"] == pytest.approx(float(own.mean()), rel=1e-12)
-    assert not set(LEFT_OUT) & set(found)
+    spread = point.H - point.H.mean(0)
+    assert found["norm_ratio"] == pytest.approx(math.sqrt(3) / float(spread.square().sum() / 11) ** 0.5, rel=1e-12)
+    assert [row.name for row in rows if row.implied] == ["norm_w"] == [rows[-1].name]
+
+
+def test_a_loss_that_the_minimiser_takes_to_0_is_0_and_not_rounding():
+    """Mean squares with logits in reach of the scale; cross-entropy, whose least values are no rounding, keeps its."""
+    point, labels = of_network(MODELS["balanced"], turn=0.1)
+    squares = {row.name: row.theory for row in compare_on_spheres(point, labels, loss=MeanSquare()).rows}
+    assert [squares[name] for name in ("objective", "mean_loss", "gap")] == [0.0, 0.0, 0.0]
+    far = compare_on_spheres(replace(point, H=15 * point.H), labels)
+    least = next(row.theory for row in far.rows if row.name == "objective")
+    assert least == pytest.approx(2 * math.exp(-90), rel=1e-6)
 
 
 def test_lengths_of_rows_go_into_the_scale():
@@ -149,3 +162,20 @@ def test_a_run_is_compared_with_its_own_loss_or_the_reason_said(tmp_path):
     ):
         with pytest.raises(NotComparable, match=words):
             compare_run_on_spheres(OfRun(tmp_path, **facts))
+
+
+def test_every_epoch_of_such_a_run_is_bounded(tmp_path):
+    """Class means are inside the sphere: f is taken where they point to, from the definition."""
+    model = MODELS["imbalanced"]
+    run = OfRun(tmp_path)
+    run.epochs = [{"epoch": 1.0}]
+    run.point = lambda epoch: tmp_path / f"{epoch}.safetensors"
+    spoiled, labels = of_network(model, 0.3)
+    means = torch.stack([spoiled.H[labels == k].mean(0) for k in range(3)])
+    replace(spoiled, H=means).save(run.point(1))
+    (step,) = trajectory(run, model)
+    logits = SCALE * functional.normalize(means, dim=1) @ spoiled.W.T
+    losses = functional.cross_entropy(logits, torch.arange(3), reduction="none")
+    assert step.objective == pytest.approx(float(losses @ torch.tensor(COUNTS).double()) / 11, rel=1e-12)
+    least = float(model.objective(model.minimize(1).point))
+    assert step.lower_bound <= least * (1 + 1e-12) <= step.objective

@@ -168,8 +168,8 @@ def moments(problem: Problem, evidence: Evidence) -> Finding:
     if math.isfinite(least) and abs(lb - least) <= MARGIN * max(abs(least), 1 / K):
         raise Undecided(f"lambda_b = {lb:g} is too near to the critical {least:g}")
     minima = [p for p in evidence.atlas.points if p.index == 0 and len(p.partition) == K]
-    if evidence.atlas.hidden:
-        raise Undecided(f"rounding hides {evidence.atlas.hidden} ends of the search")
+    if open_ends := evidence.atlas.hidden + evidence.atlas.excluded:
+        raise Undecided(f"rounding hides where {open_ends} ends of the search lead")
     if bool(minima) != (lb > least):
         return Finding(math.inf, RATE, f"{len(minima)} minima of {K} different classes; critical lambda_b {least:g}")
     said = 1.5 * (1 + 1 / (1 + K * lb)) if K > 3 else 1.5

@@ -1,0 +1,514 @@
+"""Each definition by name, and held-out features about training centres, against loops in numpy and mpmath."""
+
+import math
+import re
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+
+from ufm import InputError, Point
+from validate import (
+    CollapseRecorder,
+    Definitions,
+    Moments,
+    NeuralCollapse,
+    NeuralCollapseMetric,
+    batch_neural_collapse,
+    collect,
+    generalized_collapse,
+    last_layer,
+    neural_collapse,
+    per_class,
+)
+from validate.metrics.definitions import Options
+from validate.statistics.classes import point_statistics
+
+WITHIN = {"nc1", "nc1_quotient", "nc1_worst_class", "cdnv"}
+DECISIONS = {"nearest_center_disagreement", "nearest_center_accuracy"}
+
+
+def draw(counts, d=5, noise=0.4, dtype=torch.float64, seed=0):
+    """A point whose features lie about 2 w_k, with so many samples of each class, in random order."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=generator)]
+    K = len(counts)
+    W, b = torch.randn(K, d, generator=generator).double() + 0.3, 0.1 * torch.randn(K, generator=generator).double()
+    H = 2 * W[labels] + noise * torch.randn(len(labels), d, generator=generator).double() + 0.7
+    return Point(W.to(dtype), H.to(dtype), b.to(dtype)), labels
+
+
+def held_out(point, labels, counts, noise=0.6, seed=1):
+    """Other features of the same layer, moved away from the training means."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    means = torch.stack([point.H[labels == k].double().mean(0) for k in range(len(counts))])
+    H = means[y] + 0.2 + noise * torch.randn(len(y), point.dim, generator=generator).double()
+    return Point(point.W, H.to(point.H), point.b), y
+
+
+def by_hand(point, labels, *, train=None, centre="samples", centre_w=False, p=2.0, classes=None):
+    """Every number from its definition, by loops: means and global mean of `train` (None: of the features), numpy."""
+    chosen = list(range(point.num_classes)) if classes is None else classes
+    W, b = point.W.double().numpy()[chosen], point.b.double().numpy()[chosen]
+
+    def kept(H, y):
+        rows = [(h, chosen.index(k)) for h, k in zip(H.double().numpy(), y.tolist(), strict=True) if k in chosen]
+        return np.array([h for h, _ in rows]), np.array([k for _, k in rows])
+
+    H, y = kept(point.H, labels)
+    T, t = kept(train[0].H, train[1]) if train else (H, y)
+    K = len(W)
+    means = np.stack([T[t == k].mean(0) for k in range(K)])
+    overall = T.mean(0) if centre == "samples" else means.mean(0)
+    M = means - overall
+    between = M.T @ M / K
+    within = sum(np.outer(h - means[k], h - means[k]) for h, k in zip(H, y, strict=True)) / len(H)
+    variance = {k: np.mean([np.sum((h - means[k]) ** 2) for h in H[y == k]]) for k in set(y.tolist())}
+    pairs = [(i, j) for i in variance for j in variance if i != j]
+    apart = [(variance[i] + variance[j]) / 2 / np.linalg.norm(means[i] - means[j]) ** p for i, j in pairs]
+    V = W - W.mean(0) if centre_w else W
+    ideal = (np.eye(K) - 1 / K) / math.sqrt(K - 1)
+    nearest = np.array([np.argmin(np.linalg.norm(means - h, axis=1)) for h in H])
+
+    def distance(gram):
+        return np.linalg.norm(gram / np.linalg.norm(gram) - ideal)
+
+    def shape(X):
+        norms = np.linalg.norm(X, axis=1)
+        cosines = ((X / norms[:, None]) @ (X / norms[:, None]).T)[~np.eye(K, dtype=bool)]
+        gaps = np.abs(cosines + 1 / (K - 1))
+        return {
+            "equinorm": norms.std() / norms.mean(),
+            "equiangularity": cosines.std(),
+            "simplex_angles": gaps.mean(),
+            "coherence": gaps.max(),
+        }
+
+    return {
+        "nc1": np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / K,
+        "nc2": distance(V @ V.T),
+        "nc3": distance(V @ M.T),
+        "nc4": np.linalg.norm(b + W @ overall),
+        "nearest_center_disagreement": np.mean((H @ W.T + b).argmax(1) != nearest),
+        "nearest_center_accuracy": np.mean(nearest == y),
+        "nc1_quotient": np.trace(within) / np.trace(between),
+        "nc1_worst_class": max(variance.values()) / np.trace(between),
+        "cdnv": np.mean(apart),
+        "nc2_means": distance(M @ M.T),
+        "self_duality": np.linalg.norm(V / np.linalg.norm(V) - M / np.linalg.norm(M)),
+        **{f"{name}_w": value for name, value in shape(V).items()},
+        **{f"{name}_means": value for name, value in shape(M).items()},
+    }
+
+
+def of_point(point, labels, **asked):
+    return asdict(neural_collapse(point, labels, **asked))
+
+
+def of_batches(point, labels, **asked):
+    batches = list(zip(point.H.split(7), labels.split(7), strict=True))
+    return asdict(batch_neural_collapse(batches, point.W, point.b, **asked))
+
+
+def streamed(point, labels, **asked):
+    layer = torch.nn.Linear(point.dim, point.num_classes, dtype=point.W.dtype)
+    layer.weight.data, layer.bias.data = point.W.clone(), point.b.clone()
+    metric = NeuralCollapseMetric(point.num_classes, head=layer, **asked)
+    for H, y in zip(point.H.split(7), labels.split(7), strict=True):
+        metric.update(H, y)
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+ROUTES = [of_point, of_batches, streamed]
+FEATURES = {
+    "balanced": lambda: draw((6, 6, 6, 6)),
+    "imbalanced": lambda: draw((3, 2, 20, 9)),
+    "collapsed": lambda: draw((4, 6, 3, 5), noise=1e-6),
+    "a class of one sample": lambda: draw((1, 5, 7, 4)),
+    "K > d + 1": lambda: draw((3, 4, 5, 6, 7), d=2),
+    "float32": lambda: draw((4, 6, 9, 5), dtype=torch.float32),
+    "float16": lambda: draw((4, 6, 9, 5), dtype=torch.float16),
+    "bfloat16": lambda: draw((4, 6, 9, 5), dtype=torch.bfloat16),
+}
+ASKED = {  # the arguments of the metrics, and what they are by hand
+    "the paper's": ({}, {}),
+    "the mean of the class means": ({"centre": "classes"}, {"centre": "classes"}),
+    "W less its mean": ({"centre_w": True}, {"centre_w": True}),
+    "distances to another power": ({"cdnv_exponent": 1}, {"p": 1.0}),
+    "some classes": ({"classes": [3, 1, 2]}, {"classes": [1, 2, 3]}),
+    "all at once": (
+        {"centre": "classes", "centre_w": True, "cdnv_exponent": 4, "classes": torch.tensor([0, 2, 3])},
+        {"centre": "classes", "centre_w": True, "p": 4.0, "classes": [0, 2, 3]},
+    ),
+}
+CLOSE = {"collapsed": 1e-5}  # of deviations 1e-6 of the features, ten digits are left
+
+
+def agree(found, expected, rel=1e-9, without=frozenset()):
+    for name, value in expected.items():
+        if name not in without:
+            assert found[name] == pytest.approx(value, rel=rel, abs=1e-13), name
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("kind", FEATURES)
+@pytest.mark.parametrize(("asked", "meant"), ASKED.values(), ids=ASKED)
+def test_equals_its_definition(route, kind, asked, meant):
+    point, labels = FEATURES[kind]()
+    found = route(point, labels, **asked)
+    agree(found, by_hand(point, labels, **meant), CLOSE.get(kind, 1e-9), DECISIONS if route is streamed else set())
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("kind", FEATURES)
+@pytest.mark.parametrize("counts", [(5, 3, 8, 2), (1, 1, 1, 1), (4, 0, 0, 1)])
+@pytest.mark.parametrize(("asked", "meant"), [ASKED["the paper's"], ASKED["all at once"]])
+def test_held_out_features_are_measured_about_training_centres(route, kind, counts, asked, meant):
+    """Also where every held-out sample is alone in its class, and where a class has none."""
+    train = FEATURES[kind]()
+    counts = counts if train[0].num_classes == 4 else (*counts, 3)
+    point, labels = held_out(*train, counts)
+    found = route(point, labels, reference=train, **asked)
+    agree(found, by_hand(point, labels, train=train, **meant), 1e-9, DECISIONS if route is streamed else set())
+
+
+def test_every_form_of_a_reference_is_the_same():
+    train = draw((3, 2, 20, 9))
+    point, labels = held_out(*train, (5, 3, 8, 2))
+    expected = of_point(point, labels, reference=train)
+    metric, moments = NeuralCollapseMetric(4), Moments.zero(4, 5, scatter=False)
+    metric.update(train[0].H, train[1])
+    moments.update(train[0].H, train[1])
+    own = Point(train[0].W, train[0].H, train[0].b, train[1])
+    batches = [(train[0].H[part], train[1][part]) for part in (slice(0, 11), slice(11, None))]
+    for reference in (own, (own, None), batches, metric.statistics(), moments, point_statistics(*train)):
+        agree(of_point(point, labels, reference=reference), expected, 1e-12)
+
+
+def test_of_the_training_set_itself_a_reference_changes_nothing():
+    point, labels = draw((3, 2, 20, 9))
+    agree(of_point(point, labels, reference=(point, labels)), of_point(point, labels), 1e-12)
+
+
+def test_a_collapsed_point_can_be_held_out():
+    """A row a class, which stands for as many samples as the labels say."""
+    train = draw((3, 2, 20, 9))
+    rows, _ = held_out(*train, (1, 1, 1, 1))
+    labels = torch.tensor([0, 0, 0, 2, 3, 3])
+    expanded = Point(rows.W, rows.H[labels], rows.b)
+    agree(of_point(rows, labels, reference=train), of_point(expanded, labels, reference=train), 1e-12)
+
+
+def test_classes_by_count():
+    point, labels = draw((3, 2, 20, 9))
+    for asked, classes in (
+        ({"least_count": 3}, [0, 2, 3]),
+        ({"most_count": 9}, [0, 1, 3]),
+        ({"least_count": 3, "most_count": 9}, [0, 3]),
+        ({"least_count": 3, "classes": [1, 2, 3]}, [2, 3]),
+    ):
+        for route in (of_point, of_batches):
+            agree(route(point, labels, **asked), by_hand(point, labels, classes=classes))
+        found = streamed(point, labels, **asked)
+        agree(found, by_hand(point, labels, classes=classes), without=DECISIONS | {"nc1"})
+        assert math.isnan(found["nc1"])  # its one scatter is of all classes
+
+
+def test_counts_are_those_behind_the_means():
+    train = draw((3, 2, 20, 9))
+    point, labels = held_out(*train, (1, 30, 4, 4))
+    found = of_point(point, labels, reference=train, least_count=3)
+    agree(found, by_hand(point, labels, train=train, classes=[0, 2, 3]))
+
+
+def test_a_class_without_centre_is_missed_or_dropped():
+    train = draw((3, 0, 20, 9))
+    point, labels = held_out(*draw((3, 2, 20, 9)), (4, 4, 4, 4))
+    with pytest.raises(InputError, match=r"no sample of class 1 .*absent="):
+        neural_collapse(point, labels, reference=train)
+    expected = by_hand(point, labels, train=train, classes=[0, 2, 3])
+    agree(of_point(point, labels, reference=train, absent="drop"), expected)
+    agree(of_point(point, labels, reference=train, least_count=1), expected)
+
+
+def test_only_what_a_definition_is_about_depends_on_it():
+    """The planted error of each: another definition gives another number, and the numbers that it is not about stay."""
+    point, labels = draw((3, 2, 20, 9))
+    paper = of_point(point, labels)
+    about = {
+        "centre": ("classes", {"nc1", "nc1_quotient", "nc1_worst_class", "nc3", "nc4", "nc2_means", "self_duality"}),
+        "centre_w": (True, {"nc2", "nc3", "self_duality", "equinorm_w", "simplex_angles_w"}),
+        "cdnv_exponent": (1, {"cdnv"}),
+        "classes": ([0, 1, 2], {"nc1", "nc2", "nc3", "nc4", "cdnv"}),
+        "least_count": (3, {"nc1", "nc2", "nc3", "nc4", "cdnv"}),
+        "most_count": (9, {"nc1", "nc2", "nc3", "nc4", "cdnv"}),
+    }
+    assert set(about) == set(Options.__annotations__) == set(vars(Definitions()))
+    stays = {
+        "centre": {"nc2", "cdnv", "nearest_center_accuracy", "coherence_w"},
+        "centre_w": {"nc1", "nc4", "cdnv", "nc2_means", *DECISIONS},
+        "cdnv_exponent": set(paper) - {"cdnv"},
+    }
+    for name, (value, changed) in about.items():
+        found = of_point(point, labels, **{name: value})
+        assert all(abs(found[metric] - paper[metric]) > 1e-3 * paper[metric] for metric in changed), name
+        agree(found, {metric: paper[metric] for metric in stays.get(name, ())}, 1e-9)
+
+
+def test_means_of_the_held_out_features_themselves_are_another_thing():
+    """The planted error of a reference: what one gets by measuring the held-out set alone."""
+    train = draw((3, 2, 20, 9))
+    point, labels = held_out(*train, (5, 3, 8, 2), noise=0.1)
+    about, alone = of_point(point, labels, reference=train), of_point(point, labels)
+    assert all(about[name] > 1.5 * alone[name] for name in WITHIN)
+    assert about["nearest_center_accuracy"] <= alone["nearest_center_accuracy"]
+    agree(about, {name: of_point(*train)[name] for name in ("nc2", "nc3", "nc4", "rank", "condition", "nc2_means")})
+
+
+# The table of docs/metrics.md.
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+
+
+def named(heading, text=PAGE):
+    """The names in the first column of the table under a heading; each row has four cells and says what it is about."""
+    lines = text.split(f"## {heading}")[1].split("\n## ")[0].splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+    assert all(len(row) == 4 and row[1] for row in rows)
+    return [re.split("=", name)[0] for row in rows for name in re.findall("`(.+?)`", row[0])]
+
+
+def test_the_table_has_every_number_and_every_definition():
+    assert named("The numbers") == [field.name for field in fields(NeuralCollapse)]
+    assert list(dict.fromkeys(named("The definitions"))) == [field.name for field in fields(Definitions)]
+    assert named("The numbers", PAGE.replace("| `nc1` |", "| nc1 |"))[0] == "nc2"
+
+
+# The published code, each number from what it computes, in numpy: docs/metrics.md names them.
+
+
+def test_the_public_package_has_the_same_numbers_under_its_names():
+    """github.com/rhubarbwu/neural-collapse: means.compute() weighs classes alike, W is not centred, no bias decides."""
+    point, labels = draw((3, 2, 20, 9))
+    H, W, y = point.H.numpy(), point.W.numpy(), labels.numpy()
+    M = np.stack([H[y == k].mean(0) for k in range(4)])
+    m_G = M.mean(0)
+    V_intra = sum(np.outer(h - M[k], h - M[k]) for h, k in zip(H, y, strict=True)) / len(H)
+    V_inter = (M - m_G).T @ (M - m_G) / 4
+    V_norms = np.array([((H[y == k] - M[k]) ** 2).sum(1).mean() for k in range(4)])
+    struct = W @ (M - m_G).T
+    struct = struct / np.linalg.norm(struct) + 1 / 4 / math.sqrt(3) - np.eye(4) / math.sqrt(3)
+    Y_ncc = ((H**2).sum(1)[:, None] + (M**2).sum(1) - 2 * H @ M.T).argmin(1)
+    squared = ((M[:, None] - M) ** 2).sum(2)[np.triu_indices(4, 1)]
+    averages = ((V_norms[:, None] + V_norms) / 2)[np.triu_indices(4, 1)]
+    unbiased = Point(point.W, point.H, torch.zeros(4).double())
+    for dist_exp in (1.0, 0.5, 2.0):
+        found = of_point(unbiased, labels, centre="classes", cdnv_exponent=2 * dist_exp)
+        assert found["cdnv"] == pytest.approx(np.mean(averages / squared**dist_exp)), "variability_cdnv"
+    assert found["nc1"] == pytest.approx(np.trace(np.linalg.pinv(V_inter, rcond=1e-10) @ V_intra) / 4), "pinv"
+    assert found["nc1_quotient"] == pytest.approx(np.trace(V_intra) / np.trace(V_inter)), "quotient"
+    assert found["nc3"] == pytest.approx(np.linalg.norm(struct)), "self_duality_error"
+    assert 1 - found["nearest_center_disagreement"] == pytest.approx(np.mean((H @ W.T).argmax(1) == Y_ncc))
+
+
+def test_the_notebook_of_papyan_han_and_donoho_has_the_same_numbers_up_to_factors():
+    """Its means weigh classes alike; no 1/K in its NC1, K - 1 in its deviations, a square in its self-duality."""
+    point, labels = draw((3, 2, 20, 9))
+    H, W, b, y = point.H.numpy(), point.W.numpy(), point.b.numpy(), labels.numpy()
+    M = np.stack([H[y == k].mean(0) for k in range(4)])
+    M_ = (M - M.mean(0)).T
+    Sw = sum(np.outer(h - M[k], h - M[k]) for h, k in zip(H, y, strict=True)) / len(H)
+    U, s, _ = np.linalg.svd(M_ @ M_.T / 4)
+    found = of_point(point, labels, centre="classes")
+    assert found["nc1"] == pytest.approx(np.trace(Sw @ (U[:, :3] / s[:3]) @ U[:, :3].T) / 4), "Sw_invSb / C"
+    for X, of in ((M_, "means"), (W.T, "w")):
+        norms = np.linalg.norm(X, axis=0)
+        assert found[f"equinorm_{of}"] == pytest.approx(math.sqrt(3 / 4) * norms.std(ddof=1) / norms.mean())
+        G = (X / norms).T @ (X / norms) + 1 / 3
+        assert found[f"simplex_angles_{of}"] == pytest.approx(np.abs(G - np.diag(np.diag(G))).sum() / 12)
+    gap = W.T / np.linalg.norm(W) - M_ / np.linalg.norm(M_)
+    assert found["self_duality"] == pytest.approx(math.sqrt((gap**2).sum())), "W_M_dist"
+    nearest = [np.argmin(np.linalg.norm(h - M, axis=1)) for h in H]
+    assert found["nearest_center_disagreement"] == np.mean(nearest != (H @ W.T + b).argmax(1)), "NCC_mismatch"
+
+
+def test_the_code_of_zhu_et_al_has_the_same_numbers_and_another_sign_in_nc4():
+    """Its mean is that of all samples; its fourth number is |W h_G - b|, the paper's is |W h_G + b|."""
+    point, labels = draw((3, 2, 20, 9))
+    H, W, b, y = point.H.numpy(), point.W.numpy(), point.b.numpy(), labels.numpy()
+    M, mu_G = np.stack([H[y == k].mean(0) for k in range(4)]), H.mean(0)
+    found, other = of_point(point, labels), of_point(Point(point.W, point.H, -point.b), labels)
+    Sigma_W = sum(np.outer(h - M[k], h - M[k]) for h, k in zip(H, y, strict=True)) / len(H)
+    Sigma_B = sum(np.outer(m - mu_G, m - mu_G) for m in M) / 4
+    sub = (np.eye(4) - 1 / 4) / math.sqrt(3)
+    assert found["nc1"] == pytest.approx(np.trace(Sigma_W @ np.linalg.pinv(Sigma_B, rcond=1e-10)) / 4)
+    for name, gram in (("nc2", W @ W.T), ("nc3", W @ (M - mu_G).T)):
+        assert found[name] == pytest.approx(np.linalg.norm(gram / np.linalg.norm(gram) - sub))
+    assert other["nc4"] == pytest.approx(np.linalg.norm(W @ mu_G - b)), "Wh_b_relation_metric"
+    assert abs(found["nc4"] - other["nc4"]) > 1e-3
+
+
+# Features and weights of any size.
+
+
+def exactly(H, y, W, b, p):
+    """nc1, cdnv, nc4 and self_duality at K = 3, d = 2 in mpmath, from the entries as they are."""
+    with mpmath.workdps(60):
+        rows = [mpmath.matrix([mpmath.mpf(float(x)) for x in h]) for h in H]
+        means = [sum((h for h, k in zip(rows, y, strict=True) if k == j), mpmath.zeros(2, 1)) for j in range(3)]
+        means = [mean / list(y).count(j) for j, mean in enumerate(means)]
+        overall = sum(rows, mpmath.zeros(2, 1)) / len(rows)
+        deviations = [h - means[k] for h, k in zip(rows, y, strict=True)]
+        within = sum((h * h.T for h in deviations), mpmath.zeros(2)) / len(rows)
+        M = [mean - overall for mean in means]
+        between = sum((m * m.T for m in M), mpmath.zeros(2)) / 3
+        own = [[h for h, k in zip(deviations, y, strict=True) if k == j] for j in range(3)]
+        variance = [sum(mpmath.norm(h) ** 2 for h in some) / len(some) for some in own]
+        pairs = [(i, j) for i in range(3) for j in range(3) if i != j]
+        apart = [(variance[i] + variance[j]) / 2 / mpmath.norm(means[i] - means[j]) ** p for i, j in pairs]
+        weights = [mpmath.matrix([mpmath.mpf(float(x)) for x in w]) for w in W]
+        drift = [(w.T * overall)[0] + mpmath.mpf(float(c)) for w, c in zip(weights, b, strict=True)]
+        sizes = [mpmath.sqrt(sum(mpmath.norm(x) ** 2 for x in X)) for X in (weights, M)]
+        gaps = [mpmath.norm(w / sizes[0] - m / sizes[1]) ** 2 for w, m in zip(weights, M, strict=True)]
+        found = (within * between**-1)[0, 0] + (within * between**-1)[1, 1]
+        trace = {"nc1": found / 3, "cdnv": sum(apart) / 6}
+        return trace | {"nc4": mpmath.norm(mpmath.matrix(drift)), "self_duality": mpmath.sqrt(sum(gaps))}
+
+
+SIZES = [(1e160, 1.0), (1e-160, 1.0), (1e300, 1e-300), (1e-300, 1.0), (1e120, 1e120), (1.0, 1e160), (1.0, 1e-160)]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("of_features", "of_weights"), SIZES)
+def test_any_size_of_features_and_weights(route, of_features, of_weights):
+    point, labels = draw((4, 2, 6), d=2)
+    sized = Point(of_weights * point.W, of_features * point.H, point.b)
+    ordinary = route(point, labels)
+    found = route(sized, labels, cdnv_exponent=1.5)
+    with mpmath.workdps(60):
+        for name, value in exactly(sized.H, labels.tolist(), sized.W, sized.b, mpmath.mpf(1.5)).items():
+            assert abs(found[name] - value) <= 1e-9 * abs(value), name
+    changed = {"nc4", "cdnv", "nearest_center_disagreement"}
+    agree(found, {name: value for name, value in ordinary.items() if not math.isnan(value)}, without=changed)
+    if route is not streamed:
+        logits = [[w @ h for w in point.W.numpy()] for h in point.H.numpy()]
+        offsets = point.b.numpy() / of_features / of_weights
+        means = [point.H[labels == k].mean(0).numpy() for k in range(3)]
+        nearest = [np.argmin([np.linalg.norm(h - m) for m in means]) for h in point.H.numpy()]
+        wrong = np.mean([np.argmax(z + offsets) != k for z, k in zip(logits, nearest, strict=True)])
+        assert found["nearest_center_disagreement"] == wrong
+
+
+def test_without_scaling_they_would_overflow(monkeypatch):
+    """The planted error: every unit 1."""
+    point, labels = draw((4, 2, 6), d=2)
+    for module in ("scale", "moments", "classes"):
+        monkeypatch.setattr(f"validate.statistics.{module}.exponent_of", lambda *_: 0)
+    for size in (1e160, 1e-160):
+        found = of_point(Point(point.W, size * point.H, point.b), labels)
+        assert not all(math.isfinite(found[name]) for name in ("nc1", "nc1_quotient", "nc2_means", "cdnv", "nc3"))
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-160])
+def test_norms_and_one_versus_rest_distances_at_any_size(size):
+    point, labels = draw((4, 2, 6, 3), d=2)
+    sized = Point(size * point.W, size * point.H, point.b)
+    norms, expected = last_layer(sized, labels), last_layer(point, labels)
+    assert norms.norm_w == pytest.approx(size * expected.norm_w, rel=1e-12)
+    assert norms.norm_h == pytest.approx(size * expected.norm_h, rel=1e-12)
+    assert asdict(generalized_collapse(sized, labels)) == pytest.approx(asdict(generalized_collapse(point, labels)))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_features_of_several_sizes_and_a_reference_of_another(route):
+    """A first batch of zeros, then large ones, then ordinary ones; training features of another size."""
+    point, labels = draw((4, 9, 6), d=2)
+    H = point.H.clone()
+    H[:7] = 0
+    H[7:14] *= 1e160
+    mixed = Point(point.W, H, torch.zeros(3).double())
+    train = Point(point.W, 1e155 * point.H, point.b), labels
+    unit = 2.0**531
+    small = Point(point.W, H / unit, mixed.b), (Point(point.W, train[0].H / unit, point.b), labels)
+    agree(route(mixed, labels), route(small[0], labels), 1e-12, {"nc4"} | DECISIONS)
+    found, expected = route(mixed, labels, reference=train), route(small[0], labels, reference=small[1])
+    agree(found, expected, 1e-12, {"nc4"} | DECISIONS)
+
+
+def test_streams_of_several_sizes_merge():
+    point, labels = draw((4, 9, 6), d=2)
+    parts = [(point.H[:9], labels[:9]), (1e160 * point.H[9:], labels[9:])]
+    whole = Moments.zero(3, 2)
+    for H, y in parts:
+        whole.update(H, y)
+    for order in (parts, parts[::-1]):
+        merged = Moments.zero(3, 2)
+        for H, y in order:
+            other = Moments.zero(3, 2)
+            other.update(H, y)
+            merged.merge(other)
+        merged.merge(Moments.zero(3, 2))
+        for name, value in vars(whole).items():
+            torch.testing.assert_close(getattr(merged, name), value)
+
+
+def test_the_table_of_classes_at_any_size():
+    point, labels = draw((4, 2, 6), d=2)
+    point = Point(point.W, point.H, torch.zeros(3).double())
+    ordinary = per_class(point, labels)
+    for row, other in zip(per_class(Point(point.W, 1e160 * point.H, point.b), labels), ordinary, strict=True):
+        assert row.pop("norm_mean") == pytest.approx(1e160 * other.pop("norm_mean"))
+        assert row == pytest.approx(other)
+
+
+def test_at_ordinary_sizes_nothing_is_scaled():
+    """To the last bit: a power of two rounds nothing."""
+    point, labels = draw((4, 2, 6), d=3)
+    scaled = Point(point.W, 2.0**80 * point.H, point.b)
+    one, other = of_point(point, labels), of_point(scaled, labels)
+    assert {k: v for k, v in one.items() if k not in ("nc4", "nearest_center_disagreement")} == {
+        k: v for k, v in other.items() if k not in ("nc4", "nearest_center_disagreement")
+    }
+
+
+# Loops, and what is refused.
+
+
+def test_a_recorder_takes_the_training_loader_as_reference():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    train, test = ([(torch.randn(9, 3), torch.arange(9) % 2)] for _ in range(2))
+    row = CollapseRecorder(model, test, reference=train, centre="classes")()
+    point, labels = collect(model, test)
+    agree(row, by_hand(point, labels, train=collect(model, train), centre="classes"), 1e-6)
+
+
+BAD = {
+    "centre": ({"centre": "class"}, 'centre must be "samples" or "classes", got \'class\''),
+    "centre_w": ({"centre_w": 1}, "centre_w must be True or False, got 1"),
+    "exponent": ({"cdnv_exponent": 0}, "cdnv_exponent must be a finite number > 0, got 0"),
+    "count": ({"least_count": 0}, "least_count must be a whole number >= 1, got 0"),
+    "no classes": ({"classes": []}, "classes must be a list of class numbers"),
+    "half classes": ({"classes": [0.5]}, "classes must be a list of class numbers"),
+    "a mask": ({"classes": [True, False]}, "classes must be a list of class numbers"),
+    "beyond": ({"classes": [0, 4]}, r"classes must lie in 0 \.\. 3, got 0 \.\. 4"),
+    "one left": ({"least_count": 20}, "at least 2 classes, got 1"),
+    "none left": ({"least_count": 21}, "at least 2 classes, got 0"),
+    "reference": ({"reference": 3}, r"reference must be \(point, labels\), batches"),
+    "reference of another layer": ({"reference": draw((2, 2, 2, 2), d=4)}, r"shape \(4, 4\), and .* 5 dimensions"),
+    "reference of other classes": ({"reference": draw((2, 2, 2))}, r"shape \(3, 5\), and .* 4 classes"),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("asked", "message"), BAD.values(), ids=BAD)
+def test_refuses(route, asked, message):
+    point, labels = draw((3, 2, 20, 9))
+    with pytest.raises(InputError, match=message):
+        route(point, labels, **asked)
