@@ -24,7 +24,8 @@ class Command:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """the folder of the figures (default: RUN/figures, for several runs compared/ beside the first)"""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")] = ()
-    """these figures alone: collapse, accuracy, predictions, bounds, optimizers, heads, decays, width, layers, minority"""
+    """these figures alone: collapse, accuracy, predictions, bounds, optimizers, heads, decays, width, layers or
+    minority"""
     json: JsonFile = None
 
     def run(self) -> int:
