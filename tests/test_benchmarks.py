@@ -124,43 +124,15 @@ def test_metrics_are_set_beside_their_peers():
     assert all(row.ours_seconds > 0 for row in rows)
 
 
-def test_a_public_package_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr(metrics, "PUBLIC", "no_such_package")
-    row = metrics.against_public("task", *metrics.draw(3, 5, 30), expected=1.0)
-    assert row.peer == "no_such_package"
-    assert row.note.startswith("not installed: pip install")
-
-
-def test_the_public_package_is_given_the_same_features(monkeypatch):
-    """A stand-in with the package's interface, from its documentation."""
-    point, labels = metrics.draw(3, 5, 600)
-    seen = {}
-
-    class Accumulator:
-        def __init__(self, *size, M=None):
-            self.M, self.H, self.y = M, [], []
-
-        def accumulate(self, H, y, M=None):
-            self.H.append(H.double()), self.y.append(y)
-
-        def compute(self):
-            H, y = torch.cat(self.H), torch.cat(self.y)
-            means = torch.stack([H[y == k].mean(0) for k in range(3)])
-            return (means, means.mean(0)) if self.M is None else (H - means[y]).T @ (H - means[y]) / len(y)
-
-    def covariance_ratio(within, means, overall):
-        seen["within"] = within
-        between = (means - overall).T @ (means - overall) / 3
-        return torch.trace(within @ torch.linalg.pinv(between, rtol=1e-10)) / 3
-
-    modules = {
-        "accumulate": SimpleNamespace(MeanAccumulator=Accumulator, CovarAccumulator=Accumulator),
-        "measure": SimpleNamespace(covariance_ratio=covariance_ratio),
-    }
-    monkeypatch.setattr(metrics.importlib, "import_module", lambda name: modules[name.split(".")[1]])
-    row = metrics.against_public("task", point, labels, neural_collapse(point, labels).nc1)
-    assert seen["within"].shape == (5, 5)
+def test_the_public_formula_is_nc1_of_equal_classes():
+    """Of unequal ones its global mean, that of the class means, gives another number."""
+    row = metrics.against_public(3, 5, 600)
+    assert row.peer == "public formula"
     assert float(row.note.split()[-1]) < 1e-9
+    point, labels = metrics.draw(3, 5, 600)
+    some = torch.cat([torch.arange(30), torch.arange(30, 600, 3)])
+    few = ufm.Point(point.W, point.H[some], point.b)
+    assert metrics.public_formula(few, labels[some]) != pytest.approx(neural_collapse(few, labels[some]).nc1, rel=1e-3)
 
 
 def test_the_vocabulary_reports_memory_and_errors():

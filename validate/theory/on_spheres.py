@@ -20,8 +20,8 @@ from .prediction import measured, minimizer, without_rounding
 LENGTHS = 1e-2  # the most by which lengths of rows may differ, relative: those of a training in bfloat16 do by 4e-3
 COSINE = "mean cosine of a feature with its class's row of W"
 BIASED = (
-    "the head has a bias, and points of the model on spheres have none; train with --no-bias (balanced classes "
-    "under cross-entropy lose nothing by it if d >= K - 1)"
+    "the head has a bias, and points of the model on spheres have none; balanced classes under cross-entropy lose "
+    "nothing without it if d >= K - 1"
 )
 
 

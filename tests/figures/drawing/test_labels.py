@@ -31,7 +31,7 @@ def test_labels_of_a_row_are_spread_as_little_as_can_be(at, widths, room):
     bounds = [(width / 2, room - width / 2) for width in widths]
     start = np.linspace(0, room, len(at))
     best = minimize(lambda x: ((x - at) ** 2).sum(), start, bounds=bounds, constraints=gaps, tol=1e-12)
-    assert best.success
+    assert best.success or best.status == 8  # no step goes further down at this tolerance: rounding says which
     np.testing.assert_allclose(centres, best.x, atol=1e-4)
 
 
