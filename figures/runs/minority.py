@@ -57,7 +57,7 @@ class Minority:
 def minority(run: Material) -> Minority | None:
     """That of a run; None where theory does not cover it with a free W, or knows no threshold for its small classes."""
     comparison = run.comparison
-    if comparison is None or comparison.fixed:
+    if not isinstance(comparison, Comparison) or comparison.fixed:
         return None
     problem = comparison.problem
     least, most = min(problem.class_counts), max(problem.class_counts)

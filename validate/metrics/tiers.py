@@ -19,6 +19,7 @@ def tiers(class_counts: Sequence[int]) -> dict[str, list[int]]:
     """The classes of each tier that has any, as `by_group` takes groups; empty where n_max < 2 n_min.
 
     class_counts  n_k of each class. Raises InputError unless all are >= 1.
+    Source: Liu et al. 2019 (arXiv 1904.05160) part classes so by bounds in samples; these bounds follow the counts.
     """
     counts = [int(n) for n in class_counts]
     require(bool(counts) and min(counts) >= 1, f"tiers need samples of every class, got {counts[:20]}")

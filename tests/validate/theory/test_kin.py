@@ -152,5 +152,5 @@ def test_what_does_not_fit_is_refused():
     below = replace(point, H=point.H - 0.1)
     with pytest.raises(InputError, match="features must be >= 0"):
         compare(below, labels, **asked(model))
-    with pytest.raises(NotComparable, match="longer features would lower"):
+    with pytest.raises(NotComparable, match="longer features would raise"):
         compare(replace(point, W=-point.W), labels, bias=False, classifier="fixed")
