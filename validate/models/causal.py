@@ -14,12 +14,12 @@ from torch import nn
 from ufm.errors import require
 
 from .collect import IGNORED, samples
-from .heads import Head, can_be_head, classifier
+from .heads import Head, Headed, can_be_head
 from .probing import find_head
 from .tracing import device_of, evaluating, to_device, watch
 
 
-class TokenFeatures:
+class TokenFeatures(Headed):
     """The batches (features (m, d), next tokens (m,)) of a causal language model over a loader, made anew in each pass.
 
     model   any model with the call convention of Hugging Face's: model(input_ids=..., attention_mask=..., ...)
@@ -55,14 +55,6 @@ class TokenFeatures:
             self._found = said or find_head(self.model, first, self.asked)
             require(self._found.weight.is_floating_point(), f"the weight of the head is {self._found.weight.dtype}")
         return self._found
-
-    @property
-    def W(self) -> torch.Tensor:
-        return classifier(self.head)[0]
-
-    @property
-    def b(self) -> torch.Tensor:
-        return classifier(self.head)[1]
 
     @property
     def tied(self) -> bool:

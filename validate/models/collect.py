@@ -9,7 +9,7 @@ from torch import nn
 from ufm import Point
 from ufm.errors import require
 
-from .heads import Head, classifier
+from .heads import Head, Headed
 from .probing import averages_positions, find_head, require_makes_outputs
 from .tracing import capturing, evaluating, run, saying
 
@@ -45,7 +45,7 @@ def collect(model: nn.Module, loader: Iterable[Any], head: str | Head | None = N
     return Point(stream.W, features, stream.b), labels
 
 
-class Features:
+class Features(Headed):
     """The batches (features (m, d), labels (m,)) of a model over a loader, made anew in each pass: nothing is kept.
 
     Arguments and errors as for `collect`. W (K, d) and b (K,) are copies of the head's, zeros for a missing bias.
@@ -68,14 +68,6 @@ class Features:
             require(first is not None or self.asked is not None, "the loader yielded no batch; give at least one")
             self._found = find_head(self.model, first, self.asked)
         return self._found
-
-    @property
-    def W(self) -> torch.Tensor:
-        return classifier(self.head)[0]
-
-    @property
-    def b(self) -> torch.Tensor:
-        return classifier(self.head)[1]
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in self.loader:

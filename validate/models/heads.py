@@ -47,6 +47,22 @@ def classifier(layer: Head) -> tuple[torch.Tensor, torch.Tensor]:
     return W, W.new_zeros(len(W)) if layer.bias is None else layer.bias.detach().clone()
 
 
+class Headed:
+    """What has a `head`, and so W (K, d) and b (K,): copies, zeros for a missing bias."""
+
+    @property
+    def head(self) -> Head:
+        raise NotImplementedError
+
+    @property
+    def W(self) -> torch.Tensor:
+        return classifier(self.head)[0]
+
+    @property
+    def b(self) -> torch.Tensor:
+        return classifier(self.head)[1]
+
+
 def positions_first(layer: Head, values: torch.Tensor) -> torch.Tensor:
     """What a layer sees or says, (samples, *positions, d or K), as a view."""
     return values if is_linear(layer) else values.movedim(1, -1)
