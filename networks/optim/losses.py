@@ -192,13 +192,8 @@ LOSSES: dict[str, Loss] = {
     "bce": Loss(binary, known_as("bce")),
     "logit-adjusted": Loss(adjusted, shifted, ("tau",), lambda recipe, counts: log_prior(recipe.tau, counts)),
     "balanced-softmax": Loss(adjusted, shifted, numbers=lambda recipe, counts: log_counts(counts)),
+    "dot-regression": Loss(dot_regression, on_own, ("own_target",), given_w=True),
 }
-LOSSES["dot-regression"] = Loss(
-    dot_regression,
-    lambda recipe, each: LossFacts("dot-regression", {"target": recipe.own_target}),
-    ("own_target",),
-    given_w=True,
-)
 
 MIXED = (
     "mixup minimises over features of mixed images, whose labels are shares of two classes; the recorded features are "
