@@ -34,7 +34,7 @@ class RunRecipe:
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one"""
     augment: str = "none"
-    """of the training images: none or crop-flip"""
+    """of the training images: none, flip or crop-flip"""
     amp: bool = False
     """train in bfloat16 where autocast allows it (metrics are those of the float32 model)"""
     channels_last: bool = False

@@ -5,13 +5,13 @@ A judge's docstring is its criterion: it was fixed before the runs were made, an
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .beside import predictions, theorems
 from .finding import Finding, Runs
 from .footprints import footprints
 from .grid import CELLS, OPTIMIZERS, SETS
-from .trained import METRICS
+from .trained import METRICS, Trained
 
 PAPER = "Zhu et al., NeurIPS 2021 (arXiv 2105.02375)"
 
@@ -48,8 +48,13 @@ def collapses(runs: Runs) -> Finding:
 
 def frames(runs: Runs) -> Finding:
     """A fixed frame with d = K collapses, and tests no worse than the learned head by more than two standard errors."""
+    return _frames(runs, FRAME_PAIRS)
+
+
+def _frames(runs: Runs, pairs: Mapping[str, str]) -> Finding:
+    """pairs: the cells with a fixed frame, by those with a learned head."""
     said, holds = [], True
-    for learned, fixed in FRAME_PAIRS.items():
+    for learned, fixed in pairs.items():
         ours, theirs = runs[fixed].last["test_accuracy"], runs[learned].last["test_accuracy"]
         error = math.sqrt(sum(p * (1 - p) / runs[learned].test_images for p in (ours, theirs)))
         holds &= ours >= theirs - 2 * error and runs[fixed].last["nc1"] < runs[fixed].first["nc1"]
@@ -60,6 +65,37 @@ def frames(runs: Runs) -> Finding:
             saved = f"{row['fewer_parameters']:.2%} fewer parameters and {row['fewer_memory_bytes']:.2%} less memory"
             said.append(f"{row['model']} at its full size has {saved} with it")
     return Finding(holds, "; ".join(said), {"summary": sizes})
+
+
+CEILINGS = {"nc1": 0.1, "nc2": 0.4, "nc3": 0.4}  # at desk scale; the paper states none
+
+
+def collapses_below(runs: Runs) -> Finding:
+    """Every training set is fitted, and NC1, NC2 and NC3 of each end at 0.1, 0.4 and 0.4 or below."""
+    said = [f"{len(runs)} runs"]
+    for name, run in runs.items():
+        said.append(f"{name}: train {run.last['accuracy']:.2%}, test {run.last['test_accuracy']:.2%}, {_ends(run)}")
+    return Finding(all(run.fitted and _collapsed(run) for run in runs.values()), "; ".join(said))
+
+
+def frames_below(runs: Runs) -> Finding:
+    """A fixed frame with d = K fits its training set, ends with NC1, NC2 and NC3 at 0.1, 0.4 and 0.4 or below, and
+    tests no worse than the learned head by more than two standard errors."""
+    pairs = {learned: fixed for learned, fixed in FRAME_PAIRS.items() if fixed in runs}
+    finding = _frames(runs, pairs)
+    said = [
+        f"{fixed} ends at train {runs[fixed].last['accuracy']:.2%}, {_ends(runs[fixed])}" for fixed in pairs.values()
+    ]
+    holds = finding.holds and all(runs[fixed].fitted and _collapsed(runs[fixed]) for fixed in pairs.values())
+    return Finding(holds, "; ".join([finding.said, *said]), finding.tables)
+
+
+def _collapsed(run: Trained) -> bool:
+    return all(run.last[name] <= ceiling for name, ceiling in CEILINGS.items())  # a NaN is not
+
+
+def _ends(run: Trained) -> str:
+    return ", ".join(f"{name} {run.last[name]:.3g}" for name in CEILINGS)
 
 
 def random_labels(runs: Runs) -> Finding:
@@ -153,3 +189,29 @@ CLAIMS: dict[str, Claim] = {
         {},
     ),
 }
+
+DESK_PAIRS = {name: FRAME_PAIRS[name] for name in ("mnist-sgd", "cifar10-resnet18-learned")}
+DESK_GROUPS = {learned.split("-")[0]: (learned, fixed) for learned, fixed in DESK_PAIRS.items()}
+DESK_OPTIMIZERS = {"mnist": BY_OPTIMIZER["mnist"]}
+DESK_CLAIMS = {
+    "optimizers": replace(
+        CLAIMS["optimizers"],
+        cells=_all(DESK_OPTIMIZERS),
+        judge=collapses_below,
+        figures=_collapse(DESK_OPTIMIZERS),
+    ),
+    "fixed-etf": replace(
+        CLAIMS["fixed-etf"],
+        cells=_all(DESK_GROUPS),
+        judge=frames_below,
+        figures=_collapse(DESK_GROUPS)
+        | {f"{name}-accuracy": ("accuracy", cells) for name, cells in DESK_GROUPS.items()},
+    ),
+    "theory": replace(CLAIMS["theory"], cells=tuple(dict.fromkeys(_all(DESK_OPTIMIZERS) + _all(DESK_GROUPS)))),
+    "landscape": replace(CLAIMS["landscape"], cells=tuple(DESK_PAIRS)),
+}
+
+
+def claims_at(scale: str) -> dict[str, Claim]:
+    """The claims that are judged at a scale, by its name: all of them but at desk scale, whose runs are few."""
+    return DESK_CLAIMS if scale == "desk" else CLAIMS

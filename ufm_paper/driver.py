@@ -11,7 +11,7 @@ from ufm.errors import Setting, require
 from ufm.storage.files import require_writable
 from validate import Run
 
-from .claims import CLAIMS
+from .claims import Claim, claims_at
 from .finding import Finding
 from .grid import CELLS, Scale, with_images
 from .page import recorded_claims
@@ -72,18 +72,23 @@ class Grid:
         return None
 
 
-def cells_of(claims: Sequence[str]) -> list[str]:
-    """The cells that the claims rest on, each once, in the order of the grid; InputError for an unknown claim."""
-    for claim in claims:
-        require(claim in CLAIMS, f"unknown claim {claim!r}; choose of {', '.join(CLAIMS)}")
-    wanted = {cell for claim in claims for cell in CLAIMS[claim].cells}
+def cells_of(scale: Scale, claims: Sequence[str] | None = None) -> list[str]:
+    """The cells that the claims (by default all) rest on at a scale, each once, in the order of the grid.
+
+    Raises InputError for a claim that is not judged at the scale.
+    """
+    there = claims_at(scale.name)
+    asked = tuple(there) if claims is None else claims
+    for claim in asked:
+        require(claim in there, f"no claim {claim!r} at {scale.name} scale; choose of {', '.join(there)}")
+    wanted = {cell for claim in asked for cell in there[claim].cells}
     return [cell for cell in CELLS if cell in wanted]
 
 
 def reproduce(
     grid: Grid,
     results: Path | str,
-    claims: Sequence[str] = tuple(CLAIMS),
+    claims: Sequence[str] | None = None,
     *,
     training: bool = True,
     on_cell: Callable[[str, Trained | str | None], None] = lambda cell, outcome: None,
@@ -91,6 +96,8 @@ def reproduce(
     track: Callable[[str], Track] = lambda label: iter,
 ) -> dict[str, Outcome]:
     """Train what the claims need, judge them, and write the record into results/; returns the outcomes by claim.
+
+    claims   of those that are judged at the scale; all of them by default
 
     Done cells are skipped and a cell that was stopped midway goes on. A claim whose cells are not all there, or lack
     what its judge needs, is "not covered", which without `training` is what becomes of all that was not run before; one
@@ -100,7 +107,7 @@ def reproduce(
     that cannot be written to; before any training where that can be seen. Without `training` also where nothing was run
     or recorded at the scale.
     """
-    diverged, cells = {}, cells_of(claims)
+    diverged, cells = {}, cells_of(grid.scale, claims)
     require_writable(Path(results) / "README.md")
     for cell in cells:
         grid.epochs_done(cell)
@@ -112,8 +119,9 @@ def reproduce(
     found = {cell: trained for cell in cells if (trained := grid.finished(cell))}
     _require_material(grid, Path(results), found, training)
     outcomes = {}
-    for claim in claims:
-        outcomes[claim] = _judged(claim, found, diverged)
+    there = claims_at(grid.scale.name)
+    for claim in there if claims is None else claims:
+        outcomes[claim] = _judged(there[claim], found, diverged)
         on_claim(claim, outcomes[claim])
     write_record(Path(results), grid.scale, outcomes, found)
     return outcomes
@@ -129,8 +137,7 @@ def _require_material(grid: Grid, results: Path, found: dict[str, Trained], trai
     )
 
 
-def _judged(claim: str, found: dict[str, Trained], diverged: dict[str, str]) -> Outcome:
-    asked = CLAIMS[claim]
+def _judged(asked: Claim, found: dict[str, Trained], diverged: dict[str, str]) -> Outcome:
     broken = [f"{cell}: {diverged[cell]}" for cell in asked.cells if cell in diverged]
     if broken:
         return Outcome(asked, Status.FAILS, Finding(False, "; ".join(broken)))

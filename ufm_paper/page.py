@@ -11,7 +11,7 @@ import jinja2
 from ufm.errors import require
 from ufm.storage.files import read_json, write_text
 
-from .claims import CLAIMS
+from .claims import CLAIMS, claims_at
 from .grid import CELLS, SCALES
 from .trained import FITTED
 
@@ -36,13 +36,14 @@ def _recorded(folder: Path) -> dict[str, Any]:
     cells = {cell: read_json(file) for cell, file in configs.items() if file.is_file()}
     claims = recorded_claims(folder)
     made = {key: [_made_with(cells[cell]) for cell in claim["cells"] if cell in cells] for key, claim in claims.items()}
-    notes = folder / "notes.md"
+    notes, there = folder / "notes.md", claims_at(folder.name)
     return {
         "claims": claims,
         "cells": cells,
         "trained": {key: " and ".join(dict.fromkeys(found)) for key, found in made.items()},
-        "figures": {key: [name for name in CLAIMS[key].figures if f"{key}-{name}" in drawn] for key in CLAIMS},
-        "summaries": {key: _table(folder / f"{key}-summary.csv") for key in CLAIMS},
+        "figures": {key: [name for name in there[key].figures if f"{key}-{name}" in drawn] for key in there},
+        "summaries": {key: _table(folder / f"{key}-summary.csv") for key in there},
+        "criteria": {key: claim.criterion for key, claim in there.items()},
         "notes": notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
     }
 

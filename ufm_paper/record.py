@@ -16,7 +16,7 @@ from ufm.storage.files import write_json, write_text
 from ufm.storage.locks import held
 from validate.runs.provenance import flags, provenance
 
-from .claims import CLAIMS, Claim
+from .claims import Claim, claims_at
 from .finding import Finding
 from .grid import CELLS, Scale
 from .page import recorded_claims, write_page
@@ -66,7 +66,7 @@ def _write_held_record(
             stale.unlink()
         for table, rows in outcome.finding.tables.items():
             write_table(folder / f"{name}-{table}.csv", rows)
-        _write_figures(folder, name, found)
+        _write_figures(folder, name, outcome.claim, found)
     made = {name: outcome.plain() | {"made_by": _made_by(scale, name, found)} for name, outcome in outcomes.items()}
     write_json(folder / "claims.json", {"scale": scale.name, "about": scale.about, "claims": recorded | made})
     write_page(results)
@@ -103,17 +103,17 @@ def command_line(cell: str, recipe: Recipe) -> str:
     return " ".join(["ufm train", *flags({"name": cell, "preset": name} | place | changed)])
 
 
-def _write_figures(folder: Path, claim: str, found: Mapping[str, Trained]) -> None:
+def _write_figures(folder: Path, key: str, claim: Claim, found: Mapping[str, Trained]) -> None:
     """The claim's figures whose cells are all there."""
-    for name, (kind, cells) in CLAIMS[claim].figures.items():
+    for name, (kind, cells) in claim.figures.items():
         if set(cells) <= set(found):
             for drawing in comparison_figures([found[cell].run for cell in cells], only=[kind]).values():
-                drawing.save(folder / "figures", f"{claim}-{name}", formats=["svg"])
+                drawing.save(folder / "figures", f"{key}-{name}", formats=["svg"])
 
 
 def _made_by(scale: Scale, claim: str, found: Mapping[str, Trained]) -> dict[str, Any]:
     command = f"ufm reproduce --scale {scale.name} --only {claim}"
-    if any(found[cell].recipe.data == "folder" for cell in CLAIMS[claim].cells if cell in found):
+    if any(found[cell].recipe.data == "folder" for cell in claims_at(scale.name)[claim].cells if cell in found):
         command += " --cifar-folder DIR"
     return {"command": command, **provenance()}
 

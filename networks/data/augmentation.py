@@ -25,10 +25,20 @@ def unchanged(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     return images
 
 
+def flip_draws(count: int, generator: torch.Generator) -> torch.Tensor:
+    """(count, 1): 1 for a flip."""
+    return torch.randint(2, (count, 1), generator=generator)
+
+
+def flip(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    """Images (N, C, H, W) of any dtype, those that are drawn flipped left to right."""
+    return torch.where((draws == 1)[:, :, None, None], images.flip(-1), images)
+
+
 def crop_flip_draws(count: int, generator: torch.Generator) -> torch.Tensor:
     """(count, 3): the corner's row and column in 0 .. 2 PADDING, and 1 for a flip."""
     corners = torch.randint(2 * PADDING + 1, (count, 2), generator=generator)
-    return torch.cat([corners, torch.randint(2, (count, 1), generator=generator)], dim=1)
+    return torch.cat([corners, flip_draws(count, generator)], dim=1)
 
 
 def crop_flip(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
@@ -45,5 +55,6 @@ def crop_flip(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(no_draws, unchanged),
+    "flip": Augmentation(flip_draws, flip),
     "crop-flip": Augmentation(crop_flip_draws, crop_flip),
 }

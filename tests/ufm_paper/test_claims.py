@@ -1,9 +1,11 @@
 """The claims' judges: what each says of runs made by hand, and of those with an error planted."""
 
+import dataclasses
+
 import pytest
 
 from tests.ufm_paper.runs import made_run
-from ufm_paper.claims import CLAIMS
+from ufm_paper.claims import CLAIMS, claims_at
 from ufm_paper.grid import CELLS
 
 NARROW = {"random-mlp-4", "random-mlp-16", "random-resnet18-1", "random-resnet18-2"}
@@ -15,9 +17,10 @@ def runs_of(folder, claim, **changes):
     return {cell: made_run(folder, cell, **changes.get(cell, {})) for cell in CLAIMS[claim].cells}
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
-def test_claims_rest_on_cells_of_the_grid(claim):
-    asked = CLAIMS[claim]
+@pytest.mark.parametrize(
+    "asked", [*CLAIMS.values(), *claims_at("desk").values()], ids=[*CLAIMS, *(f"{c}-desk" for c in claims_at("desk"))]
+)
+def test_claims_rest_on_cells_of_the_grid(asked):
     assert set(asked.cells) <= set(CELLS)
     assert len(asked.cells) == len(set(asked.cells)) >= 2
     assert all(set(cells) <= set(asked.cells) for _, cells in asked.figures.values())
@@ -50,6 +53,34 @@ def test_a_fixed_frame_may_test_worse_by_two_standard_errors_and_no_more(tmp_pat
     assert sizes["resnet18", "linear"]["parameters"] == 11_181_642
     assert sizes["resnet18", "etf"]["parameters"] == 8_867_542 - 10 * 10  # the frame is not learned
     assert all(sizes[model, "etf"]["fewer_memory_bytes"] > 0 for model in ("resnet18", "resnet50"))
+
+
+def desk_runs(folder, claim, **changes):
+    return {cell: made_run(folder, cell, **changes.get(cell, {})) for cell in claims_at("desk")[claim].cells}
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [{"nc1": 0.11}, {"nc2": 0.41}, {"nc3": 0.41}, {"nc2": float("nan")}, {"accuracy": 0.998}],
+    ids=lambda planted: "-".join(planted),
+)
+@pytest.mark.parametrize(("claim", "cell"), [("optimizers", "mnist-adam"), ("fixed-etf", "cifar10-resnet18-etf-d10")])
+def test_at_desk_scale_collapse_has_ceilings(tmp_path, claim, cell, planted):
+    judge = claims_at("desk")[claim].judge
+    found = judge(desk_runs(tmp_path / "good", claim))
+    assert found.holds, found.said
+    assert f"{cell}" in found.said
+    assert not judge(desk_runs(tmp_path / "planted", claim, **{cell: planted})).holds
+
+
+def test_at_desk_scale_a_frame_is_judged_by_all_test_images(tmp_path):
+    judge = claims_at("desk")["fixed-etf"].judge
+    frame = "mnist-resnet18-etf-d10"  # at 90%, the standard error of a difference is 0.42% for 10,000 images
+    for accuracy, holds in ((0.892, True), (0.891, False)):
+        runs = desk_runs(tmp_path / str(accuracy), "fixed-etf", **{frame: {"test_accuracy": accuracy}})
+        for run in runs.values():
+            object.__setattr__(run, "recipe", dataclasses.replace(run.recipe, test_per_class=None))
+        assert judge(runs).holds is holds
 
 
 def test_random_labels_need_collapse_exactly_where_they_are_fitted(tmp_path):

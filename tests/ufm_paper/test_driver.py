@@ -73,7 +73,7 @@ def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
     assert (rows[0]["cell"], rows[0]["loss"], len(epochs)) == ("one", epochs[-1]["loss"], 4)
     assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".csv"}
     page = (tmp_path / "results" / "README.md").read_text()
-    assert "| [learning](#learning) | not run | holds |" in page
+    assert "| [learning](#learning) | not run | not run | holds |" in page
     assert "| [optimizers](#optimizers) | not run | not run |" in page
     assert "Networks learn. (everybody)" in page
     assert "fitted where 99.90% of it or more are classified right" in page
@@ -158,7 +158,7 @@ def test_runs_of_another_recipe_and_unknown_claims_are_refused(tmp_path, grid, m
     with pytest.raises(InputError, match=r"was made with lr = 0\.05, not 0\.01; remove it"):
         reproduce(grid, tmp_path / "results", ["learning"])
     assert main(["reproduce", "--only", "everything", "--scale", "small"]) == 2
-    assert "unknown claim 'everything'; choose of optimizers, fixed-etf" in capsys.readouterr().err
+    assert "no claim 'everything' at small scale; choose of optimizers, fixed-etf" in capsys.readouterr().err
 
 
 def test_the_page_says_what_trained_the_runs_beside_what_judged_them(tmp_path, grid):

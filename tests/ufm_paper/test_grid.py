@@ -6,7 +6,7 @@ import pytest
 
 import networks
 from ufm import InputError
-from ufm_paper.grid import CELLS, FULL, SCALES, SMALL, Scale, with_images
+from ufm_paper.grid import CELLS, DESK, FULL, SCALES, SMALL, Scale, with_images
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
@@ -23,6 +23,23 @@ def test_full_scale_is_the_papers_recipe(optimizer):
     changed = {f.name for f in dataclasses.fields(recipe) if getattr(recipe, f.name) != getattr(paper, f.name)}
     assert changed <= {"data", "model", "keep", "amp", "channels_last"}
     assert (recipe.epochs, recipe.weight_decay, recipe.per_class) == (200, 5e-4, None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "epochs", "batch_size", "amp", "augment"),
+    [
+        ("mnist-sgd", 16, 256, True, "none"),
+        ("mnist-resnet18-etf-d10", 16, 256, True, "none"),
+        ("mnist-lbfgs", 4, 2048, False, "none"),
+        ("cifar10-resnet18-learned", 32, 256, True, "flip"),
+        ("cifar10-resnet18-etf-d10", 32, 256, True, "flip"),
+    ],
+)
+def test_desk_scale_has_all_images_the_papers_stem_width_and_decay(cell, epochs, batch_size, amp, augment):
+    recipe = DESK.recipe(CELLS[cell])
+    assert (recipe.per_class, recipe.test_per_class, recipe.weight_decay) == (None, None, 5e-4)
+    assert (recipe.stem or "imagenet", recipe.width) == ("imagenet", networks.Recipe().width)
+    assert (recipe.epochs, recipe.batch_size, recipe.amp, recipe.augment) == (epochs, batch_size, amp, augment)
 
 
 def test_what_a_cell_says_stands_above_the_rules_and_later_rules_above_earlier_ones():
