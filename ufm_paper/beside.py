@@ -9,6 +9,7 @@ from validate import Comparison, compare_run, locate
 from validate.theory.theorems import counted, equivalent
 
 from .finding import Finding, Runs
+from .trained import Trained
 
 NEAR = 0.1  # relative deviation of margin and norms from the prediction up to which a run is said to meet it
 SUMMARISED = ("mean_margin", "norm_w", "norm_h", "loss", "objective")
@@ -21,9 +22,20 @@ Table = list[dict[str, Any]]
 
 def predictions(runs: Runs) -> Finding:
     """Margin and norms of every comparable run that fits lie within 10% of the prediction, and f is above its bound."""
+    return _met(runs, "free")
+
+
+def predictions_behind_relu(runs: Runs) -> Finding:
+    """Margin and norms of every comparable run that fits lie within 10% of the prediction with H >= 0 and W free or
+    fixed as it is, and f is above its bound."""
+    return _met(runs, "nonnegative")
+
+
+def _met(runs: Runs, features: str) -> Finding:
+    """features: of the model, as for `validate.compare`."""
     table: Table = []
     for name, run in runs.items():
-        table += _compared(name, run)
+        table += _compared(name, run, features)
     compared = [row for row in table if row["quantity"] in MEASURED and runs[row["cell"]].fitted]
     gaps = [row["network"] for row in table if row["quantity"] == "gap"]
     covered = len({row["cell"] for row in compared})
@@ -40,11 +52,12 @@ def predictions(runs: Runs) -> Finding:
     return Finding(len(near) == covered and all(gap >= 0 for gap in gaps), said, tables)
 
 
-def _compared(name: str, run) -> Table:
+def _compared(name: str, run: Trained, features: str) -> Table:
     """The rows of one run: quantity, theory, network, relative deviation; one row saying why where there is none."""
     try:
-        comparison = compare_run(run.run)
-        require(isinstance(comparison.model, Problem), "the claim is about W and H that are free")
+        comparison = compare_run(run.run, features)
+        free = isinstance(comparison.model, Problem)
+        require(free or features != "free", "the claim is about W and H that are free")
     except InputError as reason:
         return [{"cell": name, "quantity": "not covered", "note": str(reason)}]
     rows = [
@@ -52,8 +65,10 @@ def _compared(name: str, run) -> Table:
     ]
     for row in rows:
         row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > 0 else None
-    place, decay = locate(comparison), comparison.problem.lambda_h
-    rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.verdict})
+    if free:
+        place = locate(comparison)
+        rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.verdict})
+    decay = comparison.problem.lambda_h
     return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from .beside import predictions, theorems
+from .beside import predictions, predictions_behind_relu, theorems
 from .finding import Finding, Runs
 from .footprints import footprints
 from .grid import CELLS, OPTIMIZERS, SETS
@@ -181,6 +181,13 @@ CLAIMS: dict[str, Claim] = {
         predictions,
         {},
     ),
+    "theory-relu": Claim(
+        "A network that fits has the margin and the norms of the global minimiser with features behind a ReLU.",
+        "Dang et al. 2024 (arXiv 2401.02058), and for a fixed W theory section 12.2, at the networks' own decays",
+        tuple(CELLS),
+        predictions_behind_relu,
+        {},
+    ),
     "landscape": Claim(
         "At the networks' K, d and decays simplex ETFs are global minimisers and all else strict saddles.",
         f"{PAPER}, theorems 3.1 and 3.2",
@@ -191,7 +198,7 @@ CLAIMS: dict[str, Claim] = {
 }
 
 DESK_PAIRS = {name: FRAME_PAIRS[name] for name in ("mnist-sgd", "cifar10-resnet18-learned")}
-DESK_GROUPS = {learned.split("-")[0]: (learned, fixed) for learned, fixed in DESK_PAIRS.items()}
+DESK_GROUPS = {fixed.removesuffix("-etf-d10"): (learned, fixed) for learned, fixed in DESK_PAIRS.items()}
 DESK_OPTIMIZERS = {"mnist": BY_OPTIMIZER["mnist"]}
 DESK_CLAIMS = {
     "optimizers": replace(
@@ -207,7 +214,7 @@ DESK_CLAIMS = {
         figures=_collapse(DESK_GROUPS)
         | {f"{name}-accuracy": ("accuracy", cells) for name, cells in DESK_GROUPS.items()},
     ),
-    "theory": replace(CLAIMS["theory"], cells=tuple(dict.fromkeys(_all(DESK_OPTIMIZERS) + _all(DESK_GROUPS)))),
+    **{key: replace(CLAIMS[key], cells=_all(DESK_OPTIMIZERS | DESK_GROUPS)) for key in ("theory", "theory-relu")},
     "landscape": replace(CLAIMS["landscape"], cells=tuple(DESK_PAIRS)),
 }
 

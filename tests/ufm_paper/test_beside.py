@@ -8,8 +8,9 @@ import torch
 import ufm
 from tests.ufm_paper.runs import made_run
 from ufm import Point, Problem
+from ufm.closed_forms.simplex import simplex_frame
 from ufm_paper import beside
-from ufm_paper.beside import predictions, theorems
+from ufm_paper.beside import predictions, predictions_behind_relu, theorems
 from validate import compare_run
 
 DECAY = {"lambda_w": 5e-3, "lambda_h": 4e-5, "lambda_b": 5e-3}  # 5e-3: that of the small scale
@@ -56,8 +57,8 @@ def test_a_number_that_is_none_meets_no_prediction(tmp_path, monkeypatch, name):
     assert predictions(runs).holds
     compared = beside._compared
 
-    def spoiled(cell, run):
-        rows = compared(cell, run)
+    def spoiled(cell, *asked):
+        rows = compared(cell, *asked)
         for row in rows:
             if cell == "mnist-adam" and row["quantity"] == name:
                 row |= {"network": math.nan, "deviation": math.nan}
@@ -65,6 +66,36 @@ def test_a_number_that_is_none_meets_no_prediction(tmp_path, monkeypatch, name):
 
     monkeypatch.setattr(beside, "_compared", spoiled)
     assert not predictions(runs).holds
+
+
+def at_minimum_behind_relu(scale=1.0) -> Point:
+    """The minimiser with H >= 0 of 10 classes of 20 samples in 12 dimensions, its features scaled."""
+    model = ufm.models.Nonnegative((20,) * 10, 12, **DECAY)
+    best, labels = model.minimize().point, Problem.balanced(10, 20, 12, **DECAY).labels
+    return Point(best.W, scale * best.H[labels], best.b, labels)
+
+
+def test_features_behind_a_relu_are_compared_with_their_own_model(tmp_path):
+    """Each minimiser meets its own prediction and not the other one, whose margin is another by over 10%."""
+    behind = {"mnist-sgd": made_run(tmp_path / "behind", "mnist-sgd", at_minimum_behind_relu())}
+    assert predictions_behind_relu(behind).holds
+    moved = {"mnist-sgd": made_run(tmp_path / "moved", "mnist-sgd", at_minimum_behind_relu(scale=2.0))}
+    assert not predictions_behind_relu(moved).holds
+    free = {"mnist-sgd": made_run(tmp_path / "free", "mnist-sgd", at_minimum())}
+    found = predictions_behind_relu(free)
+    assert found.said == "no run that fits can be compared"
+    assert "the features must be >= 0" in found.tables["all"][0]["note"]
+
+
+def test_a_fixed_frame_behind_a_relu_is_compared_with_its_own_w(tmp_path):
+    cell, labels = "mnist-resnet18-etf-d10", Problem.balanced(10, 20, 10, **DECAY).labels
+    model = ufm.models.FixedClassifier(simplex_frame(10, 10), (20,) * 10, 4e-5, 5e-3, nonnegative=True)
+    best = model.minimize().point
+    for scale, holds in ((1.0, True), (3.0, False)):
+        point = Point(best.W, scale * best.H[labels], best.b, labels)
+        run = made_run(tmp_path / str(scale), cell, point)
+        assert predictions_behind_relu({cell: run}).holds is holds
+        assert predictions({cell: run}).said == "no run that fits can be compared"
 
 
 def test_runs_without_a_comparison_or_unfitted_are_said_and_do_not_count(tmp_path):
