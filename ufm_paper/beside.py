@@ -49,7 +49,8 @@ def _met(runs: Runs, features: str) -> Finding:
     far = {row["cell"] for row in compared if row["deviation"] is None or not row["deviation"] <= NEAR}
     near = {row["cell"] for row in compared} - far
     said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
-    return Finding(len(near) == covered and all(gap >= 0 for gap in gaps), said, tables)
+    number = f"{len(near)} of {covered} runs within {NEAR:.0%}"
+    return Finding(len(near) == covered and all(gap >= 0 for gap in gaps), said, tables, number)
 
 
 def _compared(name: str, run: Trained, features: str) -> Table:
@@ -104,7 +105,8 @@ def theorems(runs: Runs) -> Finding:
     others = {row["verdict"] for row in levels if row["point"] != "minimiser"}
     said += [f"verdicts: {', '.join(f'{count} {status}' for status, count in counts.items())}"]
     holds = counts[Status.HOLDS] > 0 and not counts[Status.FAILS] and others == {PointVerdict.STRICT_SADDLE}
-    return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary})
+    number = f"{counts[Status.HOLDS]} verdicts hold, {counts[Status.FAILS]} fail"
+    return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary}, number)
 
 
 def _levels(problem: Problem) -> Table:

@@ -13,9 +13,11 @@ Runs = Mapping[str, Trained]
 class Finding:
     """Whether a claim held in the runs, what was seen, and by name tables of rows that go into the record.
 
+    number   the one number to remember, in words
     The table "summary", where there is one, is shown on the page.
     """
 
     holds: bool
     said: str
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    number: str = ""

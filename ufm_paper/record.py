@@ -39,7 +39,7 @@ class Outcome:
         claim = self.claim
         asked = {"statement": claim.statement, "source": claim.source, "criterion": claim.criterion}
         asked |= {"cells": list(claim.cells)}
-        return asked | {"status": self.status, "said": self.finding.said}
+        return asked | {"status": self.status, "said": self.finding.said, "number": self.finding.number}
 
 
 def write_record(results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]) -> None:

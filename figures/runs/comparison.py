@@ -15,6 +15,7 @@ from .layers import NEEDS as LAYERS_NEED
 from .layers import drawings_of_layers
 from .material import Material
 from .minority import minority_figure, with_minorities
+from .ratios import ratios_figure, with_comparisons
 from .said import theory_said
 from .settings import INCIDENTAL, Labels, differing, label, settings
 
@@ -178,6 +179,13 @@ COMPARISONS: dict[str, Comparison] = {
         "runs with random labels whose widths were given and differ",
         about=("model",),
         x="width",
+    ),
+    "ratios": Comparison(
+        (),
+        with_comparisons,
+        "",
+        "a run that theory covers, with its last point",
+        draw=ratios_figure,
     ),
     "minority": Comparison(
         (),

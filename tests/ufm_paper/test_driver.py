@@ -29,7 +29,10 @@ def learns(runs):
     """The loss falls."""
     falls = all(run.last["loss"] < run.first["loss"] for run in runs.values())
     return Finding(
-        falls, f"{len(runs)} runs", {"losses": [{"cell": name, "loss": r.last["loss"]} for name, r in runs.items()]}
+        falls,
+        "the loss falls" if falls else "the loss does not fall",
+        {"losses": [{"cell": name, "loss": r.last["loss"]} for name, r in runs.items()]},
+        f"{len(runs)} runs",
     )
 
 
@@ -73,7 +76,9 @@ def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
     assert (rows[0]["cell"], rows[0]["loss"], len(epochs)) == ("one", epochs[-1]["loss"], 4)
     assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".csv"}
     page = (tmp_path / "results" / "README.md").read_text()
-    assert "| [learning](#learning) | not run | not run | holds |" in page
+    assert "| [learning](#learning): Networks learn. | full | not run |  |  |" in page
+    assert "|  | small | holds | 2 runs |" in page
+    assert "| ![learning](small/figures/learning-heads.svg) |" in page
     assert "| [optimizers](#optimizers) | not run | not run |" in page
     assert "Networks learn. (everybody)" in page
     assert "fitted where 99.90% of it or more are classified right" in page
