@@ -25,7 +25,11 @@ def write_page(results: Path) -> None:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"number": _number, "made_with": _made_with, "percent": lambda value: f"{value:.2%}"}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    page = template.render(claims=CLAIMS, fitted=FITTED, scales=scales, all_scales=SCALES, others=others)
+    outcomes = {
+        key: {name: scale["claims"][key] for name, scale in scales.items() if key in scale["claims"]} for key in CLAIMS
+    }
+    record = {"scales": scales, "outcomes": outcomes, "others": others}
+    page = template.render(claims=CLAIMS, fitted=FITTED, all_scales=SCALES, **record)
     write_text(results / "README.md", page.rstrip() + "\n")
 
 
