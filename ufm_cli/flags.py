@@ -14,6 +14,9 @@ NAMES = {  # arguments in Python whose flags have other names, with these
     "lambda_h": ("lambdas",),
     "decay": ("lambdas",),
     "depth": ("depths",),
+    "weights": ("class_weights",),
+    "weight": ("own_weight",),
+    "target": ("own_target",),
 }
 COMMANDS = {  # functions in Python, with what does the same on the command line
     "networks.train": ("train",),

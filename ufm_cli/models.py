@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from .flags import require_unused
-from .losses import read_numbers
+from .flags import names, require_unused
+from .losses import LossFlags, read_numbers
 from .options import ProblemFlags, Switch
 
 
@@ -26,7 +26,7 @@ class Entry:
     bias: bool = True
 
 
-LOSS = ("lambda_b", "loss", "smoothing", "focusing", "offsets", "scales", "targets")
+LOSS = ("lambda_b", *sorted(names(LossFlags)))
 
 
 def _nonnegative(asked: ProblemFlags, flags: "ModelFlags") -> Any:

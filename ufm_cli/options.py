@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from .flags import require_unused
-from .losses import LossFlags
+from .losses import A_CLASS, LossFlags
 
 if TYPE_CHECKING:
     from ufm import Problem
@@ -40,12 +40,18 @@ class ProblemFlags:
     loss: LossFlags = field(default_factory=LossFlags)
 
     def check(self, given: set[str]) -> None:
-        """Raise InputError for flags that the others leave nothing to do."""
+        """Raise InputError for flags that the others leave nothing to do, and for a number of classes that is none."""
+        from ufm.errors import require
+
         if self.class_counts:
             require_unused(given, {"K", "n"}, "--class-counts says how many classes and samples there are")
         if not self.bias:
             require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
         self.loss.check(given)
+        for flag in A_CLASS & given if "K" in given else ():
+            found = len(getattr(self.loss, flag))
+            said = f"--{flag.replace('_', '-')} must hold a number for each of K = {self.K} classes, got {found}"
+            require(found == self.K, said)
 
     def problem(self) -> "Problem":
         from ufm import Problem

@@ -37,7 +37,7 @@ ONLY_UNDER = {  # settings without effect under other values of another one
     "own_weight": ("loss", ("mse",)),
     "own_target": ("loss", ("mse", "dot-regression")),
     "tau": ("loss", ("logit-adjusted",)),
-    "class_weights": ("loss", ("cross-entropy",)),
+    "class_weights": ("loss", ("cross-entropy", "mse", "label-smoothing", "focal", "bce", "logit-adjusted")),
     "patience": ("schedule", ("step",)),
     "milestones": ("schedule", ("milestones",)),
     "gamma": ("schedule", ("step", "milestones")),

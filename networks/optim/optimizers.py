@@ -19,6 +19,9 @@ from .steps import Step, closure_step, first_order_step
 class OptimizerRecipe(ScheduleRecipe, LossRecipe):
     """What is minimised, by which method, in which steps."""
 
+    mixup: float = 0.0
+    """alpha: a step sees mixtures of two images of its batch, in shares s and 1 - s with s from Beta(alpha, alpha), and
+    their losses mixed likewise; 0: no mixtures"""
     optimizer: str = "sgd"
     """sgd, adam, adamw or lbfgs (strong Wolfe)"""
     batch_size: int = 280
@@ -54,7 +57,7 @@ class OptimizerRecipe(ScheduleRecipe, LossRecipe):
             require(getattr(self, name) >= 1, (Setting(name), f" must be >= 1, got {getattr(self, name)}"))
         require(math.isfinite(self.lr) and self.lr > 0, (Setting("lr"), f" must be a finite number > 0, got {self.lr}"))
         require(0 <= self.momentum < 1, (Setting("momentum"), f" must lie in [0, 1), got {self.momentum}"))
-        for name in ("weight_decay", "decay_backbone", "decay_biases", "decay_head", "feature_decay"):
+        for name in ("mixup", "weight_decay", "decay_backbone", "decay_biases", "decay_head", "feature_decay"):
             value = getattr(self, name)
             good = value is None or 0 <= value < math.inf
             require(good, (Setting(name), f" must be a finite number >= 0, got {value}"))

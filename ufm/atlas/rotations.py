@@ -20,7 +20,7 @@ PRESENT = 1e-6  # a singular value of a group's part of H~ W^T above this, relat
 
 @dataclass(frozen=True)
 class Group:
-    """Classes of equal n_k; basis (K, m) is orthonormal and spans the space in which they turn."""
+    """Classes of one kind; basis (K, m) is orthonormal and spans the space in which they turn."""
 
     classes: tuple[int, ...]
     basis: np.ndarray
@@ -31,8 +31,8 @@ def groups(problem: Problem) -> list[Group]:
     if not getattr(problem.loss, "turns", False):
         return []
     found = []
-    for n in sorted(set(problem.class_counts)):
-        classes = tuple(k for k, count in enumerate(problem.class_counts) if count == n)
+    for kind in sorted(set(problem.kinds)):
+        classes = tuple(k for k, one in enumerate(problem.kinds) if one == kind)
         m = len(classes)
         inside = np.eye(m) - (1 / m if problem.bias else 0.0)
         axes = np.linalg.eigh(inside)[1][:, int(problem.bias) :]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..losses import BinaryCrossEntropy, CrossEntropy, LabelSmoothing, LogitAdjusted, MeanSquare
+from ..losses import BinaryCrossEntropy, CrossEntropy, LabelSmoothing, LogitAdjusted, MeanSquare, Weighted
 from ..losses.loss import Loss
 from ..problem import Problem
 
@@ -20,7 +20,13 @@ TIED: dict[type[Any], Callable[[Any, int], float | None]] = {  # D0 of a class, 
     LogitAdjusted: lambda loss, k: float(loss.scales.array[k]),
     MeanSquare: lambda loss, k: loss.target if loss.targets is None and loss.weight == 1 else None,
     BinaryCrossEntropy: lambda loss, k: 1.0 if loss.targets is None else None,
+    Weighted: lambda loss, k: _weighed(loss, k),
 }
+
+
+def _weighed(loss: Weighted, k: int) -> float | None:
+    inner = tied_slopes(loss.loss, k)
+    return None if inner is None else float(loss.weights.array[k]) * inner
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from .logit_adjusted import LogitAdjusted
 from .loss import Loss
 from .mean_square import MeanSquare
 from .soft_cross_entropy import SoftCrossEntropy
+from .weighted import Weighted
 
 LOSSES: dict[str, Callable[..., Loss]] = {  # by the name that records have
     loss.name: loss
@@ -24,6 +25,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {  # by the name that records have
         MeanSquare,
         BinaryCrossEntropy,
         Focal,
+        Weighted,
     )
 }
 
@@ -36,6 +38,7 @@ def of_plain(plain: Any) -> Loss:
     """The loss that `to_plain` described: a name, or a mapping with name and settings. InputError for what is none."""
     settings = dict(plain) if isinstance(plain, Mapping) else {"name": plain}
     name = settings.pop("name", None)
+    settings |= {"loss": of_plain(settings["loss"])} if "loss" in settings else {}
     known = isinstance(name, str) and name in (LOSSES | GIVEN)
     require(known, f"unknown loss {name!r}; choose one of: {', '.join(LOSSES)}")
     try:

@@ -1,4 +1,4 @@
-"""Cross-entropy with soft targets: one formula for label smoothing, several labels, mixup, distillation and weights.
+"""Cross-entropy with soft targets: one formula for label smoothing, several labels, mixup and distillation.
 
 l(z) = mu lse(z) - <r, z>,   mu = sum r > 0,   r >= 0        lse(z) = log sum_j e^z_j,   p = softmax(z)
 
@@ -81,7 +81,7 @@ class SoftCrossEntropy(Soft):
     """Cross-entropy with targets (T, K): row t holds the weights r >= 0 of the K classes for samples of type t.
 
     A row need not sum to 1: its sum is the weight of the type's samples. Raises InputError for negative targets and
-    for a row of zeros. `pick_all`, `mixed`, `weighted` and `distilled` make the targets of losses with those names.
+    for a row of zeros. `pick_all`, `mixed` and `distilled` make the targets of losses with those names.
     """
 
     targets: Table
@@ -135,11 +135,6 @@ class SoftCrossEntropy(Soft):
             share * one[k] + (1 - share) * one[j] for k in range(num_classes) for j in range(num_classes) if j != k
         ]
         return cls(np.stack([*one, *pairs]))
-
-    @classmethod
-    def weighted(cls, weights: Sequence[float]) -> "SoftCrossEntropy":
-        """Cross-entropy with a weight a class: torch.nn.functional.cross_entropy(weight=...), its mean over N."""
-        return cls(np.diag(table("weights", weights, 1).array))
 
     @classmethod
     def distilled(cls, logits: Given, temperature: float = 1.0) -> "SoftCrossEntropy":

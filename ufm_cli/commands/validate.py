@@ -9,8 +9,9 @@ import tyro
 from ..console import say, show, track
 from ..flags import as_flags
 from ..layers import show_layers
-from ..losses import LossFlags, said
+from ..losses import said
 from ..options import JsonFile, Switch, require_unused, write_result
+from ..trained_losses import TrainedLossFlags
 
 if TYPE_CHECKING:
     from ufm import Point
@@ -41,7 +42,7 @@ class Command:
     """for a Point: the weight decay of b; by default that of W"""
     bias: bool = True
     """for a Point: whether its layer has a bias"""
-    loss: LossFlags = field(default_factory=LossFlags)
+    loss: TrainedLossFlags = field(default_factory=TrainedLossFlags)
     """for a Point: the loss that it was trained with"""
     features: Literal["free", "nonnegative"] = "free"
     """for a Point: the features of the model: free, or nonnegative as behind a ReLU (a run is compared with both)"""
@@ -60,7 +61,10 @@ class Command:
     json: JsonFile = None
 
     def check(self, given: set[str]) -> None:
-        trained = {"lambda_h", "lambda_b", "no_bias", "bias", "features", *(flag.name for flag in fields(LossFlags))}
+        from ufm.errors import Setting, require
+
+        of_loss = {flag.name for flag in fields(TrainedLossFlags)}
+        trained = {"lambda_h", "lambda_b", "no_bias", "bias", "features", *of_loss}
         if self.target.is_dir():
             require_unused(given, {"lambda_w", "classifier", *trained}, "a run's config.json says how it was trained")
         if not self.layers:
@@ -75,6 +79,11 @@ class Command:
             if not self.bias:
                 require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
         self.loss.check(given)
+        require(
+            not self.loss.needs_given_w or (self.classifier == "fixed" and not self.bias),
+            f"the loss {self.loss.loss} sees the own logit alone: it needs a W that is fixed, and no bias",
+            ("pass ", Setting("classifier", "fixed"), " and ", Setting("bias", False)),
+        )
 
     def run(self) -> int:
         from ufm import Status
@@ -94,6 +103,7 @@ class Command:
     def _point(self) -> dict[str, Any]:
         from ufm import Point
         from validate import compare
+        from validate.statistics.classes import resolve_labels
 
         point = Point.load(self.target)
         metrics = _show_metrics(str(self.target), point)
@@ -102,7 +112,8 @@ class Command:
             _say_not_covered(reason)
             return metrics | {"not_covered": reason}
         decays = {"lambda_w": self.lambda_w, "lambda_h": self.lambda_h, "lambda_b": self.lambda_b}
-        asked = {"bias": self.bias, "loss": self.loss.made(), "features": self.features, "classifier": self.classifier}
+        loss = self.loss.trained(tuple(resolve_labels(point, None).bincount(minlength=point.num_classes).tolist()))
+        asked = {"bias": self.bias, "loss": loss, "features": self.features, "classifier": self.classifier}
         return metrics | self._beside(compare(point, **decays, **asked))
 
     def _beside(self, comparison: "Comparison") -> dict[str, Any]:

@@ -4,26 +4,25 @@
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ufm import InputError
 from ufm.errors import require
-from ufm.losses import GIVEN, LOSSES, Loss, SoftCrossEntropy, of_plain
+from ufm.losses import GIVEN, LOSSES, Loss, Weighted, of_plain
 from ufm.results import Result
 
 Classifier = Literal["free", "fixed", "of unit rows", "following the features"]
 BALANCE = "balance"
-WEIGHTED = "weighted-cross-entropy"  # with a weight a class: `SoftCrossEntropy` has them in a table (K, K)
-MADE: dict[str, Callable[..., Loss]] = {WEIGHTED: SoftCrossEntropy.weighted}  # losses that theory has by other names
+WEIGHTED = "weighted-"  # before the name of a loss that has a weight a class, among its parameters as `weights`
 
 
 @dataclass(frozen=True)
 class LossFacts:
-    """The loss of one sample's logits: its name (`ufm.losses` has the same, or MADE) and its parameters by name.
+    """The loss of one sample's logits: its name (`ufm.losses` has the same) and its parameters by name.
 
-    A parameter is a number, or a list of one a class.
+    A parameter is a number, or a list of one a class. A loss with a weight a class is WEIGHTED and its name.
     """
 
     name: str
@@ -32,17 +31,21 @@ class LossFacts:
     @property
     def known(self) -> bool:
         """Whether theory has a loss of that name."""
-        return any(self.name in losses for losses in (MADE, LOSSES, GIVEN))
+        return self.name.removeprefix(WEIGHTED) in LOSSES | GIVEN
+
+    def weighted(self, weights: Sequence[float]) -> "LossFacts":
+        """The same with these weights, one a class."""
+        return LossFacts(WEIGHTED + self.name, {"weights": list(weights)} | dict(self.parameters))
 
     @property
     def of_theory(self) -> Loss:
         """The loss of that name in theory. Raises InputError where it has none, or not with these parameters."""
-        if self.name not in MADE:
-            return of_plain({"name": self.name} | dict(self.parameters))
-        try:
-            return MADE[self.name](**self.parameters)
-        except TypeError as error:
-            raise InputError(f"the settings of the loss {self.name!r} are not {sorted(self.parameters)}") from error
+        given = dict(self.parameters)
+        if not self.name.startswith(WEIGHTED):
+            return of_plain({"name": self.name} | given)
+        require("weights" in given, f"the loss {self.name!r} needs weights, and has {sorted(given)}")
+        weights = given.pop("weights")
+        return Weighted(of_plain({"name": self.name.removeprefix(WEIGHTED)} | given), weights)
 
     @property
     def said(self) -> str:

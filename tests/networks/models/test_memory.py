@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 import networks
-from networks.models.memory import footprint, training_memory
+from networks.models import memory
+from networks.models.memory import footprint, measured_memory, training_memory
+from ufm import InputError
 
 
 def test_a_perceptron_by_hand():
@@ -15,6 +17,42 @@ def test_a_perceptron_by_hand():
     saved = 4 * (N * 30 + N * 50 + N * 4)
     # Cross entropy also keeps its targets (int64) and the sum of weights.
     assert training_memory(model, torch.randn(N, 30)) == pytest.approx(12 * parameters + saved + 8 * N, abs=16)
+
+
+WIDE, LONG = (800, 600, 20), (50, 40, 3000)  # sizes in which the weights, and the batch, take the most
+
+
+@pytest.mark.parametrize(("into", "out", "N"), [WIDE, LONG])
+def test_the_measured_peak_of_one_linear_layer_is_the_closed_form(into, out, N):
+    """Parameters and momentum, with the gradient and the slopes of the logits; or, before there is a gradient, the
+    log-softmax, its slopes and those of the logits. Beside them stand the loss and its slope."""
+    model, inputs = nn.Linear(into, out), torch.randn(N, into)
+    P, L = 4 * (into + 1) * out, 4 * N * out
+    expected = 2 * P + max(P + L, 3 * L)
+    found = [measured_memory(model, inputs) for _ in range(2)]
+    assert found == pytest.approx([expected] * 2, abs=64)
+    assert (P + L > 3 * L) is ((into, out, N) == WIDE)
+
+
+def test_a_peak_that_forgets_what_is_taken_back_is_seen(monkeypatch):
+    """Planted: the sum of all that was given, and the sum at the end."""
+    into, out, N = LONG
+    P, L = 4 * (into + 1) * out, 4 * N * out
+    model, inputs = nn.Linear(into, out), torch.randn(N, into)
+    monkeypatch.setattr(memory, "peak", lambda changes: sum(change for change in changes if change > 0))
+    assert measured_memory(model, inputs) > 2 * (2 * P + 3 * L)
+    monkeypatch.setattr(memory, "peak", sum)
+    assert measured_memory(model, inputs) < P + 3 * L
+
+
+def test_measuring_leaves_all_as_it_was_and_needs_an_allocator():
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(30, 4))
+    before, state = model[1].weight.detach().clone(), torch.get_rng_state()
+    assert measured_memory(model, torch.randn(8, 30, generator=torch.Generator().manual_seed(0))) > 12 * 31 * 4
+    assert torch.equal(model[1].weight, before)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(InputError, match="no allocator says what it gave out on the device 'meta'"):
+        measured_memory(model.to("meta"), torch.zeros(8, 30, device="meta"))
 
 
 def test_memory_grows_with_the_batch_and_is_left_as_it_was():

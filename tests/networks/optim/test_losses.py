@@ -1,5 +1,6 @@
 """Losses: gradients against closed forms, limits in which one is another, and finiteness far out."""
 
+import dataclasses
 import math
 
 import pytest
@@ -151,10 +152,25 @@ def test_class_weights_are_sklearns_and_torchs(sample):
     expected = torch.tensor(compute_class_weight("balanced", classes=torch.arange(K).numpy(), y=labels.numpy()))
     balanced = loss(logits, labels, networks.Recipe(class_weights="balanced"), counts)
     torch.testing.assert_close(balanced, functional.cross_entropy(logits, labels, weight=expected))
-    inverse = loss.numbers(networks.Recipe(class_weights="inverse"), counts)
+    inverse = loss.weights(networks.Recipe(class_weights="inverse"), counts)
     torch.testing.assert_close(torch.tensor(inverse).double() / expected, (expected.mean() ** -1).expand(K).double())
     planted = loss(logits, labels, networks.Recipe(class_weights=tuple(1 / expected.numpy())), counts)
     assert abs(float(planted / balanced) - 1) > 0.1
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "class_weights" in loss.parameters])
+def test_class_weights_are_samples_repeated(name):
+    """Weights 1, 2 and 3 are a set in which each sample of those classes stands once, twice, three times."""
+    weights, labels = torch.tensor([1, 2, 3]), torch.tensor([0, 1, 2, 2, 1])
+    logits = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    often = weights[labels]
+    plain = networks.Recipe(loss=name, tau=0.0)
+    heavy = dataclasses.replace(plain, class_weights=(1.0, 2.0, 3.0))
+    repeated = LOSSES[name](logits.repeat_interleave(often, 0), labels.repeat_interleave(often), plain, (5, 4, 3))
+    found = LOSSES[name](logits, labels, heavy, (5, 4, 3))
+    torch.testing.assert_close(found * 5, repeated * int(often.sum()), rtol=1e-13, atol=0)
+    turned = dataclasses.replace(plain, class_weights=(3.0, 2.0, 1.0))
+    assert abs(float(LOSSES[name](logits, labels, turned, (5, 4, 3)) / found) - 1) > 0.01
 
 
 def test_balanced_softmax_is_that_of_its_paper(sample):

@@ -11,7 +11,7 @@ import networks
 import ufm
 from networks.runs.checkpoints import load_model
 from ufm import Point
-from ufm.losses import LogitAdjusted, SoftCrossEntropy
+from ufm.losses import CrossEntropy, Focal, LogitAdjusted, Weighted
 from ufm_cli.main import main
 from validate import Run, by_group, compare_run, not_covered
 
@@ -19,12 +19,14 @@ COUNTS = (15,) * 5 + (3,) * 5
 WAYS = {
     "balanced weights": {"class_weights": "balanced"},
     "weights": {"class_weights": (1.0,) * 5 + (2.0,) * 5},
+    "focal": {"loss": "focal", "focusing": 1.0, "class_weights": "balanced"},
     "adjusted": {"loss": "logit-adjusted", "tau": 0.5},
     "balanced softmax": {"loss": "balanced-softmax"},
 }
 LAWS = {  # what theory has to be asked, written out
-    "balanced weights": SoftCrossEntropy.weighted([0.6] * 5 + [3.0] * 5),
-    "weights": SoftCrossEntropy.weighted([1.0] * 5 + [2.0] * 5),
+    "balanced weights": Weighted(CrossEntropy(), [0.6] * 5 + [3.0] * 5),
+    "weights": Weighted(CrossEntropy(), [1.0] * 5 + [2.0] * 5),
+    "focal": Weighted(Focal(1.0), [0.6] * 5 + [3.0] * 5),
 }
 
 

@@ -12,8 +12,8 @@ from ufm.atlas import explore
 from ufm.atlas.catalogue import Catalogue
 from ufm.atlas.euler import Ledger
 from ufm.atlas.family import Family
-from ufm.atlas.rotations import characteristic
-from ufm.losses import BinaryCrossEntropy, MeanSquare
+from ufm.atlas.rotations import characteristic, groups
+from ufm.losses import BinaryCrossEntropy, MeanSquare, Weighted
 
 DECAY = {"lambda_w": 2e-2, "lambda_h": 3e-2}
 COUNTS = (1, 2, 4, 6)
@@ -133,3 +133,11 @@ def test_below_k_binary_cross_entropy_has_minima_that_are_not_global():
             values.add(round(solution.value, 10))
     assert min(values) == pytest.approx(0.1694720697, abs=3e-10)
     assert len(values) >= 2
+
+
+def test_classes_of_one_weight_turn_and_others_do_not():
+    loss = Weighted(MeanSquare(), [1.0, 1.0, 2.0, 2.0, 3.0])
+    problem = Problem.balanced(5, 2, 6, **DECAY, bias=False, loss=loss)
+    assert [group.classes for group in groups(problem)] == [(0, 1), (2, 3)]
+    plain = Problem.balanced(5, 2, 6, **DECAY, bias=False, loss=MeanSquare())
+    assert [group.classes for group in groups(plain)] == [(0, 1, 2, 3, 4)]

@@ -11,12 +11,14 @@ from ufm.losses import (
     LogitAdjusted,
     MeanSquare,
     SoftCrossEntropy,
+    Weighted,
 )
 
 SOFT = [[0.7, 0.2, 0.1], [0.0, 1.5, 0.5], [0.3, 0.3, 0.4], [0.0, 0.0, 2.0]]
 REGRESSED = [[1.0, -2.0, 0.5], [0.3, 0.0, 1.5], [-1.0, 1.0, 2.0], [2.0, 2.5, -0.5], [0.0, 1.0, 0.0]]
 TAGGED = [[1, -1, -1], [1, 1, -1], [-1, 1, 1], [-1, -1, -1]]
 OFFSETS, SCALES = [0.0, -0.5, 1.0], [1.0, 2.0, 0.5]
+WEIGHTS = [0.5, 2.0, 1.25]
 
 CROSS = torch.nn.functional.cross_entropy
 
@@ -48,6 +50,14 @@ NAIVE = {  # name: (the loss, l(z, t) from its definition); K = 3, or any K
     "tags": (BinaryCrossEntropy(TAGGED), lambda z, t: torch.log(1 + torch.exp(-z.new_tensor(TAGGED[t]) * z)).sum()),
     "focal": (Focal(2.0), lambda z, t: -((1 - z.softmax(0)[t]) ** 2) * z.log_softmax(0)[t]),
     "gentle focal": (Focal(0.5), lambda z, t: -((1 - z.softmax(0)[t]) ** 0.5) * z.log_softmax(0)[t]),
+    "weighted mse": (
+        Weighted(MeanSquare(weight=2.5, target=3.0), WEIGHTS),
+        lambda z, t: WEIGHTS[t] * (1.5 * (z[t] - 3) ** 2 + ((z - 3 * one_hot(t, z)) ** 2).sum()) / 2,
+    ),
+    "weighted focal": (
+        Weighted(Focal(2.0), WEIGHTS),
+        lambda z, t: -WEIGHTS[t] * ((1 - z.softmax(0)[t]) ** 2) * z.log_softmax(0)[t],
+    ),
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 import ufm
-from tests.ufm.losses.naive import NAIVE, SCALES, flat_objective, problem_of
+from tests.ufm.losses.naive import NAIVE, OFFSETS, SCALES, flat_objective, problem_of
 from ufm import InputError, Point, Problem
 from ufm.certificates import descent_direction
 from ufm.losses import (
@@ -20,6 +20,7 @@ from ufm.losses import (
     LogitAdjusted,
     MeanSquare,
     SoftCrossEntropy,
+    Weighted,
     of_plain,
 )
 from ufm.solvers.critical import narrow_solution, origin
@@ -160,6 +161,11 @@ BAD = {
     "targets and a weight": lambda: MeanSquare([[1.0, 0.0]], weight=2.0),
     "too few counts for the types": lambda: Problem((1, 2), 3, 1e-2, 1e-2, loss=SoftCrossEntropy(np.eye(3))),
     "the class of a loss": lambda: Problem((1, 2), 3, 1e-2, 1e-2, loss=CrossEntropy),
+    "a weight of 0": lambda: Weighted(CrossEntropy(), [1.0, 0.0]),
+    "a weight too few": lambda: Weighted(LogitAdjusted(OFFSETS), [1.0, 2.0]),
+    "weights of a weighted loss": lambda: Weighted(Weighted(CrossEntropy(), [1.0, 2.0]), [1.0, 2.0]),
+    "weights of a loss by its name": lambda: Weighted("focal", [1.0, 2.0]),
+    "weights of no loss": lambda: of_plain({"name": "weighted", "loss": "hinge", "weights": [1.0, 2.0]}),
     "a set size beyond K": lambda: SoftCrossEntropy.pick_all(3, (4,)),
     "an unknown name": lambda: of_plain("hinge"),
     "settings of another loss": lambda: of_plain({"name": "focal", "smoothing": 0.1}),
@@ -177,10 +183,6 @@ def test_what_is_no_loss_is_refused_in_one_line(make):
 def test_named_targets_are_what_their_names_say():
     assert SoftCrossEntropy.pick_all(3, (2,)).targets.tolist() == [[1, 1, 0], [1, 0, 1], [0, 1, 1]]
     assert SoftCrossEntropy.mixed(2, 0.75).targets.tolist() == [[1, 0], [0, 1], [0.75, 0.25], [0.25, 0.75]]
-    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    types, weight = torch.tensor([0, 1, 2, 1]), torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)
-    expected = torch.nn.functional.cross_entropy(z, types, weight=weight, reduction="none")
-    torch.testing.assert_close(SoftCrossEntropy.weighted([2.0, 0.5, 1.0]).values(z, types), expected)
     teacher = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
     found = torch.tensor(SoftCrossEntropy.distilled(teacher, 2.0).targets.tolist(), dtype=torch.float64)
     torch.testing.assert_close(found, torch.softmax(teacher / 2, 1))

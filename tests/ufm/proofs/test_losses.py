@@ -11,7 +11,7 @@ from flint import arb
 from scipy.optimize import minimize
 
 import ufm
-from tests.ufm.losses.naive import NAIVE, OFFSETS, REGRESSED, SCALES, SOFT, TAGGED, problem_of
+from tests.ufm.losses.naive import NAIVE, OFFSETS, REGRESSED, SCALES, SOFT, TAGGED, WEIGHTS, problem_of
 from tests.ufm.proofs.test_enclosure import contains
 from ufm import Problem
 from ufm.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Focal, MeanSquare, SoftCrossEntropy
@@ -20,9 +20,10 @@ from ufm.proofs.losses.binary_cross_entropy import BinaryCrossEntropyRow
 from ufm.proofs.losses.focal import FocalRow
 from ufm.proofs.losses.mean_square import MeanSquareRow
 from ufm.proofs.losses.soft_cross_entropy import Soft
+from ufm.proofs.losses.weighted import WeightedRow
 from ufm.solvers.critical import origin
 
-FOCAL = ["focal", "gentle focal"]
+FOCAL = ["focal", "gentle focal", "weighted focal"]
 CONVEX = [name for name in NAIVE if name not in FOCAL]
 K = 3
 
@@ -143,6 +144,8 @@ MP = {  # the definitions once more, at any precision
     "tags": lambda z, t: mpmath.fsum(mpmath.log1p(mpmath.exp(-y * v)) for y, v in zip(TAGGED[t], z, strict=True)),
     "focal": lambda z, t: mp_focal(2, z, t),
     "gentle focal": lambda z, t: mp_focal(mpmath.mpf(0.5), z, t),
+    "weighted mse": lambda z, t: mpmath.mpf(WEIGHTS[t]) * mp_square(unit(t, 3), z, unit(t, mpmath.mpf(2.5), 1)),
+    "weighted focal": lambda z, t: mpmath.mpf(WEIGHTS[t]) * mp_focal(2, z, t),
 }
 
 
@@ -233,15 +236,16 @@ def test_a_nearly_perfect_fit_keeps_its_relative_accuracy():
 def test_the_shift_leaves_the_loss_alone(name):
     shift = losses.shift(NAIVE[name][0], K)
     if shift is None:
-        assert NAIVE[name][0].name in ("mse", "bce")
+        assert name in ("mse", "far targets", "rescaled mse", "regression", "bce", "tags", "weighted mse")
         return
     s = torch.tensor([float(v) for v in shift], dtype=torch.float64)
     for t, z in some_logits(name):
         assert float(NAIVE[name][1](z + 0.7 * s, t)) == pytest.approx(float(NAIVE[name][1](z, t)), rel=1e-12)
-        assert abs(sum((u * v for u, v in zip(row_at(name, z, t).slope, shift, strict=True)), arb(0))) < arb("1e-14")
+        assert abs(sum((u * v for u, v in zip(row_at(name, z, t).slope, shift, strict=True)), arb(0))) < arb("1e-13")
 
 
 SPOILED = {  # (a loss, the class and the part that are spoiled, the error)
+    "a weight that is left out": ("weighted focal", WeightedRow, "weight", lambda row: arb(1)),
     "a slope without its weight": ("rescaled mse", MeanSquareRow, "slope", lambda row: row.errors),
     "a slope of the other sign": ("bce", BinaryCrossEntropyRow, "slope", lambda row: [-u for u in row.q]),
     "a curvature without its mass": ("soft", Soft, "mass", lambda row: arb(1)),

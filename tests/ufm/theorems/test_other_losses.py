@@ -146,7 +146,7 @@ def test_focal_claims_are_not_made_where_k_is_too_large_or_there_is_a_bias():
 
 
 @pytest.mark.parametrize("factor", [0.97, 1.03])
-@pytest.mark.parametrize("name", ["cross-entropy", "mse", "bce", "label-smoothing", "logit-adjusted"])
+@pytest.mark.parametrize("name", ["cross-entropy", "mse", "bce", "label-smoothing", "logit-adjusted", "weighted"])
 def test_minorities_merge_at_the_threshold_of_theory(name, factor):
     """D0^2 n = N^2 lW lH, at 0.97 and 1.03 of it: the spread of the group's rows is rounding, or it is not."""
     losses = {
@@ -155,6 +155,7 @@ def test_minorities_merge_at_the_threshold_of_theory(name, factor):
         "bce": (BinaryCrossEntropy(), 1.0),
         "label-smoothing": (LabelSmoothing(0.2), 0.8),
         "logit-adjusted": (ufm.losses.LogitAdjusted([0.5, 0.5, 0.0, 0.0], [1, 1, 2, 2]), 2.0),
+        "weighted": (ufm.losses.Weighted(LabelSmoothing(0.2), [0.7, 0.7, 1.5, 1.5]), 1.2),
     }
     loss, tied = losses[name]
     counts, n = (10, 10, 2, 2), 2

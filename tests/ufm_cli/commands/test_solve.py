@@ -44,6 +44,10 @@ def test_no_filmstrip_outside_the_plane(tmp_path):
     ("flags", "message"),
     [
         (["--starts", "0"], "--starts must be >= 1, got 0"),
+        (["--class-weights", "1", "2"], "--class-weights must hold a number for each of K = 3 classes, got 2"),
+        (["--class-weights", "1", "2", "0"], "--class-weights must be positive; got 0 at [2]"),
+        (["--loss", "mse", "--own-weight", "0"], "--own-weight must be a finite number > 0, got 0.0"),
+        (["--own-target", "2"], "--own-target would do nothing here: --loss cross-entropy does not have it"),
         (["--gif"], "name it with --figures DIR"),
         (["--gif", "--figures", "x", "-d", "3"], "it needs -d 2, got d = 3"),
     ],

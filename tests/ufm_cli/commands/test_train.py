@@ -105,8 +105,9 @@ def test_settings_without_effect_are_named_and_have_none(name, small_recipe, tmp
     few = dataclasses.replace(small_recipe, epochs=2, per_class=20, patience=1, milestones=(1,), batch_size=100)
     few = dataclasses.replace(few, imbalance="exp:0.5" if name == "tau" else None)
     few = dataclasses.replace(few, **{"head": "etf", "bias": False} if name == "own_target" else {})
-    idle = {"optimizer": "adam", "schedule": "constant", "head": "linear", "loss": "cross-entropy"}[setting]
-    idle = {"linear": "etf", "cross-entropy": "mse"}[idle] if idle in choices else idle
+    others = {"optimizer": ["adam"], "schedule": ["constant"], "head": ["linear", "etf"]}
+    others["loss"] = ["cross-entropy", "balanced-softmax"]
+    idle = next(choice for choice in others[setting] if choice not in choices)
     seen = {}
     for choice in (idle, *choices):
         start = dataclasses.replace(few, **{setting: choice, name: STARTED.get(name, getattr(Recipe(), name))})

@@ -1,6 +1,7 @@
 """ufm validate: the whole table, for a run and for a Point."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -11,7 +12,9 @@ import networks
 import ufm
 from tests.conftest import SMALL
 from ufm import Point
+from ufm_cli.flags import names
 from ufm_cli.main import main
+from ufm_cli.trained_losses import TrainedLossFlags
 from validate import Run, compare, neural_collapse
 
 
@@ -122,6 +125,82 @@ LOSSES = {
         "offsets 0 1 0 0, scales 1 1 1 1,",
     ),
 }
+COUNTS = (6, 3, 2, 1)
+OF_TRAINING = {  # flags, to the loss that they mean for these counts, written out
+    "rescaled mse": (
+        ["mse", "--own-weight", "5", "--own-target", "3"],
+        ufm.losses.MeanSquare(weight=5.0, target=3.0),
+    ),
+    "tau": (
+        ["logit-adjusted", "--tau", "0.5"],
+        ufm.losses.LogitAdjusted([math.log(n / 12) / 2 for n in COUNTS]),
+    ),
+    "balanced softmax": (["balanced-softmax"], ufm.losses.LogitAdjusted([math.log(n) for n in COUNTS])),
+    "balanced weights": (
+        ["focal", "--focusing", "1", "--class-weights", "balanced"],
+        ufm.losses.Weighted(ufm.losses.Focal(1.0), [0.5, 1.0, 1.5, 3.0]),
+    ),
+    "weights and offsets": (
+        ["logit-adjusted", "--offsets", *"0100", "--class-weights", *"1234"],
+        ufm.losses.Weighted(ufm.losses.LogitAdjusted([0, 1, 0, 0]), [1, 2, 3, 4]),
+    ),
+    "dot-regression": (
+        ["dot-regression", "--own-target", "2", "--classifier", "fixed", "--no-bias"],
+        ufm.losses.DotRegression(2.0),
+    ),
+}
+
+
+def imbalanced(folder):
+    labels = torch.arange(4).repeat_interleave(torch.tensor(COUNTS))
+    generator = torch.Generator().manual_seed(0)
+    W, H = (torch.randn(rows, 6, generator=generator, dtype=torch.float64) for rows in (4, len(labels)))
+    Point(W, H, torch.zeros(4).double(), labels).save(folder / "p.safetensors")
+    return str(folder / "p.safetensors")
+
+
+@pytest.mark.parametrize("name", OF_TRAINING)
+def test_the_flags_of_training_mean_what_training_does_with_the_points_counts(name, capsys, tmp_path):
+    flags, loss = OF_TRAINING[name]
+    file, out, fixed = imbalanced(tmp_path), tmp_path / "v.json", "fixed" in flags
+    decays = ["--lambda-h", "1e-2", *([] if fixed else ["--lambda-w", "2e-2"])]
+    assert main(["validate", file, *decays, "--loss", *flags, "--json", str(out)]) == 0
+    settings = {"classifier": "fixed", "bias": False} if fixed else {"lambda_w": 2e-2}
+    expected = compare(Point.load(file), lambda_h=1e-2, loss=loss, **settings)
+    assert json.loads(out.read_text())["comparison"] == json.loads(json.dumps(expected.plain()))
+
+
+REFUSED = {
+    "tau beside offsets": (["logit-adjusted", "--offsets", *"0100", "--tau", "1"], "--offsets says what it would"),
+    "weights of dot-regression": (
+        ["dot-regression", "--classifier", "fixed", "--no-bias", "--class-weights", "balanced"],
+        "--class-weights would do nothing here: --loss dot-regression does not have it",
+    ),
+    "dot-regression of a free W": (["dot-regression"], "pass --classifier fixed and --no-bias"),
+    "a weight too few": (
+        ["bce", "--class-weights", *"123"],
+        "--class-weights must be one for each of 4 classes",
+    ),
+    "mixup": (["bce", "--mixup", "1"], "--mixup"),
+    "an unknown loss": (["hinge"], "unknown loss 'hinge'; choose one of: cross-entropy"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_flags_that_a_loss_cannot_have_are_refused_in_a_line(name, capsys, tmp_path):
+    flags, said = REFUSED[name]
+    decays = ["--lambda-h", "1e-2", *([] if "fixed" in flags else ["--lambda-w", "2e-2"])]
+    assert main(["validate", imbalanced(tmp_path), *decays, "--loss", *flags]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_every_setting_of_a_training_loss_is_a_flag(capsys, tmp_path):
+    """A setting that a new loss brings is one without a word here."""
+    settings = {name for loss in networks.optim.losses.LOSSES.values() for name in loss.parameters}
+    assert settings <= names(TrainedLossFlags)
+    assert set(networks.optim.losses.LOSSES) <= set(TrainedLossFlags().flags)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -16,6 +16,7 @@ from ...losses import (
     Loss,
     MeanSquare,
     SoftCrossEntropy,
+    Weighted,
 )
 from ...losses.untied import Untied
 from .binary_cross_entropy import BinaryCrossEntropyRow
@@ -24,6 +25,7 @@ from .logit_adjusted import LogitAdjustedRow
 from .mean_square import MeanSquareRow
 from .row import Row
 from .soft_cross_entropy import CrossEntropyRow, LabelSmoothingRow, SoftCrossEntropyRow
+from .weighted import WeightedRow
 
 ENCLOSED: dict[type, type[Row]] = {
     CrossEntropy: CrossEntropyRow,
@@ -33,6 +35,7 @@ ENCLOSED: dict[type, type[Row]] = {
     MeanSquare: MeanSquareRow,
     BinaryCrossEntropy: BinaryCrossEntropyRow,
     Focal: FocalRow,
+    Weighted: WeightedRow,
 }
 
 __all__ = ["ENCLOSED", "Row", "is_enclosed", "row", "shift"]
@@ -40,7 +43,8 @@ __all__ = ["ENCLOSED", "Row", "is_enclosed", "row", "shift"]
 
 def is_enclosed(loss: Loss) -> bool:
     """Whether the loss itself is in the table: what a class of the user's inherits from one of it may be changed."""
-    return type(_tied(loss)) in ENCLOSED
+    tied = _tied(loss)
+    return type(tied) in ENCLOSED and (not isinstance(tied, Weighted) or type(tied.loss) in ENCLOSED)
 
 
 def row(loss: Loss, logits: Sequence[arb], t: int) -> Row:
@@ -52,6 +56,7 @@ def row(loss: Loss, logits: Sequence[arb], t: int) -> Row:
 def shift(loss: Loss, num_classes: int) -> list[arb] | None:
     """s (K,) with l_t(z + c s) = l_t(z) for all c; None where there is none."""
     inner = _tied(loss)
+    inner = inner.loss if isinstance(inner, Weighted) else inner  # a weight is in no way of a shift
     return ENCLOSED[type(inner)].shift(inner, num_classes)
 
 

@@ -7,7 +7,7 @@ that was refused decides nothing.
 import math
 from collections.abc import Collection, Mapping
 
-from ...losses import LOSSES
+from ...losses import LOSSES, Weighted
 from ...problem import Problem
 from ...proofs import PRECISION, Proof, is_available
 from ...results import PointVerdict
@@ -22,7 +22,15 @@ FEW = Hypothesis(
     f"K <= {MOST_CLASSES} and no more types (ball arithmetic)",
     lambda p: max(p.num_classes, p.num_types) <= MOST_CLASSES,
 )
-ENCLOSED = Hypothesis("a loss of ufm.losses (ball arithmetic)", lambda p: type(p.loss) in LOSSES.values())
+
+
+def _in_the_table(problem: Problem) -> bool:
+    """Whether the loss is one of `ufm.losses`, and so is what is weighted in it."""
+    loss = problem.loss.loss if isinstance(problem.loss, Weighted) else problem.loss
+    return type(loss) in LOSSES.values()
+
+
+ENCLOSED = Hypothesis("a loss of ufm.losses (ball arithmetic)", _in_the_table)
 FLINT = Hypothesis("python-flint", lambda p: is_available())
 
 
