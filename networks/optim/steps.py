@@ -25,7 +25,8 @@ def closure_step(optimizer, model: nn.Module, evaluate: Evaluate, mean: Mean) ->
 
     A line search compares values at several parameters, so the closure has to be a function of the parameters.
     Normalisation layers normalise by the batch, which is one, and no buffer of theirs changes (the epoch ends with
-    `refresh_statistics`); random layers draw the same numbers each time, and others at the next step.
+    `refresh_statistics`); random layers draw the same numbers each time, and others at the next step. torch's L-BFGS
+    flattens gradients by a view, so those of weights laid out with the channels last are laid out anew.
     """
     losses: list[torch.Tensor] = []
     again = repeated_draws(next(model.parameters()).device)
@@ -36,6 +37,8 @@ def closure_step(optimizer, model: nn.Module, evaluate: Evaluate, mean: Mean) ->
         with kept_buffers(model):
             value, loss = evaluate()
             value.backward()
+        for parameter in model.parameters():
+            parameter.grad = None if parameter.grad is None else parameter.grad.contiguous()
         losses.append(loss)
         return mean(value.detach())
 

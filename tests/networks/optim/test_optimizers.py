@@ -51,6 +51,23 @@ def test_the_objective_falls(name):
     assert float(objective(Batch(images, LABELS, 1.0))[0].detach()) < before
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps_are_the_same_with_channels_last(name):
+    """torch's L-BFGS takes views of gradients, and those of such weights are laid out otherwise."""
+    parameters = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(3)
+        recipe = networks.Recipe(optimizer=name, lr=0.05)
+        backbone = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten())
+        model = networks.Classifier(backbone, nn.Linear(16, 3)).double().to(memory_format=layout)
+        objective = Objective(recipe, model, FeaturesAndLogits(model))
+        images = torch.randn(12, 2, 4, 4, dtype=torch.float64).contiguous(memory_format=layout)
+        advance(recipe, model, images, objective, build_optimizer(recipe, model))
+        parameters.append([parameter.detach() for parameter in model.parameters()])
+    for plain, last in zip(*parameters, strict=True):
+        torch.testing.assert_close(plain, last, rtol=1e-6, atol=1e-9)
+
+
 GROUPS = {  # which parameters of `setting` are of which group, written out
     **{"backbone.1.weight": "decay_backbone", "head.weight": "decay_head"},
     **dict.fromkeys(("backbone.1.bias", "backbone.2.weight", "backbone.2.bias", "head.bias"), "decay_biases"),
