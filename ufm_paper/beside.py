@@ -3,12 +3,13 @@
 from typing import Any
 
 import ufm
-from ufm import InputError, PointVerdict, Problem, Status
+from ufm import PointVerdict, Problem, Status
 from ufm.errors import require
-from validate import Comparison, compare_run, locate
+from validate import Comparison
 from validate.theory.theorems import counted, equivalent
 
 from .finding import Finding, Runs
+from .theory import FREE, NONNEGATIVE
 from .trained import Trained
 
 NEAR = 0.1  # relative deviation of margin and norms from the prediction up to which a run is said to meet it
@@ -17,18 +18,20 @@ MEASURED = ("mean_margin", "norm_w", "norm_h")
 PER_CLASS = 2  # samples of a class in the problem that the theorems are checked on
 BLOCKS = 4  # most different classes of the critical points that are listed
 
+NOT_KEPT = "the record of the run keeps nothing of its last layer"
+
 Table = list[dict[str, Any]]
 
 
 def predictions(runs: Runs) -> Finding:
     """Margin and norms of every comparable run that fits lie within 10% of the prediction, and f is above its bound."""
-    return _met(runs, "free")
+    return _met(runs, FREE)
 
 
 def predictions_behind_relu(runs: Runs) -> Finding:
     """Margin and norms of every comparable run that fits lie within 10% of the prediction with H >= 0 and W free or
     fixed as it is, and f is above its bound."""
-    return _met(runs, "nonnegative")
+    return _met(runs, NONNEGATIVE)
 
 
 def _met(runs: Runs, features: str) -> Finding:
@@ -55,19 +58,19 @@ def _met(runs: Runs, features: str) -> Finding:
 
 def _compared(name: str, run: Trained, features: str) -> Table:
     """The rows of one run: quantity, theory, network, relative deviation; one row saying why where there is none."""
-    try:
-        comparison = compare_run(run.run, features)
-        free = isinstance(comparison.model, Problem)
-        require(free or features != "free", "the claim is about W and H that are free")
-    except InputError as reason:
-        return [{"cell": name, "quantity": "not covered", "note": str(reason)}]
+    found = run.theory.get(features)
+    comparison = found and found.comparison
+    if not comparison:
+        return [{"cell": name, "quantity": "not covered", "note": found.reason if found else NOT_KEPT}]
+    if features == FREE and not isinstance(comparison.model, Problem):
+        return [{"cell": name, "quantity": "not covered", "note": "the claim is about W and H that are free"}]
     rows = [
         {"cell": name, "quantity": row.name, "theory": row.theory, "network": row.network} for row in comparison.rows
     ]
     for row in rows:
         row["deviation"] = abs(row["network"] / row["theory"] - 1) if row["theory"] > 0 else None
-    if free:
-        place = locate(comparison)
+    if found.place:
+        place = found.place
         rows.append({"cell": name, "quantity": "distance to", "network": place.distance, "note": place.verdict})
     decay = comparison.problem.lambda_h
     return [*rows, {"cell": name, "quantity": "lambda_h", "network": decay, "note": "implied by balance, or given"}]
@@ -94,7 +97,7 @@ def theorems(runs: Runs) -> Finding:
     """The theorems that apply hold at the networks' K, d and decays; all other listed points are strict saddles."""
     verdicts, levels, summary, said = [], [], [], []
     for name, run in runs.items():
-        comparison = compare_run(run.run)
+        comparison = _free(run)
         problem = equivalent(comparison.problem, PER_CLASS * comparison.problem.num_classes)
         verdicts += [{"cell": name, **verdict.plain()} for verdict in ufm.verify(problem, starts=2)]
         found = _levels(problem)
@@ -107,6 +110,14 @@ def theorems(runs: Runs) -> Finding:
     holds = counts[Status.HOLDS] > 0 and not counts[Status.FAILS] and others == {PointVerdict.STRICT_SADDLE}
     number = f"{counts[Status.HOLDS]} verdicts hold, {counts[Status.FAILS]} fail"
     return Finding(holds, "; ".join(said), {"verdicts": verdicts, "levels": levels, "summary": summary}, number)
+
+
+def _free(run: Trained) -> Comparison:
+    """The comparison with W and H free; InputError where there is none."""
+    found = run.theory.get(FREE)
+    require(found is not None, f"{run.name}: {NOT_KEPT}")
+    require(found.comparison is not None, found.reason)
+    return found.comparison
 
 
 def _levels(problem: Problem) -> Table:

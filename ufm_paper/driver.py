@@ -15,7 +15,7 @@ from .claims import Claim, claims_at
 from .finding import Finding
 from .grid import CELLS, Scale, with_images
 from .page import recorded_claims
-from .record import Outcome, write_record
+from .record import Outcome, recorded, write_record
 from .trained import Trained
 
 Track = Callable[[Iterable[int]], Iterable[int]]
@@ -99,9 +99,10 @@ def reproduce(
 
     claims   of those that are judged at the scale; all of them by default
 
-    Done cells are skipped and a cell that was stopped midway goes on. A claim whose cells are not all there, or lack
-    what its judge needs, is "not covered", which without `training` is what becomes of all that was not run before; one
-    with a cell whose numbers diverged fails. on_cell and on_claim are told of each as it ends; track(label) wraps a
+    Done cells are skipped and a cell that was stopped midway goes on. A cell that was not run here is judged by what
+    the record keeps of it. A claim whose cells are not all there, or lack what its judge needs, is "not covered", which
+    without `training` is what becomes of all that was not run before; one with a cell whose numbers diverged fails.
+    on_cell and on_claim are told of each as it ends; track(label) wraps a
     cell's epochs.
     Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
     that cannot be written to; before any training where that can be seen. Without `training` also where nothing was run
@@ -116,7 +117,8 @@ def reproduce(
         if problem:
             diverged[cell] = problem
         on_cell(cell, problem or grid.finished(cell))
-    found = {cell: trained for cell in cells if (trained := grid.finished(cell))}
+    at_hand = {cell: grid.finished(cell) or recorded(Path(results), grid.scale, cell) for cell in cells}
+    found = {cell: trained for cell, trained in at_hand.items() if trained}
     _require_material(grid, Path(results), found, training)
     outcomes = {}
     there = claims_at(grid.scale.name)

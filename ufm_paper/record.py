@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from figures.runs.comparison import comparison_figures
-from networks import Recipe, preset
+from networks import Recipe, preset, recipe_of
 from networks.recipe import idle
 from ufm import Status
 from ufm.storage.files import write_json, write_text
 from ufm.storage.locks import held
+from validate import Run
 from validate.runs.provenance import flags, provenance
 
 from .claims import Claim, claims_at
 from .finding import Finding
 from .grid import CELLS, Scale
 from .page import recorded_claims, write_page
-from .trained import Trained
+from .trained import THEORY, Trained
 
 PATIENCE = 300.0  # seconds that a record waits for another one to be written: a page and its figures
 ELSEWHERE = ("data_dir", "device", "keep")  # settings of a recipe that say nothing of the experiment
+PLACED = ("data", "rearrange")  # settings that differ between machines: CIFAR-10 as it is stored, the order of sums
+OF_EPOCHS = ("collapse", "accuracy", "width")  # figures that need no last layer
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def _write_held_record(
     recorded = recorded_claims(folder)
     outcomes = {name: one for name, one in outcomes.items() if not _stands(folder, recorded.get(name), one, found)}
     for cell, trained in found.items():
-        _write_cell(folder / "cells" / cell, trained)
+        if not trained.recorded:
+            _write_cell(folder / "cells" / cell, trained)
     for name, outcome in outcomes.items():
         for stale in folder.glob(f"{name}-*.csv"):
             stale.unlink()
@@ -85,12 +89,26 @@ def _epochs(trained: Trained) -> str:
 
 
 def _write_cell(folder: Path, trained: Trained) -> None:
-    """epochs.csv as it is; config.json without the places of this machine; what the page says of the cell."""
-    config = trained.run.config
+    """epochs.csv as it is; config.json without the places of this machine; the last layer beside theory, which would
+    need all features; what the page says of the cell."""
+    config, file = trained.run.config, folder / "epochs.csv"
+    if not (file.is_file() and file.read_text(encoding="utf-8") == _epochs(trained) and (folder / THEORY).is_file()):
+        write_json(folder / THEORY, {features: found.plain() for features, found in trained.theory.items()})
     recipe = {name: value for name, value in config["recipe"].items() if name not in ELSEWHERE}
-    write_text(folder / "epochs.csv", _epochs(trained))
+    write_text(file, _epochs(trained))
     command = command_line(trained.name, trained.recipe)
     write_json(folder / "config.json", config | {"recipe": recipe, "command": command, "summary": trained.row()})
+
+
+def recorded(results: Path, scale: Scale, cell: str) -> Trained | None:
+    """What the record keeps of a cell, if all its epochs are there and by the recipe of the scale as it is now."""
+    run = Run(results / scale.name / "cells" / cell)
+    if not (run.path / "config.json").is_file():
+        return None
+    asked = scale.recipe(CELLS[cell])
+    free = {name: getattr(asked, name) for name in (*ELSEWHERE, *PLACED)}
+    same = dataclasses.replace(recipe_of(run), **free) == asked and len(run.epochs) == asked.epochs
+    return Trained(cell, run, recorded=True) if same else None
 
 
 def command_line(cell: str, recipe: Recipe) -> str:
@@ -104,9 +122,9 @@ def command_line(cell: str, recipe: Recipe) -> str:
 
 
 def _write_figures(folder: Path, key: str, claim: Claim, found: Mapping[str, Trained]) -> None:
-    """The claim's figures whose cells are all there."""
+    """The claim's figures whose cells are all there, with their last layers where these are drawn."""
     for name, (kind, cells) in claim.figures.items():
-        if set(cells) <= set(found):
+        if all(cell in found and (kind in OF_EPOCHS or not found[cell].recorded) for cell in cells):
             for drawing in comparison_figures([found[cell].run for cell in cells], only=[kind]).values():
                 drawing.save(folder / "figures", f"{key}-{name}", formats=["svg"])
 

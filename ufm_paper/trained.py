@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from networks import Recipe, recipe_of
+from ufm.storage.files import read_json
 from validate import Run
+
+from .theory import Theory, theory_of
 
 FITTED = 0.999  # training accuracy from which the training set counts as fitted
 METRICS = ("nc1", "nc2", "nc3", "nc4")
+THEORY = "theory.json"  # of a cell's record
 TEST_IMAGES = 1000  # of each class, in MNIST (about) and in CIFAR-10, where a recipe takes all
 
 
@@ -18,11 +22,13 @@ class Trained:
     """A cell's name and its run, whose epochs are all there.
 
     image_folder   where CIFAR-10 is as image files now, if they are no longer where the run found them
+    recorded       whether the run is what the record keeps of one: its epochs, its recipe and THEORY
     """
 
     name: str
     run: Run
     image_folder: Path | None = None
+    recorded: bool = False
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -31,6 +37,15 @@ class Trained:
     @cached_property
     def epochs(self) -> list[dict[str, float]]:
         return self.run.epochs
+
+    @cached_property
+    def theory(self) -> dict[str, Theory]:
+        """The last layer beside theory, by the features of the model; nothing from a record that keeps none."""
+        if not self.recorded:
+            return theory_of(self.run)
+        file = self.run.path / THEORY
+        kept = read_json(file) if file.is_file() else {}
+        return {features: Theory.from_plain(found) for features, found in kept.items()}
 
     @property
     def first(self) -> dict[str, float]:

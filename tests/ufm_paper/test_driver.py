@@ -15,11 +15,12 @@ from tests.ufm_paper.runs import made_run
 from ufm import InputError
 from ufm_cli.main import main
 from ufm_paper import driver
+from ufm_paper.beside import predictions
 from ufm_paper.claims import CLAIMS, Claim
 from ufm_paper.driver import Grid, reproduce
 from ufm_paper.finding import Finding
 from ufm_paper.grid import CELLS, SCALES, Scale
-from ufm_paper.record import Outcome, write_record
+from ufm_paper.record import Outcome, recorded, write_record
 
 DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
 QUICK = ({}, {"width": 16, "depth": 1, "epochs": 4, "batch_size": 280})
@@ -68,14 +69,14 @@ def test_a_claim_is_run_judged_and_recorded(tmp_path, capsys):
     assert text.splitlines()[-1] == str(tmp_path / "results" / "README.md")
     assert json.loads((tmp_path / "r.json").read_text())["claims"]["learning"]["status"] == "holds"
     folder = tmp_path / "results" / "small"
-    recorded = json.loads((folder / "claims.json").read_text())["claims"]["learning"]
-    assert (recorded["status"], recorded["said"], recorded["criterion"]) == (
+    kept = json.loads((folder / "claims.json").read_text())["claims"]["learning"]
+    assert (kept["status"], kept["said"], kept["criterion"]) == (
         "holds",
         "the loss falls",
         "The loss falls.",
     )
-    assert recorded["made_by"]["machine"]["cpus"] >= 1
-    assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning"
+    assert kept["made_by"]["machine"]["cpus"] >= 1
+    assert kept["made_by"]["command"] == "ufm reproduce --scale small --only learning"
     rows, epochs = rows_of(folder / "learning-losses.csv"), rows_of(folder / "cells" / "one" / "epochs.csv")
     assert (rows[0]["cell"], rows[0]["loss"], len(epochs)) == ("one", epochs[-1]["loss"], 4)
     assert {file.suffix for file in (folder / "figures").iterdir()} == {".svg", ".csv"}
@@ -187,10 +188,41 @@ def test_the_page_says_what_trained_the_runs_beside_what_judged_them(tmp_path, g
     assert re.search(r"on A GPU and torch \S+ on a machine that config.json does not name; judged", page)
 
 
+def test_a_cell_that_was_not_run_here_is_judged_by_its_record(tmp_path, grid, monkeypatch):
+    results, empty = tmp_path / "results", dataclasses.replace(grid, runs=tmp_path / "empty")
+    reproduce(grid, results, ["learning"])
+    assert reproduce(empty, results, ["learning"], training=False)["learning"].status == "holds"
+    forgot = results / "small" / "cells" / "two" / "epochs.csv"
+    first, *others = rows_of(forgot)
+    rows = [first | {"loss": "0"}, *others]
+    forgot.write_text("\n".join([",".join(first), *(",".join(row.values()) for row in rows)]) + "\n")
+    assert reproduce(empty, results, ["learning"], training=False)["learning"].status == "fails"
+    monkeypatch.setitem(CELLS, "two", {**DIGITS, "head": "etf", "lr": 0.01})
+    outcome = reproduce(empty, results, ["learning"], training=False)["learning"]
+    assert (outcome.status, outcome.finding.said) == ("not covered", "1 of 2 runs are not there: two")
+
+
+def test_the_record_keeps_a_last_layer_beside_theory(tmp_path, grid, monkeypatch):
+    reproduce(grid, tmp_path / "results", ["learning"])
+    empty = dataclasses.replace(grid, runs=tmp_path / "empty")
+    made, kept = grid.finished("one"), recorded(tmp_path / "results", empty.scale, "one")
+    assert set(kept.theory) == {"free", "nonnegative"}
+    for features, theory in kept.theory.items():
+        assert theory.comparison.rows == made.theory[features].comparison.rows
+        assert theory.comparison.model == made.theory[features].comparison.model
+    assert kept.theory["free"].place.distance == made.theory["free"].place.distance
+    assert predictions({"one": kept}) == predictions({"one": made})
+    (tmp_path / "results" / "small" / "cells" / "one" / "theory.json").unlink()
+    older = recorded(tmp_path / "results", empty.scale, "one")
+    (row,) = predictions({"one": older}).tables["all"]
+    assert row["note"] == "the record of the run keeps nothing of its last layer"
+
+
 def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_numbers(tmp_path, grid, monkeypatch):
     reproduce(grid, tmp_path / "results", ["learning"])
     file = tmp_path / "results" / "small" / "claims.json"
     verdict = file.read_text()
+    shutil.rmtree(file.parent / "cells")
     empty = dataclasses.replace(grid, runs=tmp_path / "empty")
     assert reproduce(empty, tmp_path / "results", ["learning"], training=False)["learning"].status == "not covered"
     assert file.read_text() == verdict
@@ -234,8 +266,8 @@ def test_the_command_of_a_claim_names_the_image_files(tmp_path, grid, monkeypatc
     claim = dataclasses.replace(CLAIMS["learning"], cells=("mnist-sgd",), figures={})
     monkeypatch.setitem(CLAIMS, "learning", claim)
     write_record(tmp_path, grid.scale, {"learning": Outcome(claim, "fails", Finding(False, "no"))}, {"mnist-sgd": made})
-    recorded = json.loads((tmp_path / "small" / "claims.json").read_text())["claims"]["learning"]
-    assert recorded["made_by"]["command"] == "ufm reproduce --scale small --only learning --cifar-folder DIR"
+    kept = json.loads((tmp_path / "small" / "claims.json").read_text())["claims"]["learning"]
+    assert kept["made_by"]["command"] == "ufm reproduce --scale small --only learning --cifar-folder DIR"
 
 
 def test_a_claim_whose_judge_lacks_something_of_a_run_is_not_covered(tmp_path, grid, monkeypatch):
