@@ -169,7 +169,8 @@ def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Te
     labels = point.labels if labels is None else torch.as_tensor(labels, device=point.H.device)
     if labels is None:
         if point.H.shape[0] != point.num_classes:
-            raise InputError(f"H has {point.H.shape[0]} rows, one a sample: pass the labels of the samples")
+            rows = f"H has {point.H.shape[0]} rows, one a sample"
+            raise InputError(f"{rows}: pass the labels, or keep them in the point, ufm.Point(W, H, b, labels)")
         labels = torch.arange(point.num_classes, device=point.H.device)
     labels = labels.to(point.H.device)
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():

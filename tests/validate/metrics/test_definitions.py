@@ -291,6 +291,23 @@ def test_the_table_has_every_number_and_every_definition():
     assert named("The numbers", PAGE.replace("| `nc1` |", "| nc1 |"))[0] == "nc2"
 
 
+LAYER_TABLE = {field.name for field in fields(validate.Layer)} - {field.name for field in fields(NeuralCollapse)}
+FURTHER = {
+    "Layers": LAYER_TABLE - {"name", "dim", "samples", "pooling"} | {"largest_angle"},
+    "Single classes": set(validate.per_class(*draw((3, 2)))[0]) - {"class", "samples"},
+    "The last layer's decisions": {field.name for field in fields(validate.LastLayer)},
+    "Fewer dimensions than K - 1": {field.name for field in fields(validate.GeneralizedCollapse)},
+    "Regression": {field.name for field in fields(validate.RegressionCollapse)} - {"gamma"},
+}
+
+
+@pytest.mark.parametrize("heading", FURTHER)
+def test_the_tables_of_further_numbers_have_each(heading):
+    section = PAGE.split(f"### {heading}\n")[1].split("\n### ")[0]
+    firsts = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for name in re.findall("`(.+?)`", " ".join(firsts)) if "." not in name} == FURTHER[heading]
+
+
 # The published code, each number from what it computes, in numpy: docs/metrics.md names them.
 
 
