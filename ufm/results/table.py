@@ -152,7 +152,12 @@ def _some(rows: Sequence[Sequence[object]], most: int) -> list[Sequence[object]]
 
 
 def _fitting(sizes: Sequence[int], width: int) -> list[int]:
-    """Widths of the first columns, which fit: the last of them is cut where it is too long, others are left out."""
+    """Widths of the first columns, which fit: the last of them is cut where it is too long, others are left out.
+
+    The first one is cut to half the width, if need be, for the second to have room beside it.
+    """
+    if len(sizes) > 1:
+        sizes = [min(sizes[0], max(width // 2, width - sizes[1] - 2)), *sizes[1:]]
     fitting: list[int] = []
     for size in sizes:
         room = width - sum(fitting) - 2 * len(fitting)

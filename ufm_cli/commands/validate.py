@@ -87,12 +87,14 @@ class Command:
 
     def run(self) -> int:
         from ufm import Status
+        from ufm.errors import require
         from ufm.storage.locks import held
         from validate import Run
 
         if self.target.is_file():
             result = self._point()
         else:
+            require(self.target.suffix != ".safetensors", f"there is no file {self.target}; ufm.Point.save writes one")
             with held(Run.open(self.target).path):  # what it finds is about the run as it is now, and goes into it
                 result = self._run()
         write_result(self.json, "validate", result)

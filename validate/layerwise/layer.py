@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import overload
 
 from ufm import InputError
 from ufm.errors import require
 from ufm.results import Result, Shown, Table
+from ufm.results.table import cell
 from ufm.storage.files import read_json, write_json
 
 from ..metrics.formulas import OF_LAYERS
@@ -92,7 +94,8 @@ class Layers(Shown, Result):
         columns = (*FIRST, *(one.name for one in fields(Layer) if one.name not in (*FIRST, "principal_angles")))
         rows = [[getattr(row, column) for column in columns] for row in self]
         law = self.law
-        fit = f"a layer multiplies D by {law.rate:.6g} (correlation {law.correlation:.4g}, {law.layers} layers)"
+        r = f"correlation {cell(law.correlation)}"
+        fit = f"a layer multiplies D by {law.rate:.6g} ({r}, {law.layers} layers)"
         return Table(f"{len(self)} layers", columns, rows, self.formulas, notes=[fit] if law.layers > 1 else [])
 
     def __iter__(self) -> Iterator[Layer]:
@@ -101,9 +104,15 @@ class Layers(Shown, Result):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, which: int | str) -> Layer:
-        """The layer of that number or name. Raises InputError for a name that none has."""
-        if isinstance(which, int):
+    @overload
+    def __getitem__(self, which: int | str) -> Layer: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> tuple[Layer, ...]: ...
+
+    def __getitem__(self, which: int | str | slice) -> Layer | tuple[Layer, ...]:
+        """The layer of that number or name, or those of a slice. Raises InputError for a name that none has."""
+        if not isinstance(which, str):
             return self.rows[which]
         found = [row for row in self.rows if row.name == which]
         require(bool(found), f"no layer named {which!r}; there are {', '.join(row.name for row in self.rows)}")

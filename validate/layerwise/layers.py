@@ -15,7 +15,7 @@ from ..metrics.principal_angles import principal_angles
 from ..metrics.ranks import numerical_rank, stable_rank
 from ..metrics.separation import separation_fuzziness, separation_law
 from ..models.heads import Head
-from ..models.tracing import device_of
+from ..models.tracing import device_of, torch_module
 from ..statistics.moments import Moments
 from .deviations import Deviation, Pair, second_pass, unseen
 from .layer import Layer, Layers
@@ -74,6 +74,7 @@ def layers(
     require(num_classes is None or num_classes >= 2, f"num_classes must be >= 2, got {num_classes}")
     require(rows >= 2, f"rows must be >= 2 classes, got {rows}")
     require(wide >= 64, f"wide must be >= 64 dimensions, got {wide}")
+    model = torch_module(model)
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         model = model.module
     names = names if names is None or isinstance(names, str) else list(names)

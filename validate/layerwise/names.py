@@ -30,17 +30,21 @@ def choose(model: nn.Module, names: Iterable[str]) -> list[Watched]:
     """The modules that names and patterns mean, each once.
 
     A pattern is matched part by part, as a path is by a glob: "layer*" has layer1 and not layer1.0, "blocks.*.mlp" has
-    that of every block, "**.relu" has every relu at any depth. Raises InputError for one that matches nothing.
+    that of every block, "**.relu" has every relu at any depth. A module that has several names is found by each, and
+    measured once. Raises InputError for a pattern that matches nothing.
     """
-    modules = {name: module for name, module in model.named_modules() if name}
-    found: dict[str, Watched] = {}
+    modules = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
+    found: dict[tuple[nn.Module, str], Watched] = {}
     for asked in [names] if isinstance(names, str) else names:
+        if not isinstance(asked, str):
+            raise InputError(f"names are names of modules, such as {', '.join(list(modules)[:LISTED])}; got {asked!r}")
         pattern, end = (asked.removesuffix(INPUT), INPUT) if asked.endswith(INPUT) else (asked, "")
         there = [name for name in modules if matches(name.split("."), pattern.split("."))]
         if not there:
             near = get_close_matches(pattern, modules, LISTED, 0.4) or list(modules)[:LISTED]
             raise InputError(f"no module of the model is named {pattern!r}; near it are {', '.join(near) or 'none'}")
-        found |= {name + end: Watched(name + end, modules[name]) for name in there}
+        for name in there:
+            found.setdefault((modules[name], end), Watched(name + end, modules[name]))
     return list(found.values())
 
 

@@ -40,7 +40,7 @@ class CollapseRecorder:
         **definitions: "Unpack[Options]",
     ):
         self.features, self.absent, self.definitions = Features(model, loader, head), absent, definitions
-        Definitions(**definitions)  # refuses now what it would refuse later
+        Definitions.named(definitions)  # refuses now what it would refuse later
         self.reference = None if reference is None else Features(model, reference, head)
         self.rows: list[dict[str, float]] = []
 

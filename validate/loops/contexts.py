@@ -21,6 +21,7 @@ from torch import nn
 from ufm import Point, Problem
 from ufm.errors import require
 from ufm.losses import SoftCrossEntropy
+from ufm.results import Shown
 
 from ..models.causal import TokenFeatures, arguments, next_tokens, visible
 from ..models.collect import IGNORED
@@ -29,7 +30,7 @@ from ..statistics.moments import Moments
 
 
 @dataclass(frozen=True, eq=False)
-class Contexts:
+class Contexts(Shown):
     """The T distinct contexts of a text, the features that a model gives them, and what comes after them.
 
     tokens   T tuples of token numbers, in the order in which they came first

@@ -3,7 +3,7 @@
 Needs lightning (`pip install -e ".[loops]"`); nothing else of this package imports it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ufm.errors import InputError, require
 
 from ..metrics.definitions import Definitions, Options
-from ..models.collect import averaged, samples
+from ..models.collect import Features, averaged, samples
 from ..models.heads import can_be_head
 from ..models.tracing import watch
 from .padding import unrepeated
@@ -35,6 +35,8 @@ class CollapseCallback(pl.Callback):
              the features
     labels   what takes the labels out of a batch; the second entry by default
     prefix   of the logged names
+    reference  the loader of the training set, where the validation data are held out, which yields pairs (inputs,
+             labels) as for `validate.collect`: its centres are taken anew before each validation, by forward(inputs)
     absent, definitions   as for `validate.neural_collapse` (centre="classes", ...)
     average  whether a sample's features are their average over its positions, as for a head whose outputs the model
              averages; else each position is a sample with a label
@@ -53,11 +55,13 @@ class CollapseCallback(pl.Callback):
         absent: str = "error",
         *,
         average: bool = False,
+        reference: Iterable[Any] | None = None,
         **definitions: "Unpack[Options]",
     ):
-        Definitions(**definitions)  # refuses now what it would refuse later
+        Definitions.named(definitions)  # refuses now what it would refuse later
         self.definitions = definitions
         self.head, self.labels, self.prefix, self.absent, self.average = head, labels, prefix, absent, average
+        self.reference = reference
         self.rows: list[dict[str, float]] = []
         self.seen: list[torch.Tensor] = []
         self.hook: RemovableHandle | None = None
@@ -66,7 +70,13 @@ class CollapseCallback(pl.Callback):
         layer = module.get_submodule(self.head)
         if not can_be_head(layer):
             raise InputError(f"head must name a Linear layer or a convolution of kernel 1; {self.head!r} is {layer}")
-        metric = NeuralCollapseMetric(len(layer.weight), head=layer, absent=self.absent, **self.definitions)
+        runs = self.reference is None or type(module).forward is not pl.LightningModule.forward
+        require(runs, f"with a reference {type(module).__name__} needs forward(inputs) that runs through the head")
+        train = None if trainer.sanity_checking else self.reference
+        reference = None if train is None else Features(module, train, layer)
+        metric = NeuralCollapseMetric(
+            len(layer.weight), head=layer, reference=reference, absent=self.absent, **self.definitions
+        )
         self.metric = metric.to(module.device)
         self.seen.clear()
         self.hook = watch(layer, lambda _, features: self.seen.append(features))

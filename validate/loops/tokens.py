@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ufm.errors import require
+from ufm.results import Shown
 from ufm.storage.files import read_tensors, write_tensors
 
 from ..metrics.neural_collapse import ROWS, NeuralCollapse, collapse
@@ -19,7 +20,7 @@ FACTS = ("tied", "least_count", "batches", "model", "data")
 
 
 @dataclass(frozen=True, eq=False)
-class Tokens:
+class Tokens(Shown):
     """What `validate.collect_tokens` leaves of a language model: K is the size of its vocabulary.
 
     moments  counts (K,) int64, class means (K, d), spreads (K,) and within-class scatter (d, d), float64

@@ -14,7 +14,9 @@ from ufm import Point
 from ufm.results import Result, Shown
 
 from ..statistics.classes import class_statistics
+from ..statistics.inputs import measurable
 from ..statistics.pair_moments import directions
+from ..statistics.scale import power, to_size_one
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,16 @@ def alignment(point: Point, labels: torch.Tensor | None = None) -> Alignment:
 
     Raises InputError for a class without samples.
     """
-    point = point.detach()
-    W, M = point.W.double(), class_statistics(point, labels).centred
+    point = measurable(point)
+    statistics, W = class_statistics(point, labels), point.W.double()
+    M = statistics.centred
     unit_w, unit_m = directions(W), directions(M)
     by_class = {
-        "dot": (W * M).sum(1),
+        "dot": (W * M).sum(1) * power(statistics.exponent),
         "cosine": (unit_w * unit_m).sum(1),
         "distance": (unit_w - unit_m).norm(dim=1),
     }
     found = {f"{name}_mean": float(values.mean()) for name, values in by_class.items()}
     found |= {f"{name}_variance": float(values.var(correction=0)) for name, values in by_class.items()}
-    return Alignment(overall=float(by_class["dot"].sum() / (W.norm() * M.norm())), **found)
+    sized_w, sized_m = to_size_one(W), to_size_one(M)
+    return Alignment(overall=float((sized_w * sized_m).sum() / (sized_w.norm() * sized_m.norm())), **found)

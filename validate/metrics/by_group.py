@@ -7,6 +7,8 @@ which tends to 1 for the classifiers of minorities that collapse to one.
 
 import math
 from collections.abc import Iterable, Mapping
+from numbers import Integral
+from typing import Any
 
 import torch
 
@@ -15,6 +17,7 @@ from ufm.errors import require
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import class_statistics, resolve_labels
+from ..statistics.inputs import measurable
 from ..statistics.pair_moments import directions
 from .neural_collapse import ROWS
 from .per_class import per_class
@@ -48,7 +51,7 @@ def by_group(
     Source: Liu et al. 2019 (arXiv 1904.05160) for the many-, medium- and few-shot classes and their bounds; Fang et
     al., PNAS 2021 (arXiv 2101.12699) for the cosine of minority classifiers.
     """
-    point = point.detach()
+    point = measurable(point)
     table = per_class(point, labels, rows=rows)
     labels, statistics = resolve_labels(point, labels), class_statistics(point, labels)
     counts = statistics.counts
@@ -79,11 +82,20 @@ def _by_shots(counts: torch.Tensor, shots: tuple[int, int]) -> dict[str, list[in
 
 def _given(groups: Mapping[str, Iterable[int]], K: int) -> dict[str, list[int]]:
     """Each group's classes, sorted, each once."""
-    found = {name: sorted({int(k) for k in members}) for name, members in groups.items()}
+    require(isinstance(groups, Mapping), f'groups must be like {{"head": [0, 1], "tail": [2]}}, got {groups!r}')
+    found = {name: _classes(members) for name, members in groups.items()}
     for name, members in found.items():
         fits = bool(members) and members[0] >= 0 and members[-1] < K
-        require(fits, f"the group {name!r} must name classes of 0 .. {K - 1}, got {members}")
+        got = members or groups[name] if len(members) <= 8 else f"{members[0]} .. {members[-1]}"
+        require(fits, f"the group {name!r} must name classes of 0 .. {K - 1}, got {got}")
     return found
+
+
+def _classes(members: Any) -> list[int]:
+    """The numbers in what names classes, sorted, each once; none where it is something else."""
+    numbers = list(members) if isinstance(members, Iterable) else []
+    whole = all(isinstance(k, Integral | torch.Tensor) for k in numbers)
+    return sorted({int(k) for k in numbers}) if whole else []
 
 
 def _right(point: Point, labels: torch.Tensor) -> torch.Tensor:

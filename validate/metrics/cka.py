@@ -23,7 +23,7 @@ def cka(cross: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> float
     whole = float(_quotient(parts.mean(1)))
     copies = parts.shape[1]
     if copies == 1:
-        return whole
+        return min(whole, 1.0)  # which rounding exceeds; NaN stays
     without = _quotient((parts.sum(1, keepdim=True) - parts) / (copies - 1))
     return Estimate(whole, float(((copies - 1) * without.var(correction=0)).sqrt()))
 

@@ -1,8 +1,10 @@
 """Which of the literature's definitions are measured, by name: docs/metrics.md has them in one table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict
 
 import torch
@@ -53,14 +55,23 @@ class Definitions:
         require(self.centre in CENTRES, f'centre must be "samples" or "classes", got {self.centre!r}')
         require(isinstance(self.centre_w, bool), f"centre_w must be True or False, got {self.centre_w!r}")
         p = self.cdnv_exponent
-        number = isinstance(p, int | float) and math.isfinite(p) and p > 0
+        number = isinstance(p, Real) and math.isfinite(p) and p > 0
         require(number, f"cdnv_exponent must be a finite number > 0, got {p!r}")
         for name in ("least_count", "most_count"):
             count = getattr(self, name)
-            whole = isinstance(count, int) and not isinstance(count, bool)
+            whole = isinstance(count, Integral) and not isinstance(count, bool)
             require(count is None or (whole and count >= 1), f"{name} must be a whole number >= 1, got {count!r}")
         if self.classes is not None:
             self.numbers(torch.device("cpu"))
+
+    @classmethod
+    def named(cls, arguments: "Options") -> "Definitions":
+        """Those given by name. Raises InputError for a name that is none."""
+        known = [field.name for field in fields(cls)]
+        for name in arguments:
+            near = ", ".join(get_close_matches(name, known) or known)
+            require(name in known, f"no argument and no definition is named {name!r}; near it are {near}")
+        return cls(**arguments)
 
     @classmethod
     def among(cls, arguments: dict[str, Any]) -> "Definitions":
@@ -69,9 +80,14 @@ class Definitions:
 
     def numbers(self, device: torch.device) -> torch.Tensor:
         """(K',) the `classes`, ascending. InputError where they are no whole numbers."""
-        found = torch.as_tensor(self.classes, device=device)
+        asked = self.classes
+        found = torch.as_tensor([], device=device)
+        if hasattr(asked, "dtype"):
+            found = torch.as_tensor(asked, device=device)
+        elif isinstance(asked, Collection) and all(isinstance(k, Integral) and not isinstance(k, bool) for k in asked):
+            found = torch.tensor([int(k) for k in asked], device=device)
         whole = found.ndim == 1 and len(found) and not found.is_floating_point() and found.dtype != torch.bool
-        require(bool(whole), f"classes must be a list of class numbers, got {self.classes!r}")
+        require(bool(whole), f"classes must be a list of class numbers, got {asked!r}")
         return found.long().unique()
 
     def measured(self, statistics: ClassStatistics, absent: str) -> tuple[ClassStatistics, torch.Tensor]:
@@ -92,5 +108,6 @@ class Definitions:
             statistics.require_present(asked)
         asked = asked[counts[asked] > 0]
         require(bool(counts.any()), "no samples: there is nothing to measure")
-        require(len(asked) >= 2, f"collapse is of at least 2 classes, got {len(asked)}")
+        sizes = f"{int(counts.min())} to {int(counts.max())} samples behind their means"
+        require(len(asked) >= 2, f"collapse is of at least 2 classes, got {len(asked)} of the {K}, which have {sizes}")
         return replace(statistics.only(asked), centre=self.centre), asked

@@ -13,7 +13,9 @@ from ufm import Point
 from ufm.results import Result, Shown
 
 from ..statistics.classes import class_statistics
+from ..statistics.inputs import measurable
 from ..statistics.pair_moments import pair_moments
+from ..statistics.scale import power, to_size_one
 from .neural_collapse import ROWS
 
 
@@ -48,14 +50,15 @@ def frames(point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS
 
     Of more than `rows` classes interference is an `Estimate`. Raises InputError for a class without samples.
     """
-    point = point.detach()
-    W = point.W.double()
+    point = measurable(point)
+    statistics, W = class_statistics(point, labels), point.W.double()
     found: dict[str, float] = {}
-    for of, X in (("w", W), ("means", class_statistics(point, labels).centred)):
-        norms = X.norm(dim=1)
+    for of, X in (("w", W), ("means", statistics.centred * power(statistics.exponent))):
+        norms = to_size_one(X).norm(dim=1)
         varies = norms.log().var(correction=0)
         found[f"log_norm_variance_{of}"] = float(varies)
         found[f"interference_mean_{of}"], found[f"interference_variance_{of}"] = pair_moments(X, _inner, rows)
+    W = to_size_one(W)
     return Frames(nc0=float(W.sum(0).square().sum() / (len(W) * W.square().sum())), **found)
 
 

@@ -16,6 +16,7 @@ from ufm.traps.code_search import reference_distance
 from ufm.traps.codes import one_vs_rest_distance
 
 from ..statistics.classes import class_statistics
+from ..statistics.inputs import measurable
 from ..statistics.scale import to_size_one
 from .formulas import FORMULAS
 
@@ -46,6 +47,7 @@ def generalized_collapse(point: Point, labels: torch.Tensor | None = None) -> Ge
     Where no best is known (d < K/2, d > 2, K <= 20) the first call for a (K, d) searches for one, up to 10 s at K = 20.
     Raises InputError for more classes, and for labels that do not fit.
     """
+    point = measurable(point)
     K = point.num_classes
     require(K <= CLASSES, f"one-versus-rest distances of {K} classes take too long; up to {CLASSES} can be had")
     centred = class_statistics(point, labels).centred

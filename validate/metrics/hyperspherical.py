@@ -17,6 +17,7 @@ from ufm.errors import require
 from ufm.results import Result, Shown
 
 from ..statistics.classes import class_statistics
+from ..statistics.inputs import measurable
 from ..statistics.pair_moments import Kernel, directions, pair_moments, squared_distances
 from .neural_collapse import ROWS
 
@@ -63,7 +64,7 @@ def hyperspherical(
     a class without samples.
     """
     require(0 < exponent < math.inf, f"the exponent of the Riesz kernel must be > 0 and finite, got {exponent}")
-    point = point.detach()
+    point = measurable(point)
     sets = {"w": point.W.double(), "means": class_statistics(point, labels).centred}
     found: dict[str, float] = {}
     for of, X in sets.items():

@@ -13,6 +13,7 @@ from ufm.results import Result, Shown
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import resolve_labels
+from ..statistics.inputs import measurable
 from ..statistics.scale import exponent_of, power, scaled
 from .formulas import FORMULAS
 
@@ -41,8 +42,8 @@ class LastLayer(Shown, Result):
 
 def last_layer(point: Point, labels: torch.Tensor | None = None) -> LastLayer:
     """The numbers of a point; labels (N,) as for `neural_collapse`."""
+    point = measurable(point).double()
     labels = resolve_labels(point, labels)
-    point = point.double()
     weights = torch.ones_like(labels)
     if len(labels) != len(point.H):
         weights, labels = torch.bincount(labels, minlength=len(point.H)), torch.arange(len(point.H)).to(labels)

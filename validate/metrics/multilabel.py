@@ -13,10 +13,12 @@ import torch
 from ufm import Point
 from ufm.errors import require
 from ufm.results import Result, Shown, Table
+from ufm.results.table import cell
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import ClassStatistics, batch_statistics
 from ..statistics.feature_mean import feature_mean
+from ..statistics.inputs import measurable
 from .nc1 import nc1
 from .neural_collapse import NeuralCollapse, neural_collapse
 
@@ -61,7 +63,8 @@ class MultilabelCollapse(Shown, Result):
         """A row a multiplicity; below, the NC1 of the samples with one tag."""
         names = [one.name for one in fields(TagwiseAverage)]
         rows = [[getattr(one, name) for name in names] for one in self.averages]
-        said = f"samples with one tag: NC1 {self.single.nc1:.4g}, NC2 of their means {self.single.nc2_means:.4g}"
+        single = cell(self.single.nc1), cell(self.single.nc2_means)
+        said = f"samples with one tag: NC1 {single[0]}, NC2 of their means {single[1]}"
         return Table("tag-wise averages", tuple(names), rows, notes=[said])
 
 
@@ -72,7 +75,8 @@ def multilabel_collapse(point: Point, tags: torch.Tensor) -> MultilabelCollapse:
     rotations and shifts of the features and, but for single's nc4, under their scale. Raises InputError for tags that
     do not fit H and W, samples without a tag, and tags without samples of their own.
     """
-    point, tags = point.detach(), torch.as_tensor(tags, device=point.H.device)
+    point = measurable(point)
+    tags = torch.as_tensor(tags, device=point.H.device)
     K, N = point.num_classes, len(point.H)
     require(tags.shape == (N, K), f"tags must have shape ({N}, {K}), samples by tags, got {tuple(tags.shape)}")
     require(bool(((tags == 0) | (tags == 1)).all()), "tags must be 0 or 1")
@@ -110,7 +114,9 @@ def _average(m: int, H: torch.Tensor, tags: torch.Tensor, means: torch.Tensor, c
 
 def _statistics(H: torch.Tensor, labels: torch.Tensor, K: int) -> ClassStatistics:
     pieces = [(H[part], labels[part]) for part in blocks(len(H), max(K, H.shape[1]))]
-    return batch_statistics(pieces, K, device=H.device)
+    statistics = batch_statistics(pieces, K, device=H.device)
+    require(not statistics.exponent, "features of such a size leave float64 in the squares; divide them by their size")
+    return statistics
 
 
 def _nc1(statistics: ClassStatistics) -> float:

@@ -15,6 +15,7 @@ from ufm.errors import require
 from ufm.results import Result, Shown
 
 from ..statistics.classes import Batches, ClassStatistics, batch_statistics, point_statistics
+from ..statistics.inputs import measurable
 from ..statistics.pairs import Pairs
 from ..statistics.reference import Centres, Reference, about
 from ..statistics.scale import logits_in_units, power, to_size_one
@@ -152,7 +153,8 @@ def neural_collapse(
 
     Time O(N d min(K, d) + min(K, rows) (K + N) d), memory O(K d + min(K, d)^2) beside the point.
     """
-    asked = Definitions(**definitions)
+    asked = Definitions.named(definitions)
+    point = measurable(point)
     statistics = point_statistics(point, labels)
     return collapse(statistics, point.W, point.b, rows=rows, absent=absent, reference=reference, definitions=asked)
 
@@ -171,7 +173,7 @@ def batch_neural_collapse(
 
     The same numbers as `neural_collapse`, in memory O(K d + min(K, d)^2): class means first, then their deviations.
     """
-    asked = Definitions(**definitions)
+    asked = Definitions.named(definitions)
     statistics = batch_statistics(batches, len(W), device=W.device)
     return collapse(statistics, W, b, rows=rows, absent=absent, reference=reference, definitions=asked)
 

@@ -1,6 +1,6 @@
 """Scores that say how much a feature is like the training set's, larger for what is more like it:
 
-max_softmax    max_k softmax(W h + b)_k
+max_softmax    max_k softmax(W h + b)_k             through its log-odds, an increasing map of it
 max_logit      max_k (W h + b)_k
 neco           |P z|/|z|                             z = h - h_G, P onto the principal components of the features
 neco_logit     |P z|/|z| max_k (W h + b)_k
@@ -77,9 +77,14 @@ Score = Callable[[Fitted, torch.Tensor], torch.Tensor]
 
 
 def max_softmax(fitted: Fitted, H: torch.Tensor) -> torch.Tensor:
-    """Source: Hendrycks and Gimpel, ICLR 2017 (arXiv 1610.02136)."""
+    """The log-odds log(p/(1 - p)) of p, the largest softmax: at collapse p itself is 1 to all of float64's digits.
+
+    Source: Hendrycks and Gimpel, ICLR 2017 (arXiv 1610.02136).
+    """
     logits = fitted.logits(H)
-    return (logits.amax(1) - logits.logsumexp(1)).exp()
+    largest, chosen = logits.max(1, keepdim=True)
+    others = logits.scatter(1, chosen, -torch.inf).logsumexp(1)
+    return largest.squeeze(1) - others
 
 
 def max_logit(fitted: Fitted, H: torch.Tensor) -> torch.Tensor:

@@ -15,10 +15,12 @@ from torchmetrics.functional.classification import binary_auroc, binary_roc
 from ufm import Point
 from ufm.errors import require
 from ufm.results import Result, Shown, Table
+from ufm.results.table import cell
 
 from ..statistics.blocks import blocks
 from ..statistics.classes import class_statistics
 from ..statistics.feature_mean import feature_mean
+from ..statistics.inputs import measurable
 from .ood_scores import SCORES, Fitted, Score
 
 RECALL = 0.95
@@ -55,7 +57,7 @@ class OutOfDistribution(Shown, Result):
     def as_table(self) -> Table:
         """A row a score."""
         rows = [(name, found.auroc, found.fpr95) for name, found in self.scores.items()]
-        said = f"NC5 {self.nc5:.4g}; about the global mean {self.nc5_centred:.4g}"
+        said = f"NC5 {cell(self.nc5)}; about the global mean {cell(self.nc5_centred)}"
         return Table(
             "inside against outside of the training distribution", ("score", "AUROC", "FPR95"), rows, notes=[said]
         )
@@ -83,9 +85,10 @@ def out_of_distribution(
     Float64 throughout. Raises InputError for features that do not fit or are not finite, for a class without samples,
     and for a score that gives NaN.
     """
-    train = train.detach()
+    train = measurable(train)
     sets = {"inside": _features(inside, train, "inside"), "outside": _features(outside, train, "outside")}
     statistics = class_statistics(train, labels)
+    require(not statistics.exponent, "features of such a size leave float64 in the squares; divide them by their size")
     fitted = Fitted.of(train, statistics, components, alpha)
     o = feature_mean(sets["outside"])
     return OutOfDistribution(
@@ -113,7 +116,9 @@ def _mean_cosine(means: torch.Tensor, o: torch.Tensor) -> float:
 
 
 def _features(given: Point | torch.Tensor, train: Point, name: str) -> torch.Tensor:
-    H = given.H if isinstance(given, Point) else torch.as_tensor(given)
+    H = given.H if isinstance(given, Point) else given
+    tensor = isinstance(H, torch.Tensor)
+    require(tensor, f"{name} must be features (m, {train.dim}) or a Point, got {type(H).__name__}")
     fits = H.ndim == 2 and H.shape[1] == train.dim and len(H) > 0 and H.is_floating_point()
     require(fits, f"{name} must be features of shape (m, {train.dim}), m >= 1, got {H.dtype} of shape {tuple(H.shape)}")
     require(bool(torch.isfinite(H).all()), f"features {name} have entries that are not finite; scores need numbers")

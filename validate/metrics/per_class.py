@@ -3,19 +3,29 @@
 tr(Sigma_k Sigma_B^+)/K,   tr Sigma_k/tr Sigma_B,   |w_k|,   |h_k - h_G|,   cos(w_k, h_k - h_G).
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from ufm import Point
 from ufm.errors import require
 
 from ..statistics.classes import point_statistics
+from ..statistics.inputs import measurable
 from ..statistics.scale import logits_in_units, power
+from .definitions import Definitions, Options
 from .nc1 import trace_between
+from .nc3 import centred_rows
 from .nearest_center import NearestCenter
 from .neural_collapse import ROWS
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS) -> list[dict[str, float]]:
+
+def per_class(
+    point: Point, labels: torch.Tensor | None = None, *, rows: int = ROWS, **definitions: "Unpack[Options]"
+) -> list[dict[str, float]]:
     """One row for each class that has samples: `pandas.DataFrame(per_class(point, labels))` is a table.
 
     class, samples
@@ -26,18 +36,21 @@ def per_class(point: Point, labels: torch.Tensor | None = None, *, rows: int = R
     alignment     cosine of w_k and h_k - h_G: 1 at self-duality
     closest       the class with the nearest mean (-1 where K exceeds `rows`)
 
-    Arguments and errors as for `validate.neural_collapse`.
+    definitions  centre="classes", centre_w=True (of norm_w and alignment), classes, least_count and most_count, as for
+            `validate.neural_collapse`, whose arguments and errors the others are too
     """
-    statistics, classes = point_statistics(point, labels).present()
-    K = len(classes)
-    require(K >= 2, f"collapse is of at least 2 classes, got {K}")
-    M, W, counts = statistics.centred, point.W.double()[classes], statistics.counts
+    asked = Definitions.named(definitions)
+    require("cdnv_exponent" not in definitions, "cdnv is of pairs of classes: leave cdnv_exponent out")
+    point = measurable(point)
+    statistics, classes = asked.measured(point_statistics(point, labels), "drop")
+    K, M, W, counts = len(classes), statistics.centred, point.W.double()[classes], statistics.counts
     judging, offsets, _ = logits_in_units(W, point.b.double()[classes], statistics.exponent)
     nearest = NearestCenter(statistics, judging, offsets, rows)
     whitened = statistics.within.whitened(statistics.between, statistics.num_samples, nearest)
     wrong = M.new_full((K,), torch.nan) if nearest.by_class is None else nearest.by_class / counts
     variances = torch.stack([whitened / counts, statistics.variances])
     nc1, quotient = variances.masked_fill(counts < 2, torch.nan)
+    W = centred_rows(W) if asked.centre_w else W
     columns = {
         "class": classes,
         "samples": counts,

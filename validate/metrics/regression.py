@@ -19,6 +19,7 @@ from ufm.results import Result, Shown
 
 from ..statistics.blocks import blocks
 from ..statistics.feature_mean import feature_mean
+from ..statistics.inputs import measurable
 
 AT_CENTRE = 1e-12  # of the largest length: a feature this near to the mean has no direction
 
@@ -56,7 +57,8 @@ def regression_collapse(point: Point, targets: torch.Tensor, *, gamma: float | N
     W. Float64 throughout, by orthogonal triangularisation, which does not square the condition of the features; time
     O(N (d + K)^2). Raises InputError for targets that do not fit, that are not finite, or are all equal.
     """
-    point, Y = point.detach(), torch.as_tensor(targets, device=point.H.device).detach()
+    point = measurable(point)
+    Y = torch.as_tensor(targets, device=point.H.device).detach()
     H = point.H
     N, K = len(H), point.num_classes
     require(Y.shape == (N, K), f"targets must have shape ({N}, {K}), samples by rows of W, got {tuple(Y.shape)}")

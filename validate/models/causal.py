@@ -16,7 +16,7 @@ from ufm.errors import require
 from .collect import IGNORED, samples
 from .heads import Head, Headed, can_be_head
 from .probing import find_head
-from .tracing import device_of, evaluating, to_device, watch
+from .tracing import device_of, evaluating, to_device, torch_module, watch
 
 
 class TokenFeatures(Headed):
@@ -38,7 +38,7 @@ class TokenFeatures(Headed):
     """
 
     def __init__(self, model: nn.Module, loader: Iterable[Any], head: str | Head | None = None):
-        self.model, self.loader, self.asked = model, loader, head
+        self.model, self.loader, self.asked = torch_module(model), loader, head
         self._found: Head | None = None
 
     @property

@@ -16,6 +16,12 @@ from ufm.errors import require
 from .heads import Head, positions_first
 
 
+def torch_module(model: Any) -> nn.Module:
+    """The model. Raises InputError where it is none."""
+    require(isinstance(model, nn.Module), f"the model must be a torch.nn.Module, got {type(model).__name__}")
+    return model
+
+
 def run(model: nn.Module, batch: Any) -> tuple[Any, torch.Tensor | None]:
     """(what the model returns for a batch, the labels of the batch)."""
     (inputs, labels), place = parts(batch), device_of(model)

@@ -12,6 +12,7 @@ from ufm.errors import given, require
 from .between import Between
 from .blocks import blocks
 from .gram import symmetric
+from .inputs import labelled
 from .moments import Moments
 from .pairs import Pairs
 from .scale import exponent_of, power, scaled
@@ -168,10 +169,11 @@ def resolve_labels(point: Point, labels: torch.Tensor | None = None) -> torch.Te
     labels = point.labels if labels is None else torch.as_tensor(labels, device=point.H.device)
     if labels is None:
         if point.H.shape[0] != point.num_classes:
-            raise InputError(f"H has {point.H.shape[0]} rows, one a sample: pass the labels of the samples")
+            rows = f"H has {point.H.shape[0]} rows, one a sample"
+            raise InputError(f"{rows}: pass the labels, or keep them in the point, ufm.Point(W, H, b, labels)")
         labels = torch.arange(point.num_classes, device=point.H.device)
     labels = labels.to(point.H.device)
-    if labels.ndim != 1 or labels.is_floating_point():
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise InputError(f"labels must be a vector of integers, got {labels.dtype} of shape {tuple(labels.shape)}")
     if not len(labels) or int(labels.min()) < 0 or int(labels.max()) >= point.num_classes:
         raise InputError(f"labels must lie in 0 .. {point.num_classes - 1} to fit W with K = {point.num_classes} rows")
@@ -192,7 +194,7 @@ def batch_statistics(batches: Batches, num_classes: int, *, device: torch.device
     DataLoader without shuffling, `validate.Features`). Raises InputError when it gave none.
     """
     moments = None
-    for features, labels in batches:
+    for features, labels in map(labelled, batches):
         moments = moments or Moments.zero(num_classes, features.shape[1], scatter=False, device=device)
         moments.update(features.to(device), labels.to(device))
     if moments is None:

@@ -59,6 +59,7 @@ class Moments:
         check(features, labels, self.means)
         if not len(labels):
             return
+        features, labels = features.detach(), labels.long()  # bool and uint8 would index as masks
         size = exponent_of(features)
         if size != int(self.exponent) and bool(features.any()):
             self._in_units_for(size)

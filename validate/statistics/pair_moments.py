@@ -7,6 +7,7 @@ import torch
 from .blocks import blocks
 from .estimate import mean_of_rows
 from .pairs import rows_of_pairs
+from .scale import to_size_one
 
 Kernel = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # rows (m, d) and (K, d) to (m, K)
 NEAR = 1e-3  # squared distances of unit vectors below this are computed from differences
@@ -45,4 +46,5 @@ def squared_distances(some: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
 
 def directions(X: torch.Tensor) -> torch.Tensor:
     """The rows of X (K, d) at unit length; NaN for a row that is 0."""
+    X = to_size_one(X)
     return X / X.norm(dim=1, keepdim=True)

@@ -74,9 +74,12 @@ def _statistics(reference: Reference, num_classes: int) -> ClassStatistics | Mom
         return point_statistics(reference)
     if isinstance(reference, tuple) and len(reference) == 2 and isinstance(reference[0], Point):
         return point_statistics(*reference)
+    tensors = isinstance(reference, torch.Tensor) or (
+        isinstance(reference, tuple | list) and any(isinstance(part, torch.Tensor) for part in reference)
+    )
     require(
-        hasattr(reference, "__iter__"),
-        "reference must be (point, labels), batches (features, labels), or the statistics of a pass over them; got "
-        f"{type(reference).__name__}",
+        hasattr(reference, "__iter__") and not tensors,
+        "reference must be (point, labels), batches [(features, labels), ...], or the statistics of a pass over them; "
+        f"got {type(reference).__name__}{' of tensors' * tensors}",
     )
     return batch_statistics(reference, num_classes)

@@ -107,7 +107,7 @@ class Deviations:
             for part in blocks(len(labels), max(self.means.shape)):
                 y = labels[part].to(self.means.device).long()
                 H, deviations = (buffers.get(name, len(y), dim, self.means) for name in ("features", "deviations"))
-                H.copy_(features[part])
+                H.copy_(features[part].detach())
                 if self.exponent:
                     H *= power(-self.exponent)
                 torch.index_select(self.means, 0, y, out=deviations)

@@ -18,6 +18,7 @@ from ufm.results.plain import OMITTED, READ, from_plain
 
 from ..metrics.formulas import FORMULAS
 from ..statistics.classes import resolve_labels
+from ..statistics.inputs import measurable
 from .implied import at_rest, by_scale
 from .prediction import LOOSER, NOT_CERTIFIED, ROUNDING, measured, minimizer, without_rounding
 
@@ -184,6 +185,7 @@ def compare(
     """
     for name, value, known in (("features", features, FEATURES), ("classifier", classifier, CLASSIFIERS)):
         require(value in known, f"unknown {name} {value!r}; choose one of: {', '.join(known)}")
+    point = measurable(point)
     loss = of_classes(loss, point.num_classes)
     labels = resolve_labels(point, labels)
     if not bias and bool(point.b.any()):

@@ -13,6 +13,7 @@ from ufm.results.plain import READ
 
 from ..runs.run import Run
 from ..statistics.classes import resolve_labels
+from ..statistics.inputs import measurable
 from .compare import Beside, Comparison, NotComparable, Row, counts_of, full, meanings, of_classes
 from .compare_run import compare_run, not_covered, why_not
 from .prediction import measured, minimizer, without_rounding
@@ -20,8 +21,8 @@ from .prediction import measured, minimizer, without_rounding
 LENGTHS = 1e-2  # the most by which lengths of rows may differ, relative: those of a training in bfloat16 do by 4e-3
 COSINE = "mean cosine of a feature with its class's row of W"
 BIASED = (
-    "the head has a bias, and points of the model on spheres have none; balanced classes under cross-entropy lose "
-    "nothing without it if d >= K - 1"
+    "the head has a bias, and points of the model on spheres have none: train the head without one (balanced classes "
+    "under cross-entropy lose nothing by it if d >= K - 1)"
 )
 
 
@@ -46,9 +47,10 @@ def compare_on_spheres(point: Point, labels: torch.Tensor | None = None, *, loss
     Raises InputError for a bias and for lengths that differ by more than 1%, and NotComparable (an InputError) for a
     class without samples and a loss without a lower bound.
     """
+    point = measurable(point)
     loss = of_classes(loss, point.num_classes)
     labels = resolve_labels(point, labels)
-    require(not bool(point.b.any()), "the model on spheres has no bias, and the point has one")
+    require(not bool(point.b.any()), "the model on spheres has no bias, and the point has one: train its head without")
     point = full(point.double(), labels)
     scale = _length("rows of W", point.W) * _length("features", point.H)
     model = Spheres(counts_of(point, labels), point.dim, scale, loss)

@@ -103,6 +103,13 @@ def test_wide_tables_keep_their_first_columns():
     assert lines[1].split() == ["name", "long"]
 
 
+def test_a_long_first_column_leaves_room_for_the_second():
+    long, short = "model.encoder." * 20, "layer1"
+    lines = text(Table("layers", ("name", "nc1", "nc2"), [(long, 0.25, 0.5), (short, 0.75, 1.0)])).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert [line.split()[1] for line in lines[1:]] == ["nc1", "0.25", "0.75"]
+
+
 def test_text_is_escaped_and_cells_say_what_there_is_not():
     table = Table("<script>", ("a & b", "x"), [("<b>", math.nan), ("none", None), ("drawn", Estimate(0.5, 0.01))])
     found = html(table)

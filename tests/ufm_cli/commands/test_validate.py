@@ -39,6 +39,11 @@ def test_a_point_has_every_metric(capsys, tmp_path):
     assert found["neighbourhood"]["verdict"] == "global minimizer"
 
 
+def test_a_point_that_is_not_there_is_said_to_be_no_file(capsys, tmp_path):
+    assert main(["validate", str(tmp_path / "p.safetensors"), "--lambda-w", "5e-3"]) == 2
+    assert re.search(r"there is no file \S*p.safetensors; ufm.Point.save writes one", capsys.readouterr().err)
+
+
 def test_class_means_have_no_nc1(run_copy, capsys, tmp_path):
     """What a run keeps of each epoch: one row a class, whose variation within classes nobody can know."""
     asked = [str(run_copy.point(1)), "--lambda-w", "5e-3", "--json", str(tmp_path / "v.json")]

@@ -228,6 +228,7 @@ def test_the_result_is_a_sequence_that_is_written_and_read():
     assert isinstance(found, Layers)
     assert len(found) == 2
     assert found["3"] is found[-1] is list(found)[1]
+    assert found[:1] == (found[0],)
     with pytest.raises(InputError, match="no layer named '2'; there are 1, 3"):
         found["2"]
     again = Layers.from_plain(found.plain())

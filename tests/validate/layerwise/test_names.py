@@ -37,6 +37,18 @@ def test_patterns_go_part_by_part(names):
     assert [layer.name for layer in choose(Model(), names)] == PATTERNS[names]
 
 
+def test_a_module_of_two_names_is_found_by_each_and_measured_once():
+    model = Model()
+    model.tied = model.head
+    assert [layer.name for layer in choose(model, ["tied"])] == ["tied"]
+    assert [layer.name for layer in choose(model, ["tied", "head", "*d"])] == ["tied"]
+
+
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(InputError, match=r"names are names of modules, such as layer1, .*; got 1"):
+        choose(Model(), [1])
+
+
 def test_a_name_that_nothing_has_is_refused_with_those_near():
     with pytest.raises(InputError, match=r"no module of the model is named 'layr1'; near it are layer1"):
         choose(Model(), ["head", "layr1"])

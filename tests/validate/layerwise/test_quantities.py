@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.validate.layerwise.networks import broad, cut, draw, perceptron, said
 from validate import Estimate, layers
+from validate.metrics.cka import cka
 from validate.metrics.separation import separation_law
 
 COUNTS = (30, 3, 7, 12)
@@ -240,3 +241,10 @@ def test_the_law_of_a_model_is_that_of_its_rows(found):
     law = separation_law([row.separation_fuzziness for row in rows])
     assert vars(rows.law) == pytest.approx(vars(law))
     assert rows.law.layers == 2
+
+
+def test_an_alignment_that_rounding_puts_above_one_is_one():
+    above = torch.tensor([1 + 1e-15], dtype=torch.float64)
+    assert float(above) > 1
+    assert cka(above, torch.ones_like(above), torch.ones_like(above)) == 1.0
+    assert math.isnan(cka(above, 0 * above, above))

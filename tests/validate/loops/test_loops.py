@@ -146,6 +146,24 @@ def test_the_lightning_callback_takes_definitions(lightning, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_the_lightning_callback_measures_held_out_data_about_training_centres(lightning, tmp_path):
+    from validate.loops.lightning import CollapseCallback
+
+    inputs, classes = loader().dataset.tensors
+    held_out = DataLoader(TensorDataset(inputs + 0.5, classes), batch_size=16)
+    net, train = model(), loader()
+    module, callback = module_of(lightning, net), CollapseCallback("net.3", reference=train)
+    with pytest.raises(InputError, match=r"Module needs forward\(inputs\)"):
+        trainer_of(lightning, tmp_path, callback).fit(module, loader(shuffle=True), held_out)
+    type(module).forward = lambda self, x: self.net(x)
+    trainer_of(lightning, tmp_path, callback).fit(module, loader(shuffle=True), held_out)
+    point, labels = validate.collect(net, held_out)
+    about = validate.neural_collapse(point, labels, reference=validate.collect(net, train)).nc1
+    assert callback.rows[-1]["nc1"] == pytest.approx(about, rel=1e-5)
+    assert abs(about - validate.neural_collapse(point, labels).nc1) > 0.01 * about
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_labels_that_do_not_fit_are_refused(lightning, tmp_path):
     from validate.loops.lightning import CollapseCallback
 

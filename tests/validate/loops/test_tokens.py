@@ -414,3 +414,12 @@ def test_where_the_trainer_does_not_evaluate_epochs_are_measured_and_change_noth
     names = {name for row in trainer.state.log_history for name in row}
     assert "eval_nc1" in names
     assert "eval_nearest_center_disagreement" not in names
+
+
+def test_what_was_collected_is_shown_and_not_printed_whole():
+    for found in (validate.collect_tokens(plain(), batches()), validate.collect_contexts(plain(), batches())):
+        lines = repr(found).splitlines()
+        assert len(lines) <= 32
+        assert max(map(len, lines)) <= 100
+        assert "<table>" in found._repr_html_()
+        assert f"of W ({K}, 6)" in repr(found) or f"means ({K}, 6)" in repr(found)

@@ -91,6 +91,10 @@ def test_a_collapsed_point_stands_for_its_samples():
 BAD = {
     "empty": ({"groups": {"none": ()}}, "group 'none' must name classes of 0 .. 3"),
     "beyond": ({"groups": {"far": (1, 4)}}, r"got \[1, 4\]"),
+    "far beyond": ({"groups": {"far": range(90)}}, r"'far' must name classes of 0 \.\. 3, got 0 \.\. 89"),
+    "a number": ({"groups": {"one": 1}}, "'one' must name classes of 0 .. 3, got 1"),
+    "texts": ({"groups": {"pets": ["cat"]}}, r"'pets' must name classes of 0 .. 3, got \['cat'\]"),
+    "no names": ({"groups": [[0, 1], [2]]}, "groups must be like"),
     "shots": ({"shots": (9, 3)}, "the smaller first"),
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import validate
 from ufm import InputError, Point
 from validate import (
     CollapseRecorder,
@@ -290,6 +291,23 @@ def test_the_table_has_every_number_and_every_definition():
     assert named("The numbers", PAGE.replace("| `nc1` |", "| nc1 |"))[0] == "nc2"
 
 
+LAYER_TABLE = {field.name for field in fields(validate.Layer)} - {field.name for field in fields(NeuralCollapse)}
+FURTHER = {
+    "Layers": LAYER_TABLE - {"name", "dim", "samples", "pooling"} | {"largest_angle"},
+    "Single classes": set(validate.per_class(*draw((3, 2)))[0]) - {"class", "samples"},
+    "The last layer's decisions": {field.name for field in fields(validate.LastLayer)},
+    "Fewer dimensions than K - 1": {field.name for field in fields(validate.GeneralizedCollapse)},
+    "Regression": {field.name for field in fields(validate.RegressionCollapse)} - {"gamma"},
+}
+
+
+@pytest.mark.parametrize("heading", FURTHER)
+def test_the_tables_of_further_numbers_have_each(heading):
+    section = PAGE.split(f"### {heading}\n")[1].split("\n### ")[0]
+    firsts = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for name in re.findall("`(.+?)`", " ".join(firsts)) if "." not in name} == FURTHER[heading]
+
+
 # The published code, each number from what it computes, in numpy: docs/metrics.md names them.
 
 
@@ -498,6 +516,9 @@ BAD = {
     "half classes": ({"classes": [0.5]}, "classes must be a list of class numbers"),
     "a mask": ({"classes": [True, False]}, "classes must be a list of class numbers"),
     "beyond": ({"classes": [0, 4]}, r"classes must lie in 0 \.\. 3, got 0 \.\. 4"),
+    "texts": ({"classes": ["cat", "dog"]}, "classes must be a list of class numbers"),
+    "lists": ({"classes": [[0, 1], [2]]}, "classes must be a list of class numbers"),
+    "once": ({"classes": iter([0, 1])}, "classes must be a list of class numbers"),
     "one left": ({"least_count": 20}, "at least 2 classes, got 1"),
     "none left": ({"least_count": 21}, "at least 2 classes, got 0"),
     "reference": ({"reference": 3}, r"reference must be \(point, labels\), batches"),
@@ -512,3 +533,61 @@ def test_refuses(route, asked, message):
     point, labels = draw((3, 2, 20, 9))
     with pytest.raises(InputError, match=message):
         route(point, labels, **asked)
+
+
+@pytest.mark.parametrize("call", [of_point, of_batches, validate.per_class])
+def test_a_name_that_is_none_is_refused_with_those_near(call):
+    with pytest.raises(InputError, match="no argument and no definition is named 'center'; near it are centre"):
+        call(*draw((3, 2)), center="classes")
+    with pytest.raises(InputError, match="named 'weighted'; near it are centre, centre_w, cdnv_exponent, classes"):
+        call(*draw((3, 2)), weighted=True)
+
+
+def test_numbers_and_sets_of_any_kind():
+    point, labels = draw((3, 2, 20, 9))
+    asked = {"classes": {0, 2, 3}, "least_count": np.int64(3), "cdnv_exponent": np.float32(1)}
+    expected = of_point(point, labels, classes=[0, 2, 3], least_count=3, cdnv_exponent=1)
+    agree(of_point(point, labels, **asked), expected)
+
+
+@pytest.mark.parametrize("centre", ["samples", "classes"])
+def test_the_table_of_classes_takes_definitions(centre):
+    """Against numpy, of classes 0, 2 and 3 alone and rows of W less their mean."""
+    point, labels = draw((3, 2, 20, 9))
+    H, y, kept = point.H.numpy(), labels.numpy(), [0, 2, 3]
+    means = np.stack([H[y == k].mean(0) for k in kept])
+    M = means - (H[np.isin(y, kept)].mean(0) if centre == "samples" else means.mean(0))
+    W = point.W.numpy()[kept]
+    W = W - W.mean(0)
+    rows = validate.per_class(point, labels, centre=centre, centre_w=True, classes=kept)
+    assert [row["class"] for row in rows] == kept
+    for row, mean, m, w in zip(rows, means, M, W, strict=True):
+        D = H[y == row["class"]] - mean
+        assert row["nc1"] == pytest.approx(np.trace(D.T @ D / len(D) @ np.linalg.pinv(M.T @ M, rcond=1e-10)))
+        assert row["nc1_quotient"] == pytest.approx((D**2).sum() / len(D) / ((M**2).sum() / 3))
+        assert (row["norm_w"], row["norm_mean"]) == pytest.approx((np.linalg.norm(w), np.linalg.norm(m)))
+        assert row["alignment"] == pytest.approx(w @ m / np.linalg.norm(w) / np.linalg.norm(m))
+    with pytest.raises(InputError, match="leave cdnv_exponent out"):
+        validate.per_class(point, labels, cdnv_exponent=1)
+
+
+@pytest.mark.parametrize("size", [2.0**200, 2.0**-200])
+def test_frames_and_alignment_at_any_size(size):
+    point, labels = draw((3, 2, 20, 9))
+    large = Point(size * point.W, size * point.H, point.b)
+    found, expected = (validate.alignment(one, labels) for one in (large, point))
+    assert (found.overall, found.cosine_mean, found.dot_mean / size**2) == pytest.approx(
+        (expected.overall, expected.cosine_mean, expected.dot_mean)
+    )
+    found, expected = (validate.frames(one, labels) for one in (large, point))
+    names = ("interference_mean_w", "interference_mean_means")
+    assert (found.nc0, found.log_norm_variance_w) == pytest.approx((expected.nc0, expected.log_norm_variance_w))
+    assert [getattr(found, name) / size**2 for name in names] == pytest.approx(
+        [getattr(expected, name) for name in names]
+    )
+    for refused in (
+        lambda: validate.out_of_distribution(large, point.H, point.H, labels),
+        lambda: validate.multilabel_collapse(large, torch.nn.functional.one_hot(labels)),
+    ):
+        with pytest.raises(InputError, match="divide them by their size"):
+            refused()

@@ -2,10 +2,11 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
+from scipy.special import logit, softmax
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
@@ -40,7 +41,7 @@ def scores(point, labels, H, components, alpha=ALPHA):
     for h in H:
         z, logits = h - centre, W @ h + b
         part = np.linalg.norm(P @ z) / np.linalg.norm(z)
-        found["max_softmax"].append(softmax(logits).max())
+        found["max_softmax"].append(logit(softmax(logits).max()))
         found["max_logit"].append(logits.max())
         found["neco"].append(part)
         found["neco_logit"].append(part * logits.max())
@@ -195,6 +196,32 @@ def test_scores_that_cannot_tell_are_all_equal():
     found = validate.out_of_distribution(point, *features(point, labels), labels, components=3)
     for name in ("neco", "residual"):
         assert found.scores[name] == validate.Detection(0.5, 1.0)
+
+
+def test_confident_softmax_is_told_apart():
+    """Largest softmax probabilities that float64 rounds to 1: their order is that of 400 digits."""
+    generator = torch.Generator().manual_seed(0)
+    W = 4 * torch.randn(4, 6, generator=generator).double()
+    train = Point(W, W.repeat(3, 1) + torch.randn(12, 6, generator=generator).double(), torch.zeros(4).double())
+    inside, outside = (share * W.repeat(8, 1) + torch.randn(32, 6, generator=generator) for share in (0.9, 0.8))
+    with mpmath.workdps(400):
+        p, q = (
+            [max(map(mpmath.exp, z)) / mpmath.fsum(map(mpmath.exp, z)) for z in (H @ W.T).tolist()]
+            for H in (inside, outside)
+        )
+        order = sum((i > o) + (i == o) / 2 for i in p for o in q) / len(p) / len(q)
+        rounded = sum((float(i) > float(o)) + (float(i) == float(o)) / 2 for i in p for o in q) / len(p) / len(q)
+    found = validate.out_of_distribution(train, inside, outside, torch.arange(12) % 4).scores["max_softmax"].auroc
+    assert found == pytest.approx(order, abs=1e-6)
+    assert abs(rounded - order) > 1e-2
+
+
+def test_what_is_not_defined_is_said_so():
+    point, labels = KINDS["imbalanced"]
+    inside, _ = features(point, labels)
+    found = validate.out_of_distribution(point, inside, 0 * inside, labels)
+    assert math.isnan(found.nc5)
+    assert "NC5 not defined; about the global mean" in repr(found)
 
 
 BAD = {
