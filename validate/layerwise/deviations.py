@@ -53,7 +53,7 @@ class Deviation:
         kept = between.sizes > 0
         self.basis, self.scale, self.kept = between.basis, between.scale, kept
         self.coordinates = (between.coordinates * between.scale)[:, kept]
-        self.nearest = NearestCenter(self.statistics, None, None, rows)
+        self.nearest = NearestCenter(self.statistics, None, None, rows, between.coordinates)
         self.sketch = Sketch(self.means.shape[1], wide, seed, self.means.device)
         r, s = self.coordinates.shape[1], self.sketch.size
         self.within = self.means.new_zeros(r, r)

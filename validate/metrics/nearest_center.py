@@ -11,11 +11,11 @@ import math
 
 import torch
 
-from ..statistics.blocks import LEAST
+from ..statistics.blocks import LEAST, blocks
 from ..statistics.classes import ClassStatistics
 from ..statistics.estimate import Estimate
-from ..statistics.largest import Largest
-from ..statistics.pairs import Pairs
+from ..statistics.largest import Largest, LargestOfMany
+from ..statistics.pairs import Pairs, squares
 
 LOOKS = 1024  # samples that are judged where there are many classes
 CLEAR = 0.98  # a sample within this fraction of the squared half distance is clearly nearest to its own mean
@@ -27,44 +27,54 @@ class NearestCenter:
 
     statistics   K classes of d dimensions          W (K, d), b (K,) float64; W None: no classifier is judged
     rows         up to so many classes every sample is judged; of more, about so many samples, and at most LOOKS
+    places       (K, r) the centred class means in the deviations' orthonormal coordinates; None: in the features' own
 
-    Distances are taken about the global mean for accuracy, and where every sample is judged in the coordinates of the
-    means' span, which are fewer than d; there a sample that is nearer to its class's mean than half the way to any
-    other needs no look at the others. Decisions are float64's, by way of float32.
+    Distances are taken about the global mean for accuracy. A sample that is nearer to its class's mean than half the
+    way from there to any other needs no look at the others. Decisions are float64's, by way of float32.
     Source: Papyan, Han and Donoho, PNAS 2020 (arXiv 2008.08186), NC4 and figure 7.
     """
 
-    def __init__(self, statistics: ClassStatistics, W: torch.Tensor | None, b: torch.Tensor | None, rows: int):
-        between, K, means = statistics.between, len(statistics.counts), statistics.means
+    def __init__(
+        self,
+        statistics: ClassStatistics,
+        W: torch.Tensor | None,
+        b: torch.Tensor | None,
+        rows: int,
+        places: torch.Tensor | None = None,
+    ):
+        K, means = len(statistics.counts), statistics.means
         self.weights = statistics.within.weights
         came = statistics.num_samples if self.weights is None else K
         self.everyone, self.chance = rows >= K, min(rows, LOOKS) / max(1, came)
-        self.defined, self.came = bool(between.rank), 0
+        self.defined, self.came = bool(statistics.between.rank), 0
         self.wrong, self.right, self.judged = (means.new_zeros(K) for _ in range(3))
-        self.chosen: Largest | None = None
+        self.chosen: Largest | LargestOfMany | None = None
         self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         if not self.defined:
             return
         self.generator = torch.Generator(device="cpu").manual_seed(0)
+        of_classes = Largest if self.everyone else LargestOfMany
         if W is not None and b is not None:
-            self.chosen = Largest(W, b, means.mean(0))
-        self.middle, self.places = statistics.global_mean, between.coordinates if self.everyone else statistics.centred
-        self.nearest = Largest(self.places, torch.linalg.vecdot(self.places, self.places) / -2)
+            self.chosen = of_classes(W, b, means.mean(0))
+        self.places = statistics.centred if places is None else places
+        self.nearest = of_classes(self.places, squares(self.places) / -2)
         self.safe = _safe_squares(statistics.pairs(rows)) if self.everyone else None
 
-    def __call__(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
-        """Features (m, d), coordinates of their deviations in `Between.basis` (m, r), and classes (m,)."""
+    def __call__(self, H: torch.Tensor, deviations: torch.Tensor, y: torch.Tensor) -> None:
+        """Features (m, d), deviations from their class means (m, r) and classes (m,)."""
         if not self.defined:
             return
         self.came += len(y)
+        if self.everyone and len(y) >= LEAST:
+            for part in blocks(len(y), len(self.places)):
+                self._judge(H[part], deviations[part], y[part])
+            return
         if not self.everyone:
             drawn = (torch.rand(len(y), generator=self.generator, device="cpu") < self.chance).to(y.device)
-            H, image, y = H[drawn], image[drawn], y[drawn]
-        elif len(y) >= LEAST:
-            self._judge(H, image, y)
-            return
-        self.waiting.append((H.clone(), image.clone(), y))
-        if sum(len(y) for _, _, y in self.waiting) >= LEAST:
+            H, deviations, y = H[drawn], deviations[drawn], y[drawn]
+        H = H[:, :0] if self.chosen is None else H
+        self.waiting.append((H.clone(), deviations.clone(), y))
+        if self.everyone and sum(len(y) for _, _, y in self.waiting) >= LEAST:
             self.finish()
 
     @property
@@ -102,44 +112,36 @@ class NearestCenter:
         return float((counted * weights).sum() / (self.judged * weights).sum())
 
     def finish(self) -> None:
-        """Judge the samples that wait: small batches are put together, for matrix products to be worth it."""
+        """Judge the samples that wait: they are put together, for matrix products to be worth it."""
         if not self.waiting:
             return
-        H, image, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
+        H, deviations, y = (torch.cat(part) for part in zip(*self.waiting, strict=True))
         self.waiting = []
-        self._judge(H, image, y)
+        self._judge(H, deviations, y)
 
-    def _judge(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> None:
-        own = self._own_is_nearest(H, image, y)
-        self.right += torch.bincount(y[own], minlength=len(self.right))
-        self.judged += torch.bincount(y, minlength=len(self.judged))
+    def _judge(self, H: torch.Tensor, deviations: torch.Tensor, y: torch.Tensor) -> None:
+        nearest, K = self._nearest(deviations, y), len(self.judged)
+        self.right += torch.bincount(y[nearest == y], minlength=K)
+        self.judged += torch.bincount(y, minlength=K)
         if self.chosen is not None:
-            differ = self.chosen.is_at(H, y) != own
-            astray = (~own & ~differ).nonzero().flatten()  # neither is y
-            if len(astray):
-                differ[astray] = self.chosen(H[astray]) != self.nearest(self._seen(H, image, y, astray))
-            self.wrong += torch.bincount(y[differ], minlength=len(self.wrong))
+            self.wrong += torch.bincount(y[~self.chosen.is_at(H, nearest)], minlength=K)
 
-    def _own_is_nearest(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(m,) whether the nearest mean is that of the sample's class."""
+    def _nearest(self, deviations: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(m,) the class with the nearest mean."""
         if self.safe is None:
-            return self.nearest.is_at(H - self.middle, y)
-        own = torch.linalg.vecdot(image, image) < self.safe[y]
-        away = (~own).nonzero().flatten()
-        if len(away):
-            own[away] = self.nearest.is_at(self._seen(H, image, y, away), y[away])
-        return own
-
-    def _seen(self, H: torch.Tensor, image: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """These rows as `nearest` takes them: coordinates in the span of the means, or features about their middle."""
-        return H[rows] - self.middle if self.safe is None else image[rows] + self.places[y[rows]]
+            return self.nearest(deviations + self.places[y])
+        away = (~(squares(deviations) < self.safe[y])).nonzero().flatten()
+        if not len(away):
+            return y
+        own = y[away]
+        return y.index_copy(0, away, self.nearest(deviations[away] + self.places[own]))
 
 
 def _safe_squares(means: Pairs) -> torch.Tensor:
     """(K,) squares of distances from each mean (K, r) within which no other is nearer, nor looks so by rounding."""
-    squares = means.X.new_empty(means.num_classes)
+    safe = means.X.new_empty(means.num_classes)
     for part, distances in means.squared_distances():
         distances.diagonal(part.start).fill_(torch.inf)
-        squares[part] = distances.amin(1) / 4
-    near = squares < NEAR * torch.linalg.vecdot(means.X, means.X).max()
-    return (CLEAR * squares).masked_fill(near, 0)
+        safe[part] = distances.amin(1) / 4
+    near = safe < NEAR * squares(means.X).max()
+    return (CLEAR * safe).masked_fill(near, 0)

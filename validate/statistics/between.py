@@ -23,6 +23,7 @@ class Between:
     coordinates  (K, r), made when they are asked for
     sizes        (r,)     eigenvalues of M^T M, ascending; 0 at rounding level, max(K, d) eps of the largest
     scale        (r,)     (M^T M)^+ = (basis * scale)(basis * scale)^T
+    factor       (d, r')  (M^T M)^+ = factor factor^T, 0 above its diagonal; r' the rank; made when it is asked for
     gram         (d, d)   M^T M where d < K - 1, else None
     """
 
@@ -35,6 +36,11 @@ class Between:
     @cached_property
     def coordinates(self) -> torch.Tensor:
         return self.place()
+
+    @cached_property
+    def factor(self) -> torch.Tensor:
+        P = (self.basis * self.scale)[:, self.sizes > 0]
+        return torch.linalg.qr(P.T, mode="r").R.T.contiguous()
 
     @classmethod
     def of(cls, M: torch.Tensor, counts: torch.Tensor, noise: float) -> "Between":

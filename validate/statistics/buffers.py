@@ -1,6 +1,8 @@
 """Memory that a pass over many batches uses again: fresh memory costs a processor more than the arithmetic on it."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -30,3 +32,14 @@ def scratch() -> Buffers:
     if not hasattr(_OF_THREAD, "buffers"):
         _OF_THREAD.buffers = Buffers()
     return _OF_THREAD.buffers
+
+
+@contextmanager
+def borrowed() -> Iterator[Buffers]:
+    """Buffers of this thread that nobody else uses until they are given back, whatever runs meanwhile."""
+    free: list[Buffers] = _OF_THREAD.__dict__.setdefault("free", [])
+    buffers = free.pop() if free else Buffers()
+    try:
+        yield buffers
+    finally:
+        free.append(buffers)

@@ -109,7 +109,7 @@ class ClassStatistics:
         """
         return bool((self.counts > (1 if self.behind is None else 0)).any())
 
-    @property
+    @cached_property
     def noise(self) -> float:
         """The square of the distance from a class mean that counts as rounding: 8 eps of the longest mean."""
         eps = torch.finfo(self.means.dtype).eps
@@ -219,5 +219,5 @@ def point_statistics(point: Point, labels: torch.Tensor | None = None) -> ClassS
         counts, means = torch.bincount(labels, minlength=K), scaled(point.H.double(), exponent)
         none = Deviations.none(means, counts)
         return ClassStatistics(counts, means, means.new_zeros(K), none, exponent=exponent)
-    pieces = [(point.H[part], labels[part]) for part in blocks(len(labels), max(point.dim, K))]
+    pieces = [(point.H[part], labels[part]) for part in blocks(len(labels), point.dim)]
     return batch_statistics(pieces, K, device=point.H.device)

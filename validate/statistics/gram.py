@@ -1,8 +1,9 @@
-"""X^T X, of which the part above the diagonal is computed alone: half the work of a product."""
+"""Products that leave out what is known: X^T X below its diagonal, and the zeros of a triangular factor."""
 
 import torch
 
 STEP = 256  # columns of a block: wide enough for products to be fast, and of the blocks on the diagonal half is lost
+NARROW = 192  # columns of a block of a triangular factor: a multiple of what processors' kernels take at a time
 
 
 def gram(X: torch.Tensor) -> torch.Tensor:
@@ -21,3 +22,11 @@ def add_gram(total: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
 def symmetric(upper: torch.Tensor) -> torch.Tensor:
     """The symmetric matrix with the entries of `upper` (d, d) on and above the diagonal."""
     return upper.triu() + upper.triu(1).T
+
+
+def times_lower(X: torch.Tensor, L: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """X L, into out (m, r), of X (m, d) and L (d, r) that is 0 above its diagonal."""
+    for start in range(0, L.shape[1], NARROW):
+        columns = slice(start, start + NARROW)
+        torch.mm(X[:, start:], L[start:, columns], out=out[:, columns])
+    return out

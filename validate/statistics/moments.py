@@ -67,11 +67,11 @@ class Moments:
         deviations = buffers.get("deviations", m, d, self.means).copy_(features)
         if self.exponent:
             deviations *= power(-int(self.exponent))
-        classes, places, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+        classes, places, counts = _classes_of(labels.long(), len(self.counts))
         means = buffers.get("means", len(classes), d, self.means).zero_().index_add_(0, places, deviations)
         means /= counts[:, None]
         deviations -= torch.index_select(means, 0, places, out=buffers.get("own", m, d, means))
-        spreads = means.new_zeros(len(classes)).index_add_(0, places, torch.linalg.vecdot(deviations, deviations))
+        spreads = means.new_zeros(len(classes)).index_add_(0, places, deviations.norm(dim=1).square_())
         shifts = self._add(classes, counts, means, spreads)
         if self.scatter is not None:
             deviations += torch.index_select(shifts, 0, places, out=buffers.get("own", m, d, means))
@@ -134,6 +134,16 @@ class Moments:
         self.means[classes] += shifts * share[:, None]
         self.counts[classes] += counts
         return shifts.mul_((weights / counts).sqrt_()[:, None])
+
+
+def _classes_of(labels: torch.Tensor, K: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(the classes that are there (K',), ascending, the place of each label (m,) among them, how often each comes)"""
+    if len(labels) < K:
+        return torch.unique(labels, return_inverse=True, return_counts=True)
+    counts = torch.bincount(labels, minlength=K)
+    there = counts > 0
+    classes = there.nonzero().flatten()
+    return (classes, labels, counts) if len(classes) == K else (classes, (there.cumsum(0) - 1)[labels], counts[classes])
 
 
 def check(features: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> None:

@@ -88,7 +88,7 @@ class Pairs:
 
     def squared_distances(self) -> Iterator[tuple[slice, torch.Tensor]]:
         """The same of |x_j - y_k|^2, 0 at rounding level."""
-        left, right = (_squares(Z)[self.some] for Z in (self.X, self.Y))
+        left, right = (squares(Z)[self.some] for Z in (self.X, self.Y))
         for part, products in self:
             distances = products.mul_(-2).add_(right).add_(left[part, None])
             floor = torch.finfo(distances.dtype).eps * (right + left[part, None])
@@ -96,6 +96,6 @@ class Pairs:
             yield part, distances
 
 
-def _squares(X: torch.Tensor) -> torch.Tensor:
+def squares(X: torch.Tensor) -> torch.Tensor:
     """(K,) |x_k|^2"""
-    return torch.cat([torch.linalg.vecdot(X[part], X[part]) for part in blocks(*X.shape)])
+    return X.norm(dim=1).square_()

@@ -15,8 +15,8 @@ LARGEST = 1000  # exponents go up to this: 2^-LARGEST and 2^LARGEST are float64 
 
 def exponent_of(*tensors: torch.Tensor) -> int:
     """e such that the largest entry, in absolute value, lies in [2^(e-1), 2^e); 0 where |e| <= RANGE or all are 0."""
-    sizes = [float(torch.linalg.vector_norm(x, math.inf)) for x in tensors if x.dtype == torch.float64 and x.numel()]
-    largest = max(sizes, default=0.0)
+    ends = [torch.aminmax(x) for x in tensors if x.dtype == torch.float64 and x.numel()]
+    largest = max((max(-float(low), float(high)) for low, high in ends), default=0.0)
     if not largest or not math.isfinite(largest):
         return 0
     exponent = math.frexp(largest)[1]

@@ -15,7 +15,8 @@ from ufm.errors import require
 
 from .between import Between
 from .blocks import blocks
-from .buffers import Buffers
+from .buffers import borrowed
+from .gram import times_lower
 from .scale import power, scaled
 
 
@@ -27,8 +28,7 @@ class Batch(NamedTuple):
     classes: torch.Tensor
 
 
-# Called with the features (m, d), the coordinates (m, r) of their deviations in `Between.basis`, and the classes (m,),
-# in memory that the next batch overwrites.
+# Called with features (m, d), their deviations (m, d) and classes (m,), in memory that the next batch overwrites.
 Listener = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
@@ -102,16 +102,17 @@ class Deviations:
 
         A batch is in the memory of the one before: what is to be kept of it has to be copied.
         """
-        buffers, dim = Buffers(), self.means.shape[1]
-        for features, labels in self.batches:
-            for part in blocks(len(labels), max(self.means.shape)):
-                y = labels[part].to(self.means.device).long()
-                H, deviations = (buffers.get(name, len(y), dim, self.means) for name in ("features", "deviations"))
-                H.copy_(features[part].detach())
-                if self.exponent:
-                    H *= power(-self.exponent)
-                torch.index_select(self.means, 0, y, out=deviations)
-                yield self._measured(Batch(H, torch.sub(H, deviations, out=deviations), y))
+        dim = self.means.shape[1]
+        with borrowed() as buffers:
+            for features, labels in self.batches:
+                for part in blocks(len(labels), dim):
+                    y = labels[part].to(self.means.device).long()
+                    H, deviations = (buffers.get(name, len(y), dim, self.means) for name in ("features", "deviations"))
+                    H.copy_(features[part].detach())
+                    if self.exponent:
+                        H *= power(-self.exponent)
+                    torch.index_select(self.means, 0, y, out=deviations)
+                    yield self._measured(Batch(H, torch.sub(H, deviations, out=deviations), y))
 
     def _measured(self, batch: Batch) -> Batch:
         """The rows of the classes that are measured, with the places of these among them."""
@@ -130,16 +131,16 @@ class Deviations:
 
         num_samples  how many samples the first pass gave; InputError where this one gives another number
         """
-        came, buffers = 0, Buffers()
+        came, factor = 0, between.factor
         K = len(self.means) if self.classes is None else len(self.classes)
-        traces, weights = self.means.new_zeros(K), between.scale.square()
-        for H, deviations, y in self:
-            came += len(y)
-            image = buffers.get("image", len(y), len(weights), weights)
-            torch.mm(deviations, between.basis, out=image)
-            if listener is not None:
-                listener(H, image, y)
-            traces.index_add_(0, y, image.square_() @ weights)
+        traces = self.means.new_zeros(K)
+        with borrowed() as buffers:
+            for H, deviations, y in self:
+                came += len(y)
+                image = times_lower(deviations, factor, out=buffers.get("image", len(y), factor.shape[1], factor))
+                traces.index_add_(0, y, image.norm(dim=1).square_())
+                if listener is not None:
+                    listener(H, deviations, y)
         require(
             came == (num_samples if self.weights is None else K),
             f"the second pass over the batches gave {came} samples and the first {num_samples}: they must be iterable "

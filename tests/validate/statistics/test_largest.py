@@ -8,7 +8,7 @@ import torch
 from ufm import Point
 from validate import neural_collapse
 from validate.statistics import largest
-from validate.statistics.largest import Largest
+from validate.statistics.largest import Largest, LargestOfMany
 
 
 def draw(K: int, d: int, N: int = 400, seed: int = 0) -> tuple[torch.Tensor, ...]:
@@ -106,3 +106,44 @@ def test_no_metric_depends_on_it(size, dtype, monkeypatch):
     monkeypatch.setattr(largest, "_is_faithful", lambda Y: False)
     assert dataclasses.asdict(neural_collapse(point, labels)) == dataclasses.asdict(found)
     assert 0 < found.nearest_center_disagreement < 1
+
+
+def in_pieces(monkeypatch, length: int = 7):
+    """Pieces of a few functions each, the last one shorter."""
+    parts = lambda K, width: (slice(start, min(start + length, K)) for start in range(0, K, length))  # noqa: E731
+    monkeypatch.setattr(largest, "blocks", parts)
+
+
+@pytest.mark.parametrize("change", CASES.values(), ids=CASES)
+def test_pieces_decide_as_the_whole(change, monkeypatch):
+    in_pieces(monkeypatch)
+    Y, c, X = change(*draw(40, 30))
+    expected = plainly(Y, c, X)
+    for centre in (None, X.mean(0)):
+        judge = LargestOfMany(Y, c, centre)
+        assert torch.equal(judge(X), expected)
+        assert bool(judge.is_at(X, expected).all())
+        others = (expected + torch.arange(len(X)) % 3) % 40
+        assert torch.equal(judge.is_at(X, others), others == expected)
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-9])
+def test_near_ties_across_pieces_are_decided_in_float64(gap, monkeypatch):
+    in_pieces(monkeypatch)
+    Y, c, X = near_ties(gap)
+    assert torch.equal(LargestOfMany(Y, c)(X), plainly(Y, c, X))
+
+
+def test_of_equal_functions_the_first_counts(monkeypatch):
+    in_pieces(monkeypatch, 2)
+    Y, c, X = draw(3, 5)
+    judge, expected = LargestOfMany(torch.cat([Y, Y]), torch.cat([c, c])), plainly(Y, c, X)
+    assert torch.equal(judge(X), expected)
+    assert bool(judge.is_at(X, expected).all())
+    assert not bool(judge.is_at(X, expected + 3).any())
+
+
+def test_a_piece_that_is_left_out_is_noticed(monkeypatch):
+    Y, c, X = draw(40, 30)
+    monkeypatch.setattr(largest, "blocks", lambda K, width: [slice(0, 20), slice(25, K)])
+    assert not torch.equal(LargestOfMany(Y, c)(X), plainly(Y, c, X))

@@ -10,7 +10,8 @@ import validate.metrics.nearest_center as nearest_center
 from ufm import Point
 from validate import neural_collapse
 from validate.statistics import gram as grams
-from validate.statistics.buffers import LARGEST, Buffers, scratch
+from validate.statistics.between import Between
+from validate.statistics.buffers import LARGEST, Buffers, borrowed, scratch
 from validate.statistics.estimate import Estimate, PairSums
 from validate.statistics.pairs import Pairs
 
@@ -34,6 +35,35 @@ def test_what_lies_below_the_diagonal_is_not_read():
     upper = normal(5, 5)
     spoiled = upper + torch.full_like(upper, torch.nan).tril(-1)
     assert torch.equal(grams.symmetric(spoiled), grams.symmetric(upper))
+
+
+@pytest.mark.parametrize(("d", "r"), [(1, 1), (16, 16), (50, 50), (50, 23), (9, 0)])
+def test_a_triangular_product_is_the_product(d, r, monkeypatch):
+    monkeypatch.setattr(grams, "NARROW", 16)
+    X, L = normal(8, d), normal(d, r).tril()
+    found = grams.times_lower(X, L, out=X.new_empty(8, r))
+    np.testing.assert_allclose(found.numpy(), X.numpy() @ L.numpy(), rtol=0, atol=1e-13)
+
+
+def test_what_lies_above_the_diagonal_is_not_read(monkeypatch):
+    monkeypatch.setattr(grams, "NARROW", 16)
+    X, L = normal(8, 50), normal(50, 50).tril()
+    spoiled = L.clone()
+    spoiled[:16, 16:] = torch.nan
+    assert torch.equal(grams.times_lower(X, spoiled, out=torch.empty_like(X)), grams.times_lower(X, L, out=X.clone()))
+
+
+@pytest.mark.parametrize(("K", "d", "rank"), [(9, 20, 8), (30, 7, 7), (30, 7, 3), (9, 20, 4), (9, 20, 0)])
+def test_the_factor_is_that_of_the_pseudo_inverse(K, d, rank):
+    M = normal(K, rank) @ normal(rank, d, seed=1)
+    M -= M.mean(0)
+    between = Between.of(M, torch.ones(K).double(), 1e-28)
+    L = between.factor.numpy()
+    assert L.shape == (d, between.rank)
+    assert between.rank == min(rank, K - 1)
+    assert not np.triu(L, 1).any()
+    expected = np.linalg.pinv(M.numpy().T @ M.numpy(), rcond=1e-10)
+    np.testing.assert_allclose(L @ L.T, expected, rtol=0, atol=1e-10 * np.abs(expected).max(initial=0))
 
 
 @pytest.mark.parametrize("kept", [0, 2**22])
@@ -147,6 +177,21 @@ def test_threads_do_not_share_memory():
     thread.join()
     assert found[0] is not scratch()
     assert scratch() is scratch()
+
+
+def test_memory_that_is_lent_is_not_lent_again():
+    like = torch.zeros(1)
+    with borrowed() as first:
+        with borrowed() as second:
+            assert second is not first
+        with borrowed() as third:
+            assert third is second
+        address = first.get("one", 3, 4, like).data_ptr()
+    with pytest.raises(ValueError, match="given back"), borrowed() as again:
+        raise ValueError("it is given back after an error too")
+    assert again is first
+    with borrowed() as again:
+        assert again.get("one", 3, 4, like).data_ptr() == address
 
 
 def test_batches_that_are_measured_inside_a_pass_do_not_disturb_it():
