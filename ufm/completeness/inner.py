@@ -1,6 +1,6 @@
 """The inner unknowns of many points at once, in plain floating point: approximations, which prove nothing.
 
-R = B = 0 is the gradient of sum_k c_k (zeta_k^2/(2t) + log sum_j exp(z_kj) - z_kk) + lb/2 |b|^2, strictly convex.
+R = B = 0 is the gradient of (1/K) sum_k (zeta_k^2/(2t) + log sum_j exp(z_kj) - z_kk) + lb/2 |b|^2, strictly convex.
 """
 
 import numpy as np
@@ -39,7 +39,6 @@ def inner_solution(system: System, p: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _energy(system: System, p: np.ndarray, y: np.ndarray) -> np.ndarray:
     K = system.K
     jet = Jet(system, p, y)
-    share = np.array(system.counts)[:, None] / sum(system.counts)
     z = jet.zeta[:, None] * jet.u[None]
     decay = np.zeros(y.shape[1])
     if jet.beta is not None and system.lambda_b is not None:
@@ -47,4 +46,4 @@ def _energy(system: System, p: np.ndarray, y: np.ndarray) -> np.ndarray:
         decay = system.lambda_b / 2 * ((jet.beta - jet.beta.mean(0)) ** 2).sum(0)
     most = z.max(1)
     loss = most + np.log(np.exp(z - most[:, None]).sum(1)) - z[np.arange(K), np.arange(K)]
-    return (share * (jet.zeta**2 / (2 * jet.t) + loss)).sum(0) + decay
+    return (jet.zeta**2 / (2 * jet.t) + loss).mean(0) + decay

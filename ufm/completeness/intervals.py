@@ -91,7 +91,3 @@ def each(function: Callable[..., np.ndarray], *values: Numbers) -> Any:
     ends = [_ends(v) for v in values]
     return Interval(function(*(lo for lo, _ in ends)), function(*(hi for _, hi in ends)))
 
-
-def quotient(a: int, b: int) -> Interval:
-    """a/b of whole numbers."""
-    return Interval(down(np.float64(a) / b), up(np.float64(a) / b))

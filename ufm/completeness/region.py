@@ -14,13 +14,9 @@ GRID = 4  # pieces of [0, 1] on the side of each u
 
 @dataclass(frozen=True)
 class Region:
-    """Boxes of (t, u_2 .. u_{K-1}) for one order of the class counts.
-
-    mirrored   the order read backwards is the same: a point with u_2 + u_{K-1} > 1 has its mirror image here
-    """
+    """Boxes of (t, u_2 .. u_{K-1}): 0 <= t <= T, 1 >= u_2 >= ... >= u_{K-1} >= 0, u_2 + u_{K-1} <= 1."""
 
     system: System
-    mirrored: bool
 
     @property
     def edges(self) -> list[list[float]]:
@@ -30,7 +26,7 @@ class Region:
         scale = 2.0 ** (math.floor(math.log2(most)) - 7)
         top = math.ceil(most / scale) * scale  # of few digits
         powers = list(itertools.takewhile(lambda t: t < top, (2.0**i for i in range(1100))))
-        half = 0.5 if K == 3 and self.mirrored else 1.0
+        half = 0.5 if K == 3 else 1.0  # u_2 + u_2 <= 1
         side = [half * i / GRID for i in range(GRID + 1)]
         return [[0.0, *powers, top], *[side] * (K - 2)]
 
@@ -44,14 +40,9 @@ class Region:
         found = np.full(lo.shape[1], "?")
         if self.system.K > 3:
             found[(hi[1:-1] < lo[2:]).any(0)] = "o"
-        if self.mirrored:
-            both = Interval(lo[1], lo[1]) + Interval(lo[-1], lo[-1])
-            found[(both.lo > 1) & (found == "?")] = "m"
+        both = Interval(lo[1], lo[1]) + Interval(lo[-1], lo[-1])
+        found[(both.lo > 1) & (found == "?")] = "m"
         return found
-
-    def cuts(self, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-        """(M,) where to cut boxes along one side: the middle."""
-        return lo + (hi - lo) / 2
 
 
 def _largest_product(K: int) -> float:
@@ -64,11 +55,4 @@ def _largest_product(K: int) -> float:
         enough = Interval(M, M) * Interval(M + 1, M + 1).exp()
         if enough.lo >= K - 1:
             return M
-
-
-def orders(counts: tuple[int, ...]) -> list[tuple[tuple[int, ...], bool]]:
-    """The different orders of the counts, one of each and its reverse, and whether it is its own reverse."""
-    found = sorted(set(itertools.permutations(counts)))
-    return [(order, order == order[::-1]) for order in found if order <= order[::-1]]
-
 

@@ -71,7 +71,7 @@ class Task:
         rest = left[~empty]
         axis, at = codes[rest].astype(int), np.arange(len(rest))
         lo, hi, y = np.repeat(boxes.lo[:, rest], 2, 1), np.repeat(boxes.hi[:, rest], 2, 1), enclosed.y[:, ~empty]
-        cuts = self.region.cuts(boxes.lo[axis, rest], boxes.hi[axis, rest])
+        cuts = boxes.middle[axis, rest]
         hi[axis, 2 * at] = lo[axis, 2 * at + 1] = cuts
         return codes, Boxes(lo, hi, np.repeat(y, 2, 1)), cuts
 

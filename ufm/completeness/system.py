@@ -2,11 +2,11 @@
 
 The classes are in the order of their rows, w = r u with u_1 = 1 >= u_2 >= ... >= u_K = 0 up to a shift. With
 t = r^2/(N lH), h_k = (r/(N lH)) eta_k and kappa = N lW lH a point is (t, u_2 .. u_{K-1}) and, on the inside, zeta_k =
-t eta_k and, with a bias, beta_j = b_j - b_K. Then p_k = softmax(zeta_k u + beta), and with m_k = <p_k, u>, c_k = n_k/N
+t eta_k and, with a bias, beta_j = b_j - b_K. Then p_k = softmax(zeta_k u + beta), and with m_k = <p_k, u>
 
     R_k = zeta_k - t eta_k                                                 eta_k = u_k - m_k
-    B_j = lb (beta_j - mean beta) + sum_k c_k (p_kj - [k = j])             j < K
-    E_j = kappa (u_j - mean u) - sum_k c_k eta_k ([k = j] - p_kj)          j < K
+    B_j = lb (beta_j - mean beta) + (1/K) sum_k (p_kj - [k = j])             j < K
+    E_j = kappa (u_j - mean u) - (1/K) sum_k eta_k ([k = j] - p_kj)          j < K
 
 vanish just at critical points. R = B = 0 has one solution (zeta, beta) for each (t, u): it is the gradient of a
 strictly convex function.
@@ -18,24 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from .intervals import Interval, Numbers, each, quotient
+from .intervals import Interval, Numbers, down, each, up
 
 
 @dataclass(frozen=True)
 class System:
-    """The system of one order of the classes.
+    """The system of a problem: K classes of n samples each; lambda_b is None without a bias."""
 
-    counts   n_k, in the order of the rows        lambda_b  decay of the bias; None without one
-    """
-
-    counts: tuple[int, ...]
+    K: int
+    n: int
     lambda_w: float
     lambda_h: float
     lambda_b: float | None
-
-    @property
-    def K(self) -> int:
-        return len(self.counts)
 
     @property
     def inner(self) -> int:
@@ -50,20 +44,13 @@ class System:
     @cached_property
     def kappa(self) -> Interval:
         """N lW lH"""
-        N = float(sum(self.counts))
-        exact = Interval(N, N)
-        return exact * self.lambda_w * self.lambda_h
+        N = float(self.K * self.n)
+        return Interval(N, N) * self.lambda_w * self.lambda_h
 
-    @cached_property
-    def shares(self) -> list[Interval]:
-        """c_k"""
-        return [quotient(n, sum(self.counts)) for n in self.counts]
-
-    def constants(self, exact: bool) -> tuple[Any, list[Any], Any]:
-        """(kappa, c_k, 1/K): intervals, or (exact is False) doubles near them."""
-        values = [self.kappa, *self.shares, quotient(1, self.K)]
-        kappa, *shares, one = values if exact else [float(v.lo + v.hi) / 2 for v in values]
-        return kappa, shares, one
+    def constants(self, exact: bool) -> tuple[Any, Any]:
+        """(kappa, 1/K): intervals, or (exact is False) doubles near them."""
+        values = (self.kappa, Interval(down(np.float64(1 / self.K)), up(np.float64(1 / self.K))))
+        return values if exact else tuple(float(v.lo + v.hi) / 2 for v in values)  # type: ignore[return-value]
 
 
 class Jet:
@@ -75,7 +62,7 @@ class Jet:
     def __init__(self, system: System, p: Numbers, y: Numbers, z: Interval | None = None):
         self.system, self.z, K = system, z, system.K
         self.exact = isinstance(p, Interval) or isinstance(y, Interval)
-        self.kappa, self.shares, self.one = system.constants(self.exact)
+        self.kappa, self.share = system.constants(self.exact)
         self.t, self.zeta = p[0], y[:K]  # type: ignore[index]
         self.u = each(lambda x: np.concatenate([np.ones_like(x[:1]), x[1:], np.zeros_like(x[:1])]), p)
         biased = system.lambda_b is not None
@@ -113,14 +100,14 @@ class Jet:
     def value(self) -> Any:
         """R, B, E (inner + outer, M)"""
         K, q, eta = self.system.K, self.wrong, self.eta
-        E = self.kappa * (self.u - _sum([self.u[j] for j in range(K)]) * self.one)
+        E = self.kappa * (self.u - _sum([self.u[j] for j in range(K)]) * self.share)
         for k in range(K):
-            E = E - self.shares[k] * (eta[k] * q[k])
+            E = E - self.share * (eta[k] * q[k])
         parts = [self.zeta - self.t * eta]
         if self.beta is not None:
-            B = self.system.lambda_b * (self.beta - _sum([self.beta[j] for j in range(K)]) * self.one)
+            B = self.system.lambda_b * (self.beta - _sum([self.beta[j] for j in range(K)]) * self.share)
             for k in range(K):
-                B = B - self.shares[k] * q[k]
+                B = B - self.share * q[k]
             parts.append(B[:-1])
         return each(lambda *x: np.concatenate(x), *parts, E[:-1])
 
@@ -151,14 +138,14 @@ class Jet:
         dm = _sum([(p[:, j] * p[:, i]) * (D[:, j, i] * self.du[j, i][None, None]) for j, i in pairs])
         deta = _sum([p[:, j] * (du - du[j]) for j in range(K)]) - dm
         q, eta = self.wrong[..., None, :], self.eta[:, None]
-        E = self.kappa * (du - du.sum(0) * self.one)
+        E = self.kappa * (du - du.sum(0) * self.share)
         for k in range(K):
-            E = E - self.shares[k] * (deta[k] * q[k] - eta[k] * dp[k])
+            E = E - self.share * (deta[k] * q[k] - eta[k] * dp[k])
         parts = [dzeta - dt * eta - self.t[None] * deta]
         if self.beta is not None:
-            B = self.system.lambda_b * (dbeta - _sum([self._one(dbeta[j]) for j in range(K)]) * self.one)
+            B = self.system.lambda_b * (dbeta - _sum([self._one(dbeta[j]) for j in range(K)]) * self.share)
             for k in range(K):
-                B = B + self.shares[k] * dp[k]
+                B = B + self.share * dp[k]
             parts.append(B[:-1])
         return each(lambda *x: np.concatenate(x), *parts, E[:-1])
 
