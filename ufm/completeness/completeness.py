@@ -104,9 +104,7 @@ def prove_complete(
         except NotProved as failure:
             reason, missing = str(failure), failure.missing
         statement = f"not proved: {reason}" if reason else work.statement
-        return Completeness(
-            not reason, statement, reason, atlas.points, work.boxes, work.leaves, work.seconds, missing
-        )
+        return Completeness(not reason, statement, reason, atlas.points, work.boxes, work.leaves, work.seconds, missing)
 
 
 def out_of_scope(problem: Problem) -> str:
@@ -166,8 +164,8 @@ class Work:
             raise NotProved("the decay is at the collapse threshold, K^2 n lW lH = 1, where the origin is degenerate")
         expected = {0: 1, K - 1: int(bool(scale.hi < 1) and problem.dim >= K - 1)}
         for rank, number in expected.items():
-            if (listed := self.by_rank[rank]) != number:
-                raise NotProved(f"the atlas lists {listed} points of rank {rank}, and there are {number}", True)
+            if (count := self.by_rank[rank]) != number:
+                raise NotProved(f"the atlas lists {count} points of rank {rank}, and there are {number}", True)
         if not self.searched:
             return
         listed = [self._canonical(p) for p in self.atlas.points if p.rank == 1]
@@ -195,15 +193,15 @@ class Work:
         return np.array([t, *u[1:-1]]), np.concatenate([zeta, beta[:-1]] if problem.bias else [zeta])
 
     def _isolated(self, listed: list[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, list[float]]]:
-        widths, found = [WIDEST] * len(listed), []
+        widths = [WIDEST] * len(listed)
         while True:
-            found = []
+            found: list[tuple[np.ndarray, np.ndarray]] = []
             for i, (p, y) in enumerate(listed):
                 box = single(self.region, p, y, widths[i])
                 if box is None:
                     raise NotProved(
-                        f"the atlas's point at t = {p[0]:.6g}, u = {p[1:].tolist()} is not proved isolated: degenerate, "
-                        "or the decay is too near a bifurcation"
+                        f"the atlas's point at t = {p[0]:.6g}, u = {p[1:].tolist()} is not proved isolated: it is "
+                        "degenerate, or nearly"
                     )
                 found.append(box)
             same = [(i, j) for i, j in itertools.combinations(range(len(found)), 2) if meet(found[i], found[j])]
@@ -217,9 +215,7 @@ class Work:
 
     def search(self, jobs: int, on_piece: Callable[[int, int, int], None] | None) -> None:
         """Every piece that is not done yet; NotProved where one cannot be decided."""
-        known = tuple(
-            np.array([q[end] for q in self.points]).reshape(-1, self.system.outer) for end in ("lo", "hi")
-        )
+        known = tuple(np.array([q[end] for q in self.points]).reshape(-1, self.system.outer) for end in ("lo", "hi"))
         cells = self.region.pieces() if self.searched else []
         todo = [i for i, piece in enumerate(self.pieces) if piece is None]
         tasks = [Task(self.region, *cells[i], known, MOST) for i in todo]  # type: ignore[arg-type]
@@ -284,7 +280,7 @@ class Work:
 
 
 def meet(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether points of two boxes may be one up to symmetry: t, and u sorted or mirrored and sorted, have common values."""
+    """Whether points of two boxes may have one t and, sorted or mirrored and sorted, one u."""
     (lo, hi), (low, high) = one, other
     if hi[0] < low[0] or high[0] < lo[0]:
         return False

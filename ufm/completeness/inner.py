@@ -46,4 +46,4 @@ def _energy(system: System, p: np.ndarray, y: np.ndarray) -> np.ndarray:
         decay = system.lambda_b / 2 * ((jet.beta - jet.beta.mean(0)) ** 2).sum(0)
     most = z.max(1)
     loss = most + np.log(np.exp(z - most[:, None]).sum(1)) - z[np.arange(K), np.arange(K)]
-    return (jet.zeta**2 / (2 * jet.t) + loss).mean(0) + decay
+    return (y[:K] ** 2 / (2 * p[0]) + loss).mean(0) + decay

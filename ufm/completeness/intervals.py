@@ -90,4 +90,3 @@ def each(function: Callable[..., np.ndarray], *values: Numbers) -> Any:
         return function(*values)
     ends = [_ends(v) for v in values]
     return Interval(function(*(lo for lo, _ in ends)), function(*(hi for _, hi in ends)))
-

@@ -1,8 +1,8 @@
 """Products of float64 matrices with interval ones, many at once: midpoints and radii, with bounds on the rounding.
 
-For n terms a floating-point dot product is off by at most n u/(1 - n u) times that of absolute values, u = 2^-53, in any
-order of summation (Higham 2002, section 3.1); (n + 4) 2u covers that and the rounding of the bound itself. Source of the
-midpoint-radius product: Rump, "Fast and parallel interval arithmetic", BIT 1999.
+For n terms a floating-point dot product is off by at most n u/(1 - n u) times that of absolute values, u = 2^-53, in
+any order of summation (Higham 2002, section 3.1); (n + 4) 2u covers that and the rounding of the bound itself. Source
+of the midpoint-radius product: Rump, "Fast and parallel interval arithmetic", BIT 1999.
 """
 
 import numpy as np

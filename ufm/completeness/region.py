@@ -55,4 +55,3 @@ def _largest_product(K: int) -> float:
         enough = Interval(M, M) * Interval(M + 1, M + 1).exp()
         if enough.lo >= K - 1:
             return M
-

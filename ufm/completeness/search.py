@@ -83,7 +83,7 @@ class Task:
 
 
 def single(region: Region, p: np.ndarray, y: np.ndarray, widest: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """[lo, hi] (outer,) about p, as wide as can be, with just one critical point in it, proved; None if none is found."""
+    """[lo, hi] (outer,) about p, as wide as can be, with just one critical point in it, proved; None if not found."""
     width = widest
     while width > 1e-8:
         half = np.concatenate([width * p[:1], np.full(len(p) - 1, width)])

@@ -79,7 +79,7 @@ class Jet:
     def probabilities(self) -> Any:
         """p_kj (K, K, M): 1/(1 + sum of exp(z_ki - z_kj)), each end at the ends of the differences."""
         K, z = self.system.K, self.differences if self.z is None else self.z
-        e = z.exp() if self.exact else np.exp(z)
+        e = z.exp() if isinstance(z, Interval) else np.exp(z)
         off = [_sum([e[:, i, j] for i in range(K) if i != j]) + 1.0 for j in range(K)]
         return each(lambda *x: np.stack(x, 1), *[v.reciprocal() if self.exact else 1 / v for v in off])
 
