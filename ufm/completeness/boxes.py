@@ -3,7 +3,7 @@
 On a box P about p0, y0 near the inner solution at p0, S near its derivative: p = p0 + x, y = y0 + S x + T e (`frame`).
 G(x, e) is the system (R, B, E) in these coordinates, G' its derivative, enclosed on |x| <= half, |e| <= room
 (docs/theory.md, section 15.4):
-  known    the inner solution of every p in P has |e| <= room: |C G_in(0)| + |[0 I] - C G_in'| (half, room) <= room
+  known    the inner solution of every p in P has |e| <= room: |C G_in(0)| + |[0 I] - C G_in'| (half, room) < room
   empty    no zero: |row G(0)| > |row G'| (half, reach), for some row over (R, B, E)
   isolated exactly one zero: known, and |C G(0)| + |I - C G'| (half, room) < (half, room), C for all of G
 Vectors are compared entry by entry; C and the row are any numbers: what rounding did to them does not matter.
@@ -78,7 +78,7 @@ class Enclosed:
             slopes, room = self._slopes_on(going), self.room[:, going]
             self.slopes.lo[going], self.slopes.hi[going] = slopes.lo, slopes.hi
             bound = mapped(self.C[going], self.at[:n, going], slopes[:, :n], self.half[:, going], room, m)
-            good = (bound <= room).all(0)
+            good = (bound < room).all(0)
             self.known[going] = good
             self.reach[:, going] = np.minimum(bound, room)
             trying = ~good & (bound < most[:, going]).all(0)

@@ -2,12 +2,13 @@
 
 Only the tree of boxes is the prover's. Checked here: the pieces tile a region that is large enough, the leaves of each
 tree tile its piece, each leaf is empty (or in the box of a listed point, out of order, or mirrored), each listed box
-holds exactly one critical point, no two of these can be one, and what theorems say of ranks 0 and K - 1 (docs/theory.md,
-section 15). A leaf that these enclosures do not decide is cut further.
+holds exactly one critical point, no two of these can be one, and what theorems say of ranks 0 and K - 1. A leaf that these
+enclosures do not decide is cut further. The mathematics: docs/theory.md, section 15.
 """
 
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -49,7 +50,9 @@ def check(file: Path | str) -> Checked:
     """Verify the certificate in a file; InputError where it is none."""
     data = read_json(file)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{file} is no certificate of completeness; name a file that ufm atlas --prove wrote")
+        raise InputError(
+            f"{file} is no certificate of completeness; name the proof.json of an atlas, or a file that prove_complete wrote"
+        )
     before, ctx.prec = ctx.prec, BITS
     start, checker = time.monotonic(), None
     try:
@@ -62,8 +65,8 @@ def check(file: Path | str) -> Checked:
         holds, statement = False, f"does not hold: the certificate is damaged ({error!r:.200})"
     finally:
         ctx.prec = before
-    boxes, cut = (checker.leaves, checker.cut) if checker else (0, 0)
-    return Checked(holds, statement, boxes, cut, round(time.monotonic() - start, 1))
+    seen = (checker.leaves, checker.cut) if checker else (0, 0)
+    return Checked(holds, statement, *seen, round(time.monotonic() - start, 1))
 
 
 def need(condition: Any, what: str) -> None:
@@ -76,8 +79,7 @@ class Checker:
 
     def __init__(self, data: dict[str, Any]):
         self.data, self.problem = data, Problem.of_plain(data["problem"])
-        self.K, self.m = self.problem.num_classes, self.problem.num_classes - 1
-        self.biased = self.problem.bias
+        self.K, self.m, self.biased = self.problem.num_classes, self.problem.num_classes - 1, self.problem.bias
         self.size = self.m + self.K + self.m * self.biased
         lW, lH = arb(self.problem.lambda_w), arb(self.problem.lambda_h)
         self.kappa, self.lb = self.problem.num_samples * lW * lH, arb(self.problem.lambda_b)
@@ -88,10 +90,8 @@ class Checker:
     @property
     def statement(self) -> str:
         listed = ", ".join(f"{number} of rank {rank}" for rank, number in sorted(self.ranks.items()) if number)
-        return (
-            f"up to O({self.problem.dim}) and permutations of the classes the problem has exactly "
-            f"{sum(self.ranks.values())} critical points: {listed}"
-        )
+        whole = f"up to O({self.problem.dim}) and permutations of the classes the problem has exactly"
+        return f"{whole} {sum(self.ranks.values())} critical points: {listed}"
 
     def run(self) -> None:
         K, d = self.K, self.problem.dim
@@ -100,8 +100,8 @@ class Checker:
         below = K * self.kappa < 1
         need(below or K * self.kappa > 1, "the decay is at the collapse threshold")
         self.ranks = {0: 1, 1: len(self.points)} | {K - 1: int(bool(below) and d >= K - 1)}
-        stated = {int(rank): int(number) for rank, number in self.data["ranks"].items() if number}
-        need(stated == {r: n for r, n in self.ranks.items() if n}, "the numbers of points of each rank are others")
+        stated = {int(rank): int(number) for rank, number in self.data["ranks"].items()}
+        need(+Counter(stated) == +Counter(self.ranks), "the numbers of points of each rank are others")
         if K == 2:
             return
         cells = self._cells()
@@ -121,15 +121,14 @@ class Checker:
         need(len(edges) == self.m and all(a < b for e in edges for a, b in itertools.pairwise(e)), "edges out of order")
         M = self.kappa * arb(edges[0][-1]) / 2  # kappa t |u|^2 <= M of all points, and |u|^2 >= 1/2
         need(edges[0][0] == 0 and M * (M + 1).exp() >= self.K - 1, "the region is too small: points have larger t")
-        most = 0.5 if self.K == 3 else 1.0
-        need(all(e[0] <= 0 and e[-1] >= most for e in edges[1:]), "the region is too small: points have other u")
+        whole = all(e[0] <= 0 and e[-1] >= (0.5 if self.K == 3 else 1.0) for e in edges[1:])
+        need(whole, "the region is too small: points have other u")
         cells = itertools.product(*(list(itertools.pairwise(e)) for e in edges))
         return [(tuple(lo for lo, _ in cell), tuple(hi for _, hi in cell)) for cell in cells]
 
     def _piece(self, number: int, cell: Box, codes: str, cuts: list[float]) -> None:
         boxes, used, where = [cell], 0, f"in piece {number}"
         for i, code in enumerate(codes):
-            need(i < len(boxes), f"{where} there are more nodes than boxes")
             lo, hi = boxes[i]
             if code.isdigit():
                 need(lo[int(code)] < cuts[used] < hi[int(code)], f"{where} a box is cut outside itself")
@@ -155,13 +154,13 @@ class Checker:
         local = Local(self, box)
         if local.known and local.misses():
             return True
-        axis = local.axis()
+        axis = int((local.first_by_side * _floats([local.half])[0]).argmax())
         self.cut += 2 * (depth > 0)
         halves = _halves(box, axis, (box[0][axis] + box[1][axis]) / 2)
         return depth > 0 and all(self._empty(half, depth - 1) for half in halves)
 
     def equations(self, t: arb, u: list[arb], zeta: list[arb], beta: list[arb], z: Any, V: Any) -> tuple[Any, Any]:
-        """(R, B, E, their derivatives along the columns of V or None); z[k][j][i] encloses z_kj - z_ki."""
+        """((R, B, E), their derivatives along the columns of V); z[k][j][i] encloses z_kj - z_ki."""
         K, ways = self.K, range(self.K)
         p = [[1 / (1 + _sum((-z[k][j][i]).exp() for i in ways if i != j)) for j in ways] for k in ways]
         q = [[_sum(p[k][i] for i in ways if i != k) if j == k else -p[k][j] for j in ways] for k in ways]
@@ -171,35 +170,27 @@ class Checker:
         if self.biased:
             value += [self.lb * (beta[j] - mean_b) - _sum(q[k][j] for k in ways) / K for j in range(K - 1)]
         value += [self.kappa * (u[j] - mean_u) - _sum(eta[k] * q[k][j] for k in ways) / K for j in range(K - 1)]
-        if V is None:
-            return value, None
         columns = []
         for v in V:
             dt, du, dzeta, dbeta = self.parts(v)
             turn = [[[_turn(k, j, i, u, zeta, du, dzeta, dbeta) for i in ways] for j in ways] for k in ways]
             dp = [[p[k][j] * _sum(p[k][i] * turn[k][j][i] for i in ways if i != j) for j in ways] for k in ways]
             pairs = list(itertools.combinations(ways, 2))
-            deta = [
-                _sum(p[k][j] * (du[k] - du[j]) for j in ways)
-                - _sum(p[k][j] * p[k][i] * turn[k][j][i] * (u[j] - u[i]) for j, i in pairs)
-                for k in ways
-            ]
+            dm = [_sum(p[k][j] * p[k][i] * turn[k][j][i] * (u[j] - u[i]) for j, i in pairs) for k in ways]
+            deta = [_sum(p[k][j] * (du[k] - du[j]) for j in ways) - dm[k] for k in ways]
             column = [dzeta[k] - dt * eta[k] - t * deta[k] for k in ways]
             if self.biased:
                 mean = _sum(dbeta) / K
                 column += [self.lb * (dbeta[j] - mean) + _sum(dp[k][j] for k in ways) / K for j in range(K - 1)]
-            mean = _sum(du) / K
-            for j in range(K - 1):
-                moved = _sum(deta[k] * q[k][j] - eta[k] * dp[k][j] for k in ways)
-                column.append(self.kappa * (du[j] - mean) - moved / K)
-            columns.append(column)
+            moved = [_sum(deta[k] * q[k][j] - eta[k] * dp[k][j] for k in ways) / K for j in ways]
+            columns.append(column + [self.kappa * (du[j] - _sum(du) / K) - moved[j] for j in range(K - 1)])
         return value, arb_mat(columns).transpose()
 
-    def parts(self, v: Any) -> tuple[Any, list[Any], list[Any], list[Any]]:
-        """t, u, zeta, beta of a list of all unknowns or of a direction, but for u_1 = 1."""
+    def parts(self, v: Any, first: int = 0) -> tuple[Any, list[Any], list[Any], list[Any]]:
+        """t, u, zeta, beta of the list of all unknowns (u_1 = first = 1) or of a direction."""
         K, m, zero = self.K, self.m, arb(0)
         beta = [*v[m + K :], zero] if self.biased else [zero] * K
-        return v[0], [zero, *v[1:m], zero], list(v[m : m + K]), beta
+        return v[0], [arb(first), *v[1:m], zero], list(v[m : m + K]), beta
 
 
 def _turn(k: int, j: int, i: int, u: Any, zeta: Any, du: Any, dzeta: Any, dbeta: Any) -> arb:
@@ -218,48 +209,38 @@ class Local:
         y0, m, n, axes = c.y, c.m, c.size - c.m, [[arb(int(i == j)) for j in range(c.size)] for i in range(c.size)]
         for _ in range(80):  # Newton's method: to an approximation
             self.place = [arb(x) for x in (*p0, *y0.tolist())]
-            t, u, zeta, beta = self._split(self.place)
-            gaps = [
-                [[x * (v - w) + b - a for w, a in zip(u, beta, strict=True)] for v, b in zip(u, beta, strict=True)]
-                for x in zeta
-            ]
-            self.z, (self.at, slopes) = gaps, c.equations(t, u, zeta, beta, gaps, axes)
+            t, u, zeta, beta = c.parts(self.place, 1)
+            rows = list(zip(u, beta, strict=True))
+            self.z = [[[x * (v - w) + b - a for w, a in rows] for v, b in rows] for x in zeta]
+            self.at, slopes = c.equations(t, u, zeta, beta, self.z, axes)
             J, F = _floats(slopes.table()), _floats([self.at])[0, :n]
             step = np.linalg.solve(J[:n, m:], F)
             if np.abs(step).max() <= 1e-11 * (1 + np.abs(y0).max()):
                 break
             y0 = y0 - step * min(1.0, 1.5 / np.abs(step).max())
-        c.y = y0
-        self.V = np.eye(c.size)
+        c.y, self.V = y0, np.eye(c.size)
         self.V[m:, :m] = -np.linalg.solve(J[:n, m:], J[:n, :m])
         self.V[m : m + c.K, m + c.K :] = -J[: c.K, m + c.K :] / np.diag(J[: c.K, m : m + c.K])[:, None]
         self.columns = [[arb(x) for x in column] for column in self.V.T.tolist()]
         self.near = J @ self.V
         self.C = np.linalg.inv(self.near[:n, m:])
-        self.first = np.abs(self.V[m:, :m]) @ _floats([self.half])[0]
-        room, self.known = 0.1 * self.first + 1e-12 * (1 + np.abs(y0)), False
+        self.first_by_side, first = np.abs(self.V[m:, :m]).max(0), np.abs(self.V[m:, :m]) @ _floats([self.half])[0]
+        room, self.known = 0.1 * first + 1e-12 * (1 + np.abs(y0)), False
         for _ in range(4):
             self.room = [arb(r) for r in room.tolist()]
             self.slopes = self._around()
             self.bound = self._mapped(self.C, self.at[:n], arb_mat(self.slopes.table()[:n]), m)
-            self.known = all(b <= r for b, r in zip(self.bound, self.room, strict=True))
+            self.known = all(b < r for b, r in zip(self.bound, self.room, strict=True))
             room = 1.3 * _floats([self.bound])[0]
-            if self.known or not (room < 2 + 6 * self.first).all():
+            if self.known or not (room < 2 + 6 * first).all():
                 break
-
-    def _split(self, v: list[arb]) -> tuple[arb, list[arb], list[arb], list[arb]]:
-        t, u, zeta, beta = self.checker.parts(v)
-        return t, [arb(1), *u[1:]], zeta, beta
 
     def _around(self) -> arb_mat:
         """The derivatives by x and e on the box |x| <= half, |e| <= room."""
         c, reach = self.checker, self.half + self.room
-        here = [
-            x + arb(0, _sum(abs(v) * r for v, r in zip(row, reach, strict=True)).abs_upper())
-            for x, row in zip(self.place, zip(*self.columns, strict=True), strict=True)
-        ]
-        t, u, zeta, beta = self._split(here)
-        _, u0, zeta0, _ = self._split(self.place)
+        moved = [_sum(abs(v) * r for v, r in zip(row, reach, strict=True)) for row in zip(*self.columns, strict=True)]
+        t, u, zeta, beta = c.parts([x + arb(0, r.abs_upper()) for x, r in zip(self.place, moved, strict=True)], 1)
+        _, u0, zeta0, _ = c.parts(self.place, 1)
         parts = [(*c.parts(v)[1:], r) for v, r in zip(self.columns, reach, strict=True)]
         z = [[list(row) for row in rows] for rows in self.z]
         for k, (j, i) in itertools.product(range(c.K), itertools.combinations(range(c.K), 2)):
@@ -272,9 +253,8 @@ class Local:
 
     def _mapped(self, C: np.ndarray, at: list[arb], slopes: arb_mat, first: int) -> list[arb]:
         """Upper bounds on |C G(0)| + |[0 I] - C G'| (half, room)."""
-        exact = arb_mat([[arb(x) for x in row] for row in C.tolist()])
+        exact, reach, bounds = arb_mat(C.tolist()), self.half + self.room, []
         off, image = (exact * arb_mat([[x] for x in at])).entries(), (exact * slopes).table()
-        reach, bounds = self.half + self.room, []
         for i, row in enumerate(image):
             sizes = (abs((j == first + i) - x) * r for j, (x, r) in enumerate(zip(row, reach, strict=True)))
             bounds.append((abs(off[i]) + _sum(sizes)).abs_upper())
@@ -288,9 +268,8 @@ class Local:
         E = _floats([self.at])[0, n:]
         reach = self.half + [min(a, b) for a, b in zip(self.bound, self.room, strict=True)]
         for outer in sorted([*newton, E], key=lambda row: -abs(row @ E) / np.linalg.norm(row)):
-            row = arb_mat([[arb(x) for x in (*(-outer @ felt), *outer)]])
-            value = (row * arb_mat([[x] for x in self.at]))[0, 0]
-            slopes = (row * self.slopes).entries()
+            row = arb_mat([[*(-outer @ felt).tolist(), *outer.tolist()]])
+            value, slopes = (row * arb_mat([[x] for x in self.at]))[0, 0], (row * self.slopes).entries()
             if abs(value) > _sum(abs(s) * r for s, r in zip(slopes, reach, strict=True)):
                 return True
         return False
@@ -300,19 +279,13 @@ class Local:
         bound = self._mapped(np.linalg.inv(self.near), self.at, self.slopes, 0)
         return all(b < r for b, r in zip(bound, self.inside + self.room, strict=True))
 
-    def axis(self) -> int:
-        """The side along which the inner unknowns change most."""
-        return int((np.abs(self.V[self.checker.m :, : self.checker.m]).max(0) * _floats([self.half])[0]).argmax())
-
 
 def _may_be_one(a: Box, b: Box) -> bool:
     """Whether points of two boxes may have one t and, sorted or mirrored and sorted, one u."""
     one, same = ([sorted(map(Fraction, end[1:])) for end in box] for box in (a, b))
     mirrored = [[1 - x for x in reversed(end)] for end in reversed(same)]
-    apart = a[1][0] < b[0][0] or b[1][0] < a[0][0]
-    return not apart and any(
-        all(x <= w and z <= y for x, y, z, w in zip(*one, *other, strict=True)) for other in (same, mirrored)
-    )
+    met = b[0][0] <= a[1][0] and a[0][0] <= b[1][0]
+    return met and any(all(x <= w and z <= y for x, y, z, w in zip(*one, *u, strict=True)) for u in (same, mirrored))
 
 
 def _halves(box: Box, axis: int, cut: float) -> tuple[Box, Box]:

@@ -207,7 +207,7 @@ class Work:
             same = [(i, j) for i, j in itertools.combinations(range(len(found)), 2) if meet(found[i], found[j])]
             if not same:
                 return [{"lo": lo.tolist(), "hi": hi.tolist()} for lo, hi in found]
-            if min(widths) < 1e-8:
+            if min(widths) < 1e-6:
                 i, j = same[0]
                 raise NotProved(f"two of the atlas's points, {i} and {j} of rank 1, are not proved to differ")
             for i in {i for pair in same for i in pair}:
