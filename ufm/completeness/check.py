@@ -2,8 +2,8 @@
 
 Only the tree of boxes is the prover's. Checked here: the pieces tile a region that is large enough, the leaves of each
 tree tile its piece, each leaf is empty (or in the box of a listed point, out of order, or mirrored), each listed box
-holds exactly one critical point, no two of these can be one, and what theorems say of ranks 0 and K - 1. A leaf that these
-enclosures do not decide is cut further. The mathematics: docs/theory.md, section 15.
+holds exactly one critical point, no two of these can be one, and what theorems say of ranks 0 and K - 1. A leaf that
+these enclosures do not decide is cut further. The mathematics: docs/theory.md, section 15.
 """
 
 import itertools
@@ -50,9 +50,7 @@ def check(file: Path | str) -> Checked:
     """Verify the certificate in a file; InputError where it is none."""
     data = read_json(file)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(
-            f"{file} is no certificate of completeness; name the proof.json of an atlas, or a file that prove_complete wrote"
-        )
+        raise InputError(f"{file} is no certificate of completeness; name the proof.json of an atlas")
     before, ctx.prec = ctx.prec, BITS
     start, checker = time.monotonic(), None
     try:

@@ -19,8 +19,8 @@ PROBLEMS = {
     "K = 2": Problem.balanced(2, 2, 2, **STRONG, bias=False),
     "K = 2, at 0": Problem.balanced(2, 2, 2, lambda_w=1.0, lambda_h=1.0, bias=False),
     "K = 3": Problem.balanced(3, 2, 4, **STRONG, bias=False),
-    "K = 3, bias": Problem.balanced(3, 1, 2, lambda_w=0.3, lambda_h=0.3, lambda_b=1.0),
-    "K = 3, d = 1": Problem.balanced(3, 1, 1, lambda_w=0.28, lambda_h=0.28, bias=False),
+    "K = 3, bias": Problem.balanced(3, 1, 2, lambda_w=0.31, lambda_h=0.31, lambda_b=1.0),
+    "K = 3, d = 1": Problem.balanced(3, 1, 1, lambda_w=0.31, lambda_h=0.31, bias=False),
 }
 
 
