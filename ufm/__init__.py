@@ -7,6 +7,7 @@ from .analysis import spectrum
 from .atlas import Atlas, CriticalPoint, critical_points, explore, partition_points
 from .certificates import Certificate, LowerBound, certify, lower_bound
 from .closed_forms.minimizer import global_minimizer
+from .completeness import Completeness, prove_complete
 from .errors import InputError, NoClosedForm
 from .losses.check import check_loss
 from .point import Point
@@ -22,6 +23,7 @@ __all__ = [
     "THEOREMS",
     "Atlas",
     "Certificate",
+    "Completeness",
     "CriticalPoint",
     "InputError",
     "LowerBound",
@@ -48,6 +50,7 @@ __all__ = [
     "models",
     "partition_points",
     "prove",
+    "prove_complete",
     "spectrum",
     "verify",
 ]

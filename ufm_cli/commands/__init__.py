@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a network, with every metric every epoch; resumable",
     "validate": "measure every checkpoint of a run (or a saved Point) and compare with theory",
     "reproduce": "run the paper's experiments, judge its claims by them, and record both; resumable",
+    "check": "verify a certificate that an atlas is complete, by code of its own",
     "show": "print a result again, out of the file that a command wrote",
     "figures": "draw every figure of a run, or of several compared",
     "report": "one self-contained HTML page about a run",

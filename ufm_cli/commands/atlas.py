@@ -12,6 +12,7 @@ from ..options import JsonFile, ProblemFlags, Switch, require_plain_name, write_
 
 if TYPE_CHECKING:
     from ufm.atlas import Atlas
+    from ufm.completeness import Completeness
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Command:
     What is found is written to RUNS/NAME/atlas.json as it is found; the same command goes on from there. Exit status 1
     when an Euler sum shows that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
     nor a strict saddle (or, with --connections, does not lead down to the minimiser).
+
+    --prove proves that no point is missing (cross-entropy, balanced classes; K <= 3, or d = 1). The certificate is
+    RUNS/NAME/proof.json, which `ufm check` verifies; the same command goes on with it. Exit status 1 where the proof
+    meets a point that the list does not have; where it decides nothing it says why.
     """
 
     problem: ProblemFlags = field(default_factory=ProblemFlags)
@@ -29,6 +34,8 @@ class Command:
     """random starts in a row, at every rank, that must have found nothing new"""
     connections: Switch = False
     """follow the gradient flow from every saddle, and draw where it leads"""
+    prove: Switch = False
+    """prove that the list is complete, and write the certificate"""
     seed: int = 0
     """of the random starts"""
     jobs: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
@@ -68,20 +75,49 @@ class Command:
         for complaint in complaints:
             say(complaint)
         say(f"{len(atlas.points)} critical points: {file}")
-        write_result(self.json, "atlas", atlas.plain())
-        return 1 if complaints else 0
+        proof = self._proved(atlas, file.with_name("proof.json")) if self.prove else None
+        write_result(self.json, "atlas", atlas.plain() | ({"completeness": _facts(proof)} if proof else {}))
+        return 1 if complaints or (proof and proof.missing) else 0
+
+    def _proved(self, atlas: "Atlas", file: Path) -> "Completeness":
+        from ufm import prove_complete
+
+        with _counter() as on_piece:
+            proof = prove_complete(
+                atlas.problem, self.jobs, atlas=atlas, file=file, force=self.force, on_piece=on_piece
+            )
+        _show_proof(_facts(proof))
+        if proof.proved:
+            say(f"the certificate: {file}")
+        return proof
+
+
+def _facts(proof: "Completeness") -> dict[str, Any]:
+    """What is proved, without the points, which the atlas has."""
+    return {name: value for name, value in proof.plain().items() if name != "points"}
+
+
+def _show_proof(facts: dict[str, Any]) -> None:
+    rows = [(leaf, number) for leaf, number in facts["leaves"].items()]
+    if facts["boxes"]:
+        show(f"{facts['boxes']} boxes in {facts['seconds']:.0f} s, {facts['precision']}", ("decided", "boxes"), rows)
+    say(f"proved: {facts['statement']}" if facts["proved"] else facts["statement"])
 
 
 def show_result(data: dict[str, Any]) -> None:
     """Print a result as `ufm atlas` does."""
     from ufm.atlas import Atlas
 
+    data = dict(data)
+    proof = data.pop("completeness", None)
     older = {"hidden": 0, "followed": 0, "excluded": 0}  # which files of older versions do not have
     points = [{"proved": False} | point for point in data["points"]]
     atlas = Atlas.from_plain(older | data | {"points": points})
     _show(atlas)
     for complaint in atlas.complaints(bool(atlas.descents)):
         say(complaint)
+    if proof:
+        _show_proof(proof)
 
 
 def _show(atlas: "Atlas") -> None:
@@ -175,3 +211,15 @@ def _gauge(until_quiet: int):
             status.update(f"{doing}: {found} points; quiet for {least} of {until_quiet} starts")
 
         yield update
+
+
+@contextmanager
+def _counter():
+    """Yield a callback that shows how many pieces are searched, while a terminal is looking."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("proving") as status:
+        yield lambda done, pieces, boxes: status.update(f"proving: {done} of {pieces} pieces, {boxes:,} boxes")

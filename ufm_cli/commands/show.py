@@ -11,7 +11,7 @@ import tyro
 from ..options import MADE_BY
 
 SHOWN = (
-    *("verify", "solve", "derive", "atlas", "map", "phase", "depth", "flow", "bifurcations"),
+    *("verify", "solve", "derive", "atlas", "map", "phase", "depth", "flow", "bifurcations", "check"),
     *("train", "validate", "reproduce"),
 )
 SILENT = ("figures", "report")  # what they write lists files

@@ -109,3 +109,39 @@ def test_what_an_older_version_wrote_is_shown(capsys):
         del point["proved"]
     show_result(data)
     assert "ends of searches" not in capsys.readouterr().out
+
+
+def test_proves_that_none_is_missing(capsys, tmp_path):
+    problem = ["-K", "3", "-n", "1", "-d", "2", "--no-bias", "--lambda-w", "0.3", "--lambda-h", "0.3"]
+    ask = [
+        "atlas",
+        *problem,
+        "--jobs",
+        "1",
+        "--runs",
+        str(tmp_path),
+        "--name",
+        "strong",
+        "--until-quiet",
+        "100",
+        "--prove",
+    ]
+    assert main([*ask, "--json", str(tmp_path / "a.json")]) == 0
+    text, errors = capsys.readouterr()
+    assert errors == ""
+    statement = "up to O(2) and permutations of the classes the problem has exactly"
+    assert f"proved: {statement}" in text
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["completeness"]["proved"]
+    assert main(["show", str(tmp_path / "a.json")]) == 0
+    assert f"proved: {statement}" in capsys.readouterr().out
+    proof = tmp_path / "strong" / "proof.json"
+    assert main(["check", str(proof), "--json", str(tmp_path / "c.json")]) == 0
+    assert f"holds: {statement}" in capsys.readouterr().out
+    assert main(["show", str(tmp_path / "c.json")]) == 0
+    assert f"holds: {statement}" in capsys.readouterr().out
+    proof.write_text(proof.read_text().replace('"lambda_w": 0.3', '"lambda_w": 0.2'))
+    assert main(["check", str(proof)]) == 1
+    assert "does not hold" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "a.json")]) == 2
+    assert "no certificate" in capsys.readouterr().err
