@@ -15,6 +15,7 @@ from .proofs import Proof, prove
 from .results import PointVerdict, Status
 from .solvers.minimize import Solution, minimize
 from .spectra import Spectrum
+from .sweeps import sweep
 from .theorems import THEOREMS, Theorem, Verdict, verify
 from .version import __version__
 
@@ -49,6 +50,7 @@ __all__ = [
     "partition_points",
     "prove",
     "spectrum",
+    "sweep",
     "verify",
 ]
 
