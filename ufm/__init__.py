@@ -16,6 +16,7 @@ from .proofs import Proof, prove
 from .results import PointVerdict, Status
 from .solvers.minimize import Solution, minimize
 from .spectra import Spectrum
+from .sweeps import sweep
 from .theorems import THEOREMS, Theorem, Verdict, verify
 from .version import __version__
 
@@ -52,6 +53,7 @@ __all__ = [
     "prove",
     "prove_complete",
     "spectrum",
+    "sweep",
     "verify",
 ]
 

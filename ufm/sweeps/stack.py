@@ -1,0 +1,248 @@
+"""f of many problems at once: the products of `ufm.landscape` with one axis more in front, and fewer of them.
+
+The problems of a stack share K, T, d, the loss and whether there is a bias; counts and decays are their own. A point is
+one matrix, collapsed, h~_j = sqrt(m_j) h_j, so that a row of H knows its weight and b is a column like those of W:
+
+    X = [W   b      ]  (K, d + 1)        f = (1/N) sum_j m_j loss(z_j, j) + <D X, X>/2,   z_j = X_W x_j / sqrt(m_j)
+        [H~  sqrt(m)]  (T, d + 1)
+
+with the decays D of each entry, 0 for the last column of H~, which is fixed. Without a bias there is no last column.
+As S_j scales with its row, sqrt(m) drops out of the second derivative:
+
+    G~ = sqrt(m) slopes/N                 gradient  D X + [0 G~^T; G~ 0] X
+    A~ = S (X_H dX_W^T + dX_H X_W^T)/N    Hessian   D dX + [0 G~^T; G~ 0] dX + [0 A~^T; A~ 0] X
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from ..losses import Loss
+from ..losses.own import has_conjugate
+from ..problem import LEAST, Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The objectives of B problems on matrices X (K + T, c) as flat vectors (B, (K + T) c), c = d and 1 with a bias.
+
+    counts (B, T); num_samples N, floor and least (B,) as in `ufm.landscape.Landscape`; lambdas (B, 3) of W, H and b.
+    """
+
+    loss: Loss
+    num_classes: int
+    dim: int
+    bias: bool
+    counts: torch.Tensor
+    num_samples: torch.Tensor
+    lambdas: torch.Tensor
+    floor: torch.Tensor
+    least: torch.Tensor
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], dim: int, device: torch.device | str = "cpu") -> "Stack":
+        """The stack of problems that share K, T, the loss and whether there is a bias, all in `dim` dimensions."""
+        one = problems[0]
+        counts = torch.tensor([p.class_counts for p in problems], dtype=torch.float64, device=device)
+        decays = [(p.lambda_w, p.lambda_h, p.lambda_b) for p in problems]
+        lambdas = torch.tensor(decays, dtype=torch.float64, device=device)
+        zeros, types = counts.new_zeros(one.num_types, one.num_classes), torch.arange(one.num_types, device=device)
+        lowest = one.loss.negative_conjugate(zeros, types) if has_conjugate(one.loss) else counts.new_zeros(len(zeros))
+        num_samples = counts.sum(1)
+        floor, top = (counts @ values / num_samples for values in (lowest, one.loss.values(zeros, types)))
+        least = (LEAST * (top - floor)).clamp_min(1e-300)
+        return cls(one.loss, one.num_classes, dim, one.bias, counts, num_samples, lambdas, floor, least)
+
+    def take(self, places: torch.Tensor) -> "Stack":
+        """The problems at these places."""
+        own = ("counts", "num_samples", "lambdas", "floor", "least")
+        return replace(self, **{name: getattr(self, name)[places] for name in own})
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def num_types(self) -> int:
+        return self.counts.shape[1]
+
+    @property
+    def columns(self) -> int:
+        """c"""
+        return self.dim + self.bias
+
+    @property
+    def rows(self) -> int:
+        """K + T"""
+        return self.num_classes + self.num_types
+
+    @property
+    def size(self) -> int:
+        """How many entries of X are free."""
+        return self.rows * self.columns - self.num_types * self.bias
+
+    @cached_property
+    def ridge(self) -> torch.Tensor:
+        """(B,) sqrt(lW lH)."""
+        return (self.lambdas[:, 0] * self.lambdas[:, 1]).sqrt()
+
+    @cached_property
+    def even(self) -> "Stack":
+        """The problems in the coordinates of `Problem.even`."""
+        return replace(self, lambdas=torch.stack([self.ridge, self.ridge, self.lambdas[:, 2]], 1))
+
+    @cached_property
+    def stretch(self) -> torch.Tensor:
+        """(B, K + T, c) X of `even` over X: (lW/lH)^(1/4) for W, its inverse for H~, 1 for the last column."""
+        s = (self.lambdas[:, 0] / self.lambdas[:, 1]) ** 0.25
+        return self._spread(torch.stack([s, 1 / s, torch.ones_like(s)], 1)) + self._fixed
+
+    @cached_property
+    def decay(self) -> torch.Tensor:
+        """(B, K + T, c) D."""
+        return self._spread(self.lambdas)
+
+    @cached_property
+    def roots(self) -> torch.Tensor:
+        """(B, T, 1) sqrt of the counts."""
+        return self.counts.sqrt()[:, :, None]
+
+    @cached_property
+    def types(self) -> torch.Tensor:
+        """(B T,) the type of each row of logits, problem by problem."""
+        return torch.arange(self.num_types, device=self.counts.device).repeat(len(self))
+
+    @cached_property
+    def free(self) -> torch.Tensor:
+        """(K + T, c) 1, and 0 where X is fixed."""
+        return 1 - self._fixed
+
+    @property
+    def _fixed(self) -> torch.Tensor:
+        fixed = self.counts.new_zeros(self.rows, self.columns)
+        fixed[self.num_classes :, self.dim :] = 1
+        return fixed
+
+    def _spread(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, K + T, c) numbers (B, 3) in the places of W, H~ and b, and 0 in the fixed ones."""
+        K, d = self.num_classes, self.dim
+        spread = values.new_zeros(len(values), self.rows, self.columns)
+        spread[:, :K, :d], spread[:, K:, :d], spread[:, :K, d:] = values.T[:, :, None, None]
+        return spread
+
+    def join(self, W: torch.Tensor, H: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """The flat vectors (B, (K + T) c) of W (B, K, d), features H (B, T, d) and b (B, K)."""
+        X = torch.cat([W, self.roots * H], 1)
+        if self.bias:
+            X = torch.cat([X, torch.cat([b[:, :, None], self.roots], 1)], 2)
+        return X.flatten(1)
+
+    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(W (B, K, d), H (B, T, d), b (B, K)) of flat vectors: the inverse of `join`."""
+        X, K, d = self.matrix(x), self.num_classes, self.dim
+        return X[:, :K, :d], X[:, K:, :d] / self.roots, X[:, :K, d] if self.bias else x.new_zeros(len(x), K)
+
+    def matrix(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, K + T, c) X of flat vectors, a view."""
+        return x.view(-1, self.rows, self.columns)
+
+    def evened(self, x: torch.Tensor) -> torch.Tensor:
+        """Flat vectors of these problems as those of `even`."""
+        return x * self.stretch.flatten(1)
+
+    def unevened(self, x: torch.Tensor) -> torch.Tensor:
+        """Flat vectors of `even` as those of these problems."""
+        return x / self.stretch.flatten(1)
+
+    def jet(self, x: torch.Tensor) -> "StackJet":
+        """Values, gradients and Hessian products at x (B, (K + T) c)."""
+        return StackJet(self, x)
+
+
+class StackJet:
+    """f of each problem at its x, to second order: `value` (B,), `gradient` (as x), `hvp`, `G` (B, T, K) = G~."""
+
+    def __init__(self, stack: Stack, x: torch.Tensor):
+        f = self.stack = stack
+        self.x, self.X = x, f.matrix(x)
+        self.W, self.H = self.X[:, : f.num_classes], self.X[:, f.num_classes :]
+        self.logits = torch.bmm(self.H, self.W.mT).div_(f.roots)
+        losses, slopes, self._curvature = f.loss.expand(self.logits.flatten(0, 1).clone(), f.types)
+        self.slopes = slopes.view_as(self.logits)
+        self.N = f.num_samples[:, None, None]
+        self.G = self.slopes * f.roots / self.N
+        decayed = f.decay * self.X
+        self.value = dot(f.counts, losses.view_as(f.counts)) / f.num_samples + dot(x, decayed.flatten(1)) / 2
+        coupled = torch.cat([torch.bmm(self.G.mT, self.H), torch.bmm(self.G, self.W)], 1)
+        self.gradient = self._free(coupled.add_(decayed))
+
+    def _free(self, X: torch.Tensor) -> torch.Tensor:
+        """(B, (K + T) c) the entries of X that are free, and 0 in the place of the others."""
+        return (X.mul_(self.stack.free) if self.stack.bias else X).flatten(1)
+
+    @cached_property
+    def size(self) -> torch.Tensor:
+        """(B,) |gradient|."""
+        return norms(self.gradient)
+
+    @cached_property
+    def unit(self) -> torch.Tensor:
+        """(B,) what gradients are measured in, as `ufm.landscape.Jet.unit`."""
+        return (4 * self.stack.ridge * self.excess).sqrt()
+
+    @property
+    def excess(self) -> torch.Tensor:
+        """(B,) f - floor, more than 0."""
+        return torch.maximum(self.value - self.stack.floor, self.stack.least)
+
+    @property
+    def relative_gradient(self) -> torch.Tensor:
+        """(B,) as `ufm.landscape.Jet.relative_gradient`."""
+        return norms(self.gradient / self.stack.stretch.flatten(1)) / self.unit
+
+    def hvp(self, v: torch.Tensor) -> torch.Tensor:
+        """The Hessian of f at x times flat vectors v (B, (K + T) c), which are 0 where X is fixed."""
+        f, V, K = self.stack, self.stack.matrix(v), self.stack.num_classes
+        change = torch.bmm(self.H, V[:, :K].mT).baddbmm_(V[:, K:], self.W.mT)
+        A = self._curvature(change.flatten(0, 1)).view_as(change).div_(self.N)
+        into_W = torch.bmm(A.mT, self.H).baddbmm_(self.G.mT, V[:, K:])
+        into_H = torch.bmm(A, self.W).baddbmm_(self.G, V[:, :K])
+        return self._free(torch.cat([into_W, into_H], 1).addcmul_(f.decay, V))
+
+    @cached_property
+    def curvatures(self) -> torch.Tensor:
+        """(B, T, K, K) S_j, the Hessian of the loss in each row's logits."""
+        B, T, K = self.logits.shape
+        units = torch.eye(K, dtype=self.x.dtype, device=self.x.device)[:, None].expand(K, B * T, K)
+        return self._curvature(units).view(K, B, T, K).permute(1, 2, 0, 3)
+
+    def hessian(self) -> torch.Tensor:
+        """(B, size, size) the dense Hessian in the entries of W and b, row by row, then those of H~."""
+        f, (B, T, K), d, c = self.stack, self.logits.shape, self.stack.dim, self.stack.columns
+        S, cut = self.curvatures / self.N[..., None], K * c
+        W, H = self.W[..., :d], self.H
+        full = self.x.new_zeros(B, cut + T * d, cut + T * d)
+        outer = (H[:, :, :, None] * H[:, :, None]).flatten(2)
+        WW = torch.bmm(S.flatten(2).mT, outer).view(B, K, K, c, c)
+        full[:, :cut, :cut] = WW.transpose(2, 3).reshape(B, cut, cut)
+        SW = torch.matmul(S, W[:, None])
+        HW = SW.mT[:, :, :, :, None] * H[:, :, None, None, :]
+        HW[..., :d].diagonal(dim1=2, dim2=4).add_(self.G[..., None])
+        full[:, cut:, :cut] = HW.reshape(B, T * d, cut)
+        full[:, :cut, cut:] = full[:, cut:, :cut].mT
+        for j, block in enumerate(torch.matmul(W.mT[:, None], SW).unbind(1)):
+            place = slice(cut + j * d, cut + (j + 1) * d)
+            full[:, place, place] = block
+        full.diagonal(dim1=1, dim2=2).add_(torch.cat([f.decay[:, :K].flatten(1), f.decay[:, K:, :d].flatten(1)], 1))
+        return full
+
+
+def norms(x: torch.Tensor) -> torch.Tensor:
+    """(B,) the Euclidean norm of each row."""
+    return torch.linalg.vector_norm(x, dim=1)
+
+
+def dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(B,) the inner product of each row with its like."""
+    return torch.linalg.vecdot(x, y)
