@@ -46,8 +46,9 @@ class Steihaug:
     def idle(cls, x: torch.Tensor, radius: torch.Tensor) -> "Steihaug":
         """Iterations that are still to be begun."""
         count = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        vectors, numbers = [x.new_zeros(x.shape) for _ in range(3)], [x.new_zeros(len(x)) for _ in range(3)]
-        return cls(*vectors, *numbers, radius, count, count.clone(), count > 0)
+        p, residual, direction = x.new_zeros(3, *x.shape)
+        square, decrease, tolerance = x.new_zeros(3, len(x))
+        return cls(p, residual, direction, square, decrease, tolerance, radius, count, count.clone(), count > 0)
 
     def keep(self, kept: torch.Tensor) -> None:
         """Leave the others out."""
