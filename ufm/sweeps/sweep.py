@@ -26,6 +26,8 @@ def sweep(problems: Sequence[Problem], seed: int = 0, tol: float = 1e-10) -> lis
     Raises InputError as `ufm.minimize` does.
     """
     require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
+    others = [type(problem).__name__ for problem in problems if not isinstance(problem, Problem)]
+    require(not others, f"a sweep is of problems, got a {others[0] if others else ''}; a model has its own minimize()")
     found: dict[int, Solution] = {}
     for places in _batches(problems):
         members = [problems[i] for i in places]

@@ -7,6 +7,7 @@ import torch
 
 import ufm
 from tests.cases import PROBLEMS, autograd_gradient, random_point
+from ufm import InputError
 from ufm.sweeps.stack import Stack
 
 LOSSES = (
@@ -64,3 +65,11 @@ def test_a_loss_of_the_users_own_is_minimised_alone():
 def test_a_tolerance_out_of_range_is_refused():
     with pytest.raises(ufm.InputError, match="tol must lie in"):
         ufm.sweep([PROBLEMS["balanced"]], tol=2.0)
+
+
+def test_a_model_is_refused_in_one_line():
+    with pytest.raises(InputError, match="a sweep is of problems, got a Nonnegative; a model has its own minimize"):
+        ufm.sweep(
+            [ufm.Problem.balanced(3, 2, 3, lambda_w=0.01, lambda_h=0.01), ufm.models.Nonnegative((2, 2), 2, 0.01, 0.01)]
+        )
+    assert ufm.sweep([]) == []
