@@ -184,7 +184,7 @@ COMPARISONS: dict[str, Comparison] = {
         (),
         with_comparisons,
         "",
-        "a run that theory covers, with its last point",
+        "runs (two or more) that theory covers, with their last points",
         draw=ratios_figure,
     ),
     "minority": Comparison(

@@ -23,8 +23,9 @@ CAPTION = (
 
 
 def with_comparisons(runs: Sequence[Material]) -> Sequence[Material]:
-    """The runs that theory covers."""
-    return [run for run in runs if isinstance(run.comparison, Comparison)]
+    """The runs that theory covers, if there are several: of one, `predictions` shows more."""
+    covered = [run for run in runs if isinstance(run.comparison, Comparison)]
+    return covered if len(covered) > 1 else []
 
 
 def ratios_figure(runs: Sequence[Material]) -> Drawing:

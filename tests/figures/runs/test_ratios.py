@@ -44,6 +44,7 @@ def test_each_minimiser_meets_its_own_model_alone(tmp_path):
 def test_a_network_away_from_its_minimiser_is_seen(tmp_path):
     """Planted: W and H twice as long, whose margin is four times the minimiser's."""
     behind = ufm.models.Nonnegative(COUNTS, DIM, **DECAYS).minimize().point
-    _, found = drawn(run_at(tmp_path / "long", behind, scale=2.0))
+    _, found = drawn(run_at(tmp_path / "there", behind), run_at(tmp_path / "long", behind, scale=2.0))
+    assert found["there", "nonnegative", "mean_margin"] == pytest.approx(1, abs=1e-6)
     assert found["long", "nonnegative", "mean_margin"] == pytest.approx(4, rel=1e-6)
     assert found["long", "nonnegative", "norm_w"] == pytest.approx(2, rel=1e-6)

@@ -22,7 +22,7 @@ def test_several_runs_are_compared(pair, tmp_path, capsys):
     assert sorted(found["files"]) == sorted(str(path) for path in (tmp_path / "out").iterdir())
     assert set(found["files"]) <= set(said)
     assert found["runs"] == pair
-    assert set(found["not_drawn"]) == {"bounds", "optimizers", "heads", "decays", "width", "minority"}
+    assert set(found["not_drawn"]) == {"bounds", "optimizers", "heads", "decays", "width", "minority", "ratios"}
     assert any(line.startswith("not drawn: width (") for line in said)
 
 
