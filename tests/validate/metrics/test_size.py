@@ -26,7 +26,10 @@ SAMPLED = {
 
 
 class Largest(TorchDispatchMode):
-    """The number of elements of the largest tensor that any operation returned."""
+    """The number of elements of the largest tensor that any operation returned, without repeats.
+
+    A tensor may be a part of memory that an earlier call left.
+    """
 
     elements = 0
 
@@ -34,7 +37,8 @@ class Largest(TorchDispatchMode):
         result = function(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else [result]:
             if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.untyped_storage().nbytes() // tensor.element_size())
+                stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+                self.elements = max(self.elements, min(stored, tensor.numel()))
         return result
 
 
