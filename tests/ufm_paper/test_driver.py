@@ -14,13 +14,14 @@ from tests.forked import holding
 from tests.ufm_paper.runs import made_run
 from ufm import InputError
 from ufm_cli.main import main
-from ufm_paper import driver
+from ufm_paper import driver, trained
 from ufm_paper.beside import predictions
 from ufm_paper.claims import CLAIMS, Claim
 from ufm_paper.driver import Grid, reproduce
 from ufm_paper.finding import Finding
 from ufm_paper.grid import CELLS, SCALES, Scale
 from ufm_paper.record import Outcome, recorded, write_record
+from ufm_paper.theory import theory_of
 
 DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
 QUICK = ({}, {"width": 16, "depth": 1, "epochs": 4, "batch_size": 280})
@@ -46,6 +47,7 @@ def small_world(monkeypatch):
     claim = Claim("Networks learn.", "everybody", tuple(cells), learns, {"heads": ("collapse", tuple(cells))})
     monkeypatch.setitem(CLAIMS, "learning", claim)
     monkeypatch.setitem(SCALES, "small", Scale("small", "seconds", (QUICK,)))
+    monkeypatch.setattr(trained, "theory_of", lambda run: {})  # half the time, and of one test alone
 
 
 @pytest.fixture
@@ -203,6 +205,7 @@ def test_a_cell_that_was_not_run_here_is_judged_by_its_record(tmp_path, grid, mo
 
 
 def test_the_record_keeps_a_last_layer_beside_theory(tmp_path, grid, monkeypatch):
+    monkeypatch.setattr(trained, "theory_of", theory_of)
     reproduce(grid, tmp_path / "results", ["learning"])
     empty = dataclasses.replace(grid, runs=tmp_path / "empty")
     made, kept = grid.finished("one"), recorded(tmp_path / "results", empty.scale, "one")
