@@ -210,33 +210,6 @@ class StackJet:
         into_H = torch.bmm(A, self.W).baddbmm_(self.G, V[:, :K])
         return self._free(torch.cat([into_W, into_H], 1).addcmul_(f.decay, V))
 
-    @cached_property
-    def curvatures(self) -> torch.Tensor:
-        """(B, T, K, K) S_j, the Hessian of the loss in each row's logits."""
-        B, T, K = self.logits.shape
-        units = torch.eye(K, dtype=self.x.dtype, device=self.x.device)[:, None].expand(K, B * T, K)
-        return self._curvature(units).view(K, B, T, K).permute(1, 2, 0, 3)
-
-    def hessian(self) -> torch.Tensor:
-        """(B, size, size) the dense Hessian in the entries of W and b, row by row, then those of H~."""
-        f, (B, T, K), d, c = self.stack, self.logits.shape, self.stack.dim, self.stack.columns
-        S, cut = self.curvatures / self.N[..., None], K * c
-        W, H = self.W[..., :d], self.H
-        full = self.x.new_zeros(B, cut + T * d, cut + T * d)
-        outer = (H[:, :, :, None] * H[:, :, None]).flatten(2)
-        WW = torch.bmm(S.flatten(2).mT, outer).view(B, K, K, c, c)
-        full[:, :cut, :cut] = WW.transpose(2, 3).reshape(B, cut, cut)
-        SW = torch.matmul(S, W[:, None])
-        HW = SW.mT[:, :, :, :, None] * H[:, :, None, None, :]
-        HW[..., :d].diagonal(dim1=2, dim2=4).add_(self.G[..., None])
-        full[:, cut:, :cut] = HW.reshape(B, T * d, cut)
-        full[:, :cut, cut:] = full[:, cut:, :cut].mT
-        for j, block in enumerate(torch.matmul(W.mT[:, None], SW).unbind(1)):
-            place = slice(cut + j * d, cut + (j + 1) * d)
-            full[:, place, place] = block
-        full.diagonal(dim1=1, dim2=2).add_(torch.cat([f.decay[:, :K].flatten(1), f.decay[:, K:, :d].flatten(1)], 1))
-        return full
-
 
 def norms(x: torch.Tensor) -> torch.Tensor:
     """(B,) the Euclidean norm of each row."""
