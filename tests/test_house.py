@@ -40,6 +40,16 @@ def test_nothing_is_pickled(folder):
         assert not re.search(r"torch\.(save|load)\(|import pickle|np\.save", file.read_text()), file
 
 
+PLACES = re.compile(r"(?<![\w.:/])/(?:home|root|work|tmp|Users|mnt|opt)/")
+
+
+def test_the_record_names_no_place_of_a_machine():
+    files = [file for file in (HOUSE / "results").rglob("*") if file.suffix in (".csv", ".json", ".md", ".txt")]
+    assert len(files) > 50
+    assert not [file for file in files if PLACES.search(file.read_text())]
+    assert PLACES.search("mnist-sgd,mnist32,/home/me/data,1.0")
+
+
 def test_contributing_fits_a_screen():
     assert len((HOUSE / "CONTRIBUTING.md").read_text().splitlines()) <= 40
 

@@ -8,8 +8,9 @@ from validate import Run
 
 # Of config.json: what made the run, and what follows from the settings.
 NOT_SETTINGS = ("recipe", "versions", "git", "machine", "model", "minimised", "lambda_h", "command", "summary")
-# Where and how, not what.
-INCIDENTAL = ("data_dir", "keep", "device", "tensorboard", "compile", "channels_last", "rearrange")
+PLACE = "data_dir"  # of one machine: it says nothing to another one's reader
+# How, not what.
+INCIDENTAL = ("keep", "device", "tensorboard", "compile", "channels_last", "rearrange")
 FIRST = (
     *("data", "random_labels", "label_noise", "imbalance", "per_class", "model", "optimizer", "loss", "head"),
     *(
@@ -48,9 +49,9 @@ ONLY_UNDER = {  # settings without effect under other values of another one
 
 
 def settings(run: Run) -> dict[str, str]:
-    """What config.json asks of a run, by name, as people read it; without settings that have no effect there."""
+    """What config.json asks of a run, by name, as people read it; without PLACE and what has no effect."""
     asked = {name: value for name, value in run.config.items() if name not in NOT_SETTINGS} | run.recipe
-    return {name: in_words(value) for name, value in asked.items() if _has_effect(name, asked)}
+    return {name: in_words(value) for name, value in asked.items() if name != PLACE and _has_effect(name, asked)}
 
 
 def _has_effect(name: str, asked: Mapping[str, Any]) -> bool:

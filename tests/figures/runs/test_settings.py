@@ -41,6 +41,12 @@ def test_a_setting_that_a_run_is_too_old_for_is_no_difference(runs):
     assert label(newer).texts == ("-", "0.1", "0.2")
 
 
+def test_where_images_are_is_no_difference_and_is_not_told(runs):
+    labels = label(runs({"data_dir": "/home/one"}, {"data_dir": "/home/another", "lr": 0.1}))
+    assert (labels.texts, labels.along) == (("0.05", "0.1"), ())
+    assert not any("/home" in text for fact in labels.facts for text in fact.values())
+
+
 def test_settings_without_effect_are_no_difference(runs):
     pair = runs({"schedule": "constant", "patience": 40}, {"schedule": "constant", "patience": 300, "lr": 0.1})
     assert differing([settings(run) for run in pair]) == ["lr"]
