@@ -18,6 +18,9 @@ MEASURED = ("mean_margin", "norm_w", "norm_h")
 PER_CLASS = 2  # samples of a class in the problem that the theorems are checked on
 BLOCKS = 4  # most different classes of the critical points that are listed
 
+BY_CONSTRUCTION = (
+    "where W is fixed lambda_h is implied by the features' length, so that a collapsed network meets its model there"
+)
 NOT_KEPT = "the record of the run keeps nothing of its last layer"
 
 Table = list[dict[str, Any]]
@@ -51,6 +54,8 @@ def _met(runs: Runs, features: str) -> Finding:
     said += ", ".join(f"{name} {value}" for name, value in worst.items())
     far = {row["cell"] for row in compared if row["deviation"] is None or not row["deviation"] <= NEAR}
     near = {row["cell"] for row in compared} - far
+    if features == NONNEGATIVE:
+        said += f"; {BY_CONSTRUCTION}"
     said += f"; within {NEAR:.0%} in all three: {', '.join(sorted(near)) or 'none'}; least gap f - D {min(gaps):.3g}"
     number = f"{len(near)} of {covered} runs within {NEAR:.0%}"
     return Finding(len(near) == covered and all(gap >= 0 for gap in gaps), said, tables, number)

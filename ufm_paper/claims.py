@@ -149,6 +149,11 @@ def _collapse(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, tup
     return {name: ("collapse", cells) for name, cells in groups.items()}
 
 
+def _with_accuracy(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """And the errors of each."""
+    return _collapse(groups) | {f"{name}-accuracy": ("accuracy", cells) for name, cells in groups.items()}
+
+
 def _all(groups: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell for group in groups.values() for cell in group))
 
@@ -166,7 +171,7 @@ CLAIMS: dict[str, Claim] = {
         f"{PAPER}, section 4, on insights for architecture design",
         _all(BY_FRAME),
         frames,
-        _collapse(BY_FRAME) | {f"{name}-accuracy": ("accuracy", cells) for name, cells in BY_FRAME.items()},
+        _with_accuracy(BY_FRAME),
     ),
     "random-labels": Claim(
         "With random labels a network collapses if and only if it is wide enough to fit them.",
@@ -220,8 +225,7 @@ DESK_CLAIMS = {
         CLAIMS["fixed-etf"],
         cells=_all(DESK_GROUPS),
         judge=frames_below,
-        figures=_collapse(DESK_GROUPS)
-        | {f"{name}-accuracy": ("accuracy", cells) for name, cells in DESK_GROUPS.items()},
+        figures=_with_accuracy(DESK_GROUPS),
     ),
     "theory": replace(CLAIMS["theory"], cells=DESK_CELLS),
     "theory-relu": replace(CLAIMS["theory-relu"], cells=DESK_CELLS, figures={"ratios": ("ratios", DESK_CELLS)}),

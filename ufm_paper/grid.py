@@ -113,7 +113,7 @@ DESK = Scale(
     "desk",
     "all images and the paper's ResNet18 at its full width with its stem, batches of 256, the paper's weight decay and "
     "a cosine over 16 epochs of MNIST or 32 of CIFAR-10 with flips, in bfloat16 (L-BFGS: batches of 2,048, 4 epochs in "
-    "float32): at most about 90 minutes a run on two CPU cores",
+    "float32)",
     (
         ({}, {"keep": 10_000, "amp": True, "batch_size": 256, "schedule": "cosine", "epochs": 16}),
         ({"preset": "paper-lbfgs"}, {"amp": False, "batch_size": 2048, "schedule": "constant", "epochs": 4}),

@@ -60,8 +60,8 @@ def _write_held_record(
     results: Path, scale: Scale, outcomes: Mapping[str, Outcome], found: Mapping[str, Trained]
 ) -> None:
     folder = results / scale.name
-    recorded = recorded_claims(folder)
-    outcomes = {name: one for name, one in outcomes.items() if not _stands(folder, recorded.get(name), one, found)}
+    former = recorded_claims(folder)
+    outcomes = {name: one for name, one in outcomes.items() if not _stands(folder, former.get(name), one, found)}
     for cell, trained in found.items():
         if not trained.recorded:
             _write_cell(folder / "cells" / cell, trained)
@@ -72,13 +72,13 @@ def _write_held_record(
             write_table(folder / f"{name}-{table}.csv", rows)
         _write_figures(folder, name, outcome.claim, found)
     made = {name: outcome.plain() | {"made_by": _made_by(scale, name, found)} for name, outcome in outcomes.items()}
-    write_json(folder / "claims.json", {"scale": scale.name, "about": scale.about, "claims": recorded | made})
+    write_json(folder / "claims.json", {"scale": scale.name, "about": scale.about, "claims": former | made})
     write_page(results)
 
 
-def _stands(folder: Path, recorded: Mapping | None, outcome: Outcome, found: Mapping[str, Trained]) -> bool:
+def _stands(folder: Path, former: Mapping | None, outcome: Outcome, found: Mapping[str, Trained]) -> bool:
     """Whether a recorded verdict is to be kept: the new outcome is none, and no run at hand speaks against it."""
-    if recorded is None or recorded["status"] == Status.NOT_COVERED or outcome.status != Status.NOT_COVERED:
+    if former is None or former["status"] == Status.NOT_COVERED or outcome.status != Status.NOT_COVERED:
         return False
     pairs = [(folder / "cells" / cell / "epochs.csv", found[cell]) for cell in outcome.claim.cells if cell in found]
     return all(file.is_file() and file.read_text(encoding="utf-8") == _epochs(trained) for file, trained in pairs)

@@ -24,8 +24,8 @@ class Command:
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CLAIM ...", help_behavior_hint="")] = ()
     """of optimizers, fixed-etf, random-labels, weight-decay, theory, theory-relu, landscape; all by default"""
     scale: Literal["full", "desk", "small"] = "full"
-    """full: the paper's, for a GPU. desk: all images, the paper's ResNet18, fewer epochs, half an hour to 90 minutes a
-    run on two CPU cores. small: narrow networks on parts of the sets, an hour or two in all on a CPU"""
+    """full: the paper's, for a GPU. desk: all images, the paper's ResNet18, fewer epochs, for hours
+    on a CPU. small: narrow networks on parts of the sets, an hour or two in all on a CPU"""
     data_dir: Path = Path("~/data")
     """the folder of data sets, in torchvision's layout; what is missing is downloaded there"""
     cifar_folder: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
