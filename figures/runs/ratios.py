@@ -12,7 +12,7 @@ from ..drawing.drawing import TWO_COLUMNS, Drawing, house_style, new_figure
 from .material import Material
 
 QUANTITIES = {"mean_margin": "mean logit margin", "norm_w": "norm of W", "norm_h": "norm of H"}
-MODELS = {"free": ("o", "#4477aa", "W, H free"), "nonnegative": ("s", "#ee6677", "H >= 0")}
+MODELS = {"free": ("o", "#4477aa", "H free"), "nonnegative": ("s", "#ee6677", "H >= 0")}
 NEAR = 0.1
 HEADER = ("run", "model", "quantity", "theory", "network", "implied")
 CAPTION = (
