@@ -28,6 +28,13 @@ REWRITTEN = (  # commands and environments that latex2mathml does not know, by t
     (r"\{,\}", r"\\text{,}"),
     (r"\\mathop\{\\(?:mathrm|operatorname)\{(\w+)\}\}", r"\\operatorname{\1}"),
 )
+ENVIRONMENTS = {
+    "align*",
+    "split",
+    "array",
+    "cases",
+    *(f"{kind}matrix" for kind in ("", "p", "b", "B", "v", "V", "small")),
+}
 DELIMITERS = {  # after \bigl and its kin they are left as they stand
     r"\|": "‖",
     r"\Vert": "‖",
@@ -70,9 +77,14 @@ def mathml(latex: str, display: bool = False) -> str:
         raise ValueError("its braces do not balance")
     for pattern, instead in REWRITTEN:
         written = re.sub(pattern, instead, written)
+    unknown = set(re.findall(r"\\begin\{(.*?)\}", written)) - ENVIRONMENTS
+    if unknown:
+        raise ValueError(f"no such environment: {' '.join(sorted(unknown))}")
     try:
         made = convert(written.strip(), display="block" if display else "inline")
         root = ElementTree.fromstring(made.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ""))
+    except ElementTree.ParseError as error:
+        raise ValueError("an & is outside of what it aligns") from error
     except Exception as error:  # of many kinds, as the formula is wrong
         raise ValueError(f"{type(error).__name__} {error}") from error
     for mend in MENDED:
