@@ -50,8 +50,7 @@ def arguments(theory):
     """By theorem: the sections that the table of the registry's theorems names."""
     table = re.split(r"\n# \d+\. The theorems of the registry", theory)[1].split("\n# ")[0]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines() if line[:2] == "| "]
-    pairs = [pair for row in rows[1:] for pair in (row[:2], row[2:]) if pair]
-    return {name: set(re.findall(NUMBER, where.split("Zhu")[0])) for name, where in pairs}
+    return {name: set(re.findall(NUMBER, where)) for name, where in rows[1:]}
 
 
 def unargued(theorem, theory=THEORY):
