@@ -92,7 +92,7 @@ class Problem:
         )
 
     def _undecayed(self) -> Words:
-        """Why f without the decay of W or H is no problem, and what to take instead (docs/theory.md, section 12.5)."""
+        """Why f without the decay of W or H is no problem, and what to take instead (docs/theory, section 12.5)."""
         W, H = Setting("lambda_w"), Setting("lambda_h")
         if self.lambda_w != self.lambda_h:
             return (
@@ -188,7 +188,7 @@ class Problem:
 
         W is the product of G^T with H, and H that of G with W: it is at most T and K. A loss that ignores a shift of
         the logits takes one from K (the columns of W sum to 0), and a bias without decay one from T (the features do)
-        (docs/theory.md, section 10.1).
+        (docs/theory, section 10.1).
         """
         free = self.bias and self.lambda_b == 0
         return min(self.num_classes - (self.shift is not None), self.num_types - free)

@@ -72,7 +72,7 @@ class Certificate(Shown, Result):
 
 
 def certify(problem: Problem, point: Point) -> Certificate:
-    """Decide what a point is, with evidence (any loss, any class counts, any d; docs/theory.md, sections 3 and 4).
+    """Decide what a point is, with evidence (any loss, any class counts, any d; docs/theory, sections 3 and 4).
 
     not critical      the relative gradient norm exceeds 1e-7, or Newton's method finds no critical point near
     global minimizer  the duality gap is below 1e-8 f and sigma_max <= sqrt(lW lH) (1 + 1e-6); not covered where the

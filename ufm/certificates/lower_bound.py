@@ -5,7 +5,7 @@ at the point, t = min(1, sqrt(lW lH)/|G|_2) makes L = t G feasible, and
 
     D = (1/N) sum_j -conjugate(N l_j) - |L 1|^2/(2 lb)
 
-is nowhere above f (docs/theory.md, section 3.2), also where the loss is not convex. For cross-entropy -conjugate is the
+is nowhere above f (docs/theory, section 3.2), also where the loss is not convex. For cross-entropy -conjugate is the
 entropy of (1 - t) y_j + t p_j. Without a bias the last term is absent; with lb = 0 it must vanish. Where t G leaves the
 domain of the conjugate, as it can for a loss that is not convex, t is made smaller.
 """

@@ -84,7 +84,7 @@ def prove_complete(
     force     begin anew, whatever the file holds
     on_piece  called with (pieces done, pieces, boxes) as pieces are done
 
-    Ranks 0 and K - 1 have one orbit each by theorem. For rank 1 the region of (t, u) in docs/theory.md, section 16, is
+    Ranks 0 and K - 1 have one orbit each by theorem. For rank 1 the region of (t, u) in docs/theory, section 16, is
     cut into boxes, each shown to hold no critical point, or to lie in a box with exactly one, which the atlas lists.
     Raises InputError for settings out of range and for a file of another problem or that another process writes.
 
