@@ -47,6 +47,7 @@ DELIMITERS = {  # after \bigl and its kin they are left as they stand
 NAMES = {"log", "ln", "exp", "sin", "cos", "tan", "tanh", "sinh", "cosh", "dim", "ker", "deg", "arg"}
 LIMITS = {"min", "max", "sup", "inf", "lim", "liminf", "limsup", "argmin", "argmax", "det", "gcd", "Pr"}
 ORDINARY = set("∞∅⊤∂∇…⋯⋮⋱′∀∃¬")  # symbols that stand as letters do
+CAPITALS = set("ΓΔΘΛΞΠΣΥΦΨΩ")  # upright, as TeX has them
 ACCENTS = {"~": "˜", "^": "ˆ", "¯": "¯", "˙": "˙", "¨": "¨", "→": "→", "―": "¯", "ˇ": "ˇ", "⃗": "→"}
 SPACES = {
     "negativethinmathspace": "-0.167em",
@@ -64,6 +65,7 @@ STYLES = {
 }
 UNDER = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 SCRIPTS = {*UNDER, *UNDER.values()}
+ROWS = {"mrow", "mtd", "math", "mstyle", "msqrt"}
 THIN = "0.167em"
 
 Element = ElementTree.Element
@@ -145,11 +147,13 @@ def _operator(element: Element) -> None:
             element.attrib |= {"stretchy": "false", "form": "prefix" if kind == "Ps" else "postfix"}
     elif element.tag == "mo" and text in ORDINARY:
         _become(element, "mi", text)
+    if element.tag == "mi" and (element.text in ORDINARY or text in CAPITALS):
+        element.set("mathvariant", "normal")
 
 
 def _bar(element: Element) -> None:
-    """A bar that does not say which side it closes has no space about it, and does not stretch."""
-    if element.tag == "mo" and element.text in ("|", "‖") and element.get("stretchy") != "true":
+    """A slash, and a bar that does not say which side it closes, have no space about them and do not stretch."""
+    if element.tag == "mo" and element.text in ("|", "‖", "/") and element.get("stretchy") != "true":
         element.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
 
 
@@ -197,9 +201,17 @@ def _is_function(element: Element) -> bool:
     return core.get("class") == "function" or (core.tag == "mo" and core.text in LIMITS)
 
 
+def _sign(row: Element) -> None:
+    """A sign after an operator or an opening bracket belongs to what follows it."""
+    for before, child in zip(row, row[1:], strict=False):
+        closes = before.get("form") == "postfix" or (before.text or "") in (")", "]", "}", "|", "‖", "!")
+        if row.tag in ROWS and child.tag == before.tag == "mo" and child.text in ("−", "+", "±", "∓") and not closes:
+            child.set("form", "prefix")
+
+
 def _apart(row: Element) -> None:
     """A thin space between a function's name and what is beside it, but for brackets and operators."""
-    if row.tag not in ("mrow", "mtd", "math", "mstyle", "msqrt"):
+    if row.tag not in ROWS:
         return
     children, spaced = list(row), []
     for before, child in zip([None, *children], children, strict=False):
@@ -226,5 +238,6 @@ MENDED: tuple[Callable[[Element], None], ...] = (
     _space,
     _word,
     _limits,
+    _sign,
     _apart,
 )

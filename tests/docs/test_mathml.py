@@ -67,6 +67,10 @@ def test_attributes_are_those_that_browsers_read():
     (least,) = (element for element in tree(r"\min_W f", display=True).iter("mo") if element.text == "min")
     assert least.get("movablelimits") == "true"
     assert tree("x", display=True).get("display") == "block"
+    signs = [sign.get("form") for sign in tree(r"a - b = -(c) - (-d)").iter("mo") if sign.text == "−"]
+    assert signs == [None, "prefix", None, "prefix"]
+    (product,) = (element for element in tree(r"\Pi x").iter("mi") if element.text == "Π")
+    assert product.get("mathvariant") == "normal"
     (thin,) = tree(r"W^{\!\top}").iter("mspace")
     assert re.fullmatch(r"-0\.\d+em", thin.get("width"))
 
