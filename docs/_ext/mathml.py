@@ -8,6 +8,7 @@ in the result is an error.
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
@@ -203,7 +204,7 @@ def _is_function(element: Element) -> bool:
 
 def _sign(row: Element) -> None:
     """A sign after an operator or an opening bracket belongs to what follows it."""
-    for before, child in zip(row, row[1:], strict=False):
+    for before, child in pairwise(row):
         closes = before.get("form") == "postfix" or (before.text or "") in (")", "]", "}", "|", "‖", "!")
         if row.tag in ROWS and child.tag == before.tag == "mo" and child.text in ("−", "+", "±", "∓") and not closes:
             child.set("form", "prefix")
