@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinxcontrib.bibtex",
     "typeset",  # mathematics as MathML
+    "punctuation",  # which stays with the formula beside it
     "prose",  # docstrings, which are plain text
     "names",  # what docstrings say of a list of names
     "public_names",  # links to the names under which things are public

@@ -141,6 +141,12 @@ def _bar(element: Element) -> None:
         element.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
 
 
+def _slash(element: Element) -> None:
+    """A slash stands close, as TeX has it."""
+    if element.tag == "mo" and element.text == "/":
+        element.attrib |= {"lspace": "0", "rspace": "0"}
+
+
 def _accent(element: Element) -> None:
     over = element[1] if element.tag == "mover" and len(element) == 2 else None
     if over is not None and over.tag == "mo" and over.text in ACCENTS:
@@ -210,6 +216,7 @@ MENDED: tuple[Callable[[Element], None], ...] = (
     _styled,
     _operator,
     _bar,
+    _slash,
     _accent,
     _space,
     _word,
