@@ -55,6 +55,8 @@ STYLES = {
     "sans-serif": "SANS-SERIF",
     "monospace": "MONOSPACE",
 }
+SIGNS = set("-−+±∓")
+CLOSING = set(")]}!|‖⟩⌋⌉′")
 UNDER = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 SCRIPTS = {*UNDER, *UNDER.values()}
 THIN = "0.167em"
@@ -147,6 +149,16 @@ def _slash(element: Element) -> None:
         element.attrib |= {"lspace": "0", "rspace": "0"}
 
 
+def _sign(row: Element) -> None:
+    """A minus or plus after an operator, or after an opening bracket, is a sign, and stands close to what it is of."""
+    before: Element | None = None
+    for child in row:
+        if before is not None and before.tag == "mo" and before.get("form") != "postfix" and before.text not in CLOSING:
+            if child.tag == "mo" and child.text in SIGNS:
+                child.attrib |= {"form": "prefix", "lspace": "0", "rspace": "0"}
+        before = before if child.tag == "mspace" else child
+
+
 def _accent(element: Element) -> None:
     over = element[1] if element.tag == "mover" and len(element) == 2 else None
     if over is not None and over.tag == "mo" and over.text in ACCENTS:
@@ -217,6 +229,7 @@ MENDED: tuple[Callable[[Element], None], ...] = (
     _operator,
     _bar,
     _slash,
+    _sign,
     _accent,
     _space,
     _word,

@@ -64,6 +64,8 @@ def test_attributes_are_those_that_browsers_read():
     assert accent.get("accent") == "true"
     for bar in tree(r"\|W\|").iter("mo"):
         assert (bar.get("lspace"), bar.get("stretchy")) == ("0", "false")
+    signs = [mo.get("form") for mo in tree(r"a = -b - c, \; f(x) - g(-1)").iter("mo") if mo.text == "−"]
+    assert signs == ["prefix", None, None, "prefix"]
     (slash,) = tree("a/b").iter("mo")
     assert (slash.get("lspace"), slash.get("rspace")) == ("0", "0")
     (least,) = (element for element in tree(r"\min_W f", display=True).iter("mo") if element.text == "min")
