@@ -23,13 +23,13 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinxcontrib.bibtex",
+    "citations",  # links from docstrings to the bibliography, and its style
     "typeset",  # mathematics as MathML
     "punctuation",  # which stays with the formula beside it
     "prose",  # docstrings, which are plain text
     "names",  # what docstrings say of a list of names
     "public_names",  # links to the names under which things are public
     "sections",  # links from docstrings to the theory
-    "citations",  # links from docstrings to the bibliography
     "commands",  # the command line's flags
     "local_links",  # every link within the site leads somewhere
 ]
@@ -40,12 +40,11 @@ exclude_patterns = [
     "gallery/**/*.ipynb",
     "gallery/**/*.py",
     "sg_execution_times.rst",
-    "theory.md",
 ]
 nitpicky = True
 nitpick_ignore_regex = [  # what others document, and names of types that are no objects
     (r"py:.*", r"(torch|np|numpy|sp|sympy|flint|matplotlib|collections|pathlib|typing|types|numbers)\..*"),
-    (r"py:.*", r"(nn|functional|plt|lightning|transformers|torchmetrics|jinja2|optional|default|tyro)\b.*"),
+    (r"py:.*", r"(nn|lightning|transformers|torchmetrics)\..*|Module|Options"),
 ]
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline", "attrs_block"]
@@ -56,7 +55,7 @@ html_math_renderer = "mathml"
 math_numfig = False
 
 bibtex_bibfiles = ["references.bib"]
-bibtex_reference_style = "author_year_round"
+bibtex_reference_style = "round_brackets"
 bibtex_default_style = "plain"
 
 autodoc_typehints = "signature"
@@ -89,7 +88,7 @@ def setup(app):
 
 
 def _drop_absent(app, name, source):
-    """What the front page lists and is not there yet is left out of it."""
+    """What the front page lists and is not there yet is left out of it, until it is."""
     if name == "index":
         entry = r"^(?:\[[^\]]*\]\(([\w/]+)\.\w+\)\n: .*\n\n|(\w+(?:/index)?)\n)"
         source[0] = re.sub(entry, lambda e: e[0] if _is_there(e[1] or e[2]) else "", source[0], flags=re.M)

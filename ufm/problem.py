@@ -37,6 +37,11 @@ class Problem:
     loss          one of `ufm.losses`, or your own (`ufm.losses.own`); cross-entropy by default
 
     Raises InputError, repeating the offending values.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> problem.num_classes, problem.num_samples, problem.num_variables
+    (3, 6, 21)
     """
 
     class_counts: tuple[int, ...]

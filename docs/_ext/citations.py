@@ -7,7 +7,7 @@ year, an arXiv identifier, or both. Each has to be exactly one entry of docs/ref
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
+from sphinxcontrib.bibtex.plugin import register_plugin
+from sphinxcontrib.bibtex.style.referencing import BracketStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
 FILE = Path(__file__).parents[1] / "references.bib"
 
@@ -132,6 +135,21 @@ def _linked(found: re.Match[str], keep: prose.Keep) -> str:
 PREFIX = "cite:"
 
 
+def _round() -> BracketStyle:
+    return BracketStyle(left="(", right=")")
+
+
+@dataclass
+class RoundBrackets(AuthorYearReferenceStyle):
+    """Zhu et al. (2021), as the docstrings would write it."""
+
+    bracket_parenthetical: BracketStyle = field(default_factory=_round)
+    bracket_textual: BracketStyle = field(default_factory=_round)
+    bracket_author: BracketStyle = field(default_factory=_round)
+    bracket_label: BracketStyle = field(default_factory=_round)
+    bracket_year: BracketStyle = field(default_factory=_round)
+
+
 def _to_entry(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> Any:
     """The link from a docstring's citation to where the bibliography has it."""
     if not node["reftarget"].startswith(PREFIX):
@@ -147,5 +165,6 @@ def _to_entry(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: n
 
 def setup(app: Sphinx) -> dict[str, Any]:
     prose.LINKS.append((CITED, _linked))
+    register_plugin("sphinxcontrib.bibtex.style.referencing", "round_brackets", RoundBrackets)
     app.connect("missing-reference", _to_entry)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,6 +8,7 @@ in the result is an error.
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
@@ -28,6 +29,13 @@ REWRITTEN = (  # commands and environments that latex2mathml does not know, by t
     (r"\{,\}", r"\\text{,}"),
     (r"\\mathop\{\\(?:mathrm|operatorname)\{(\w+)\}\}", r"\\operatorname{\1}"),
 )
+ENVIRONMENTS = {
+    "align*",
+    "split",
+    "array",
+    "cases",
+    *(f"{kind}matrix" for kind in ("", "p", "b", "B", "v", "V", "small")),
+}
 DELIMITERS = {  # after \bigl and its kin they are left as they stand
     r"\|": "‖",
     r"\Vert": "‖",
@@ -39,7 +47,9 @@ DELIMITERS = {  # after \bigl and its kin they are left as they stand
 }
 NAMES = {"log", "ln", "exp", "sin", "cos", "tan", "tanh", "sinh", "cosh", "dim", "ker", "deg", "arg"}
 LIMITS = {"min", "max", "sup", "inf", "lim", "liminf", "limsup", "argmin", "argmax", "det", "gcd", "Pr"}
+SUMS = set("∑∏")  # they take limits too: above and below where there is room
 ORDINARY = set("∞∅⊤∂∇…⋯⋮⋱′∀∃¬")  # symbols that stand as letters do
+CAPITALS = set("ΓΔΘΛΞΠΣΥΦΨΩ")  # upright, as TeX has them
 ACCENTS = {"~": "˜", "^": "ˆ", "¯": "¯", "˙": "˙", "¨": "¨", "→": "→", "―": "¯", "ˇ": "ˇ", "⃗": "→"}
 SPACES = {
     "negativethinmathspace": "-0.167em",
@@ -55,10 +65,9 @@ STYLES = {
     "sans-serif": "SANS-SERIF",
     "monospace": "MONOSPACE",
 }
-SIGNS = set("-−+±∓")
-CLOSING = set(")]}!|‖⟩⌋⌉′")
 UNDER = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 SCRIPTS = {*UNDER, *UNDER.values()}
+ROWS = {"mrow", "mtd", "math", "mstyle", "msqrt"}
 THIN = "0.167em"
 
 Element = ElementTree.Element
@@ -72,9 +81,14 @@ def mathml(latex: str, display: bool = False) -> str:
         raise ValueError("its braces do not balance")
     for pattern, instead in REWRITTEN:
         written = re.sub(pattern, instead, written)
+    unknown = set(re.findall(r"\\begin\{(.*?)\}", written)) - ENVIRONMENTS
+    if unknown:
+        raise ValueError(f"no such environment: {' '.join(sorted(unknown))}")
     try:
         made = convert(written.strip(), display="block" if display else "inline")
         root = ElementTree.fromstring(made.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ""))
+    except ElementTree.ParseError as error:
+        raise ValueError("an & is outside of what it aligns") from error
     except Exception as error:  # of many kinds, as the formula is wrong
         raise ValueError(f"{type(error).__name__} {error}") from error
     for mend in MENDED:
@@ -135,28 +149,14 @@ def _operator(element: Element) -> None:
             element.attrib |= {"stretchy": "false", "form": "prefix" if kind == "Ps" else "postfix"}
     elif element.tag == "mo" and text in ORDINARY:
         _become(element, "mi", text)
+    if element.tag == "mi" and (element.text in ORDINARY or text in CAPITALS):
+        element.set("mathvariant", "normal")
 
 
 def _bar(element: Element) -> None:
-    """A bar that does not say which side it closes has no space about it, and does not stretch."""
-    if element.tag == "mo" and element.text in ("|", "‖") and element.get("stretchy") != "true":
+    """A slash, and a bar that does not say which side it closes, have no space about them and do not stretch."""
+    if element.tag == "mo" and element.text in ("|", "‖", "/") and element.get("stretchy") != "true":
         element.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
-
-
-def _slash(element: Element) -> None:
-    """A slash stands close, as TeX has it."""
-    if element.tag == "mo" and element.text == "/":
-        element.attrib |= {"lspace": "0", "rspace": "0"}
-
-
-def _sign(row: Element) -> None:
-    """A minus or plus after an operator, or after an opening bracket, is a sign, and stands close to what it is of."""
-    before: Element | None = None
-    for child in row:
-        if before is not None and before.tag == "mo" and before.get("form") != "postfix" and before.text not in CLOSING:
-            if child.tag == "mo" and child.text in SIGNS:
-                child.attrib |= {"form": "prefix", "lspace": "0", "rspace": "0"}
-        before = before if child.tag == "mspace" else child
 
 
 def _accent(element: Element) -> None:
@@ -187,7 +187,7 @@ def _word(element: Element) -> None:
 
 
 def _limits(element: Element) -> None:
-    if element.tag in UNDER and _core(element).text in LIMITS:
+    if element.tag in UNDER and _core(element).text in LIMITS | SUMS:
         element.tag = UNDER[element.tag]
 
 
@@ -203,9 +203,17 @@ def _is_function(element: Element) -> bool:
     return core.get("class") == "function" or (core.tag == "mo" and core.text in LIMITS)
 
 
+def _sign(row: Element) -> None:
+    """A sign after an operator or an opening bracket belongs to what follows it."""
+    for before, child in pairwise(row):
+        closes = before.get("form") == "postfix" or (before.text or "") in (")", "]", "}", "|", "‖", "!")
+        if row.tag in ROWS and child.tag == before.tag == "mo" and child.text in ("−", "+", "±", "∓") and not closes:
+            child.set("form", "prefix")
+
+
 def _apart(row: Element) -> None:
     """A thin space between a function's name and what is beside it, but for brackets and operators."""
-    if row.tag not in ("mrow", "mtd", "math", "mstyle", "msqrt"):
+    if row.tag not in ROWS:
         return
     children, spaced = list(row), []
     for before, child in zip([None, *children], children, strict=False):
@@ -228,11 +236,10 @@ MENDED: tuple[Callable[[Element], None], ...] = (
     _styled,
     _operator,
     _bar,
-    _slash,
-    _sign,
     _accent,
     _space,
     _word,
     _limits,
+    _sign,
     _apart,
 )

@@ -14,7 +14,8 @@ from sphinx.application import Sphinx
 
 NAME = r"[\w.*\[\]-]+"
 NAMES = rf"{NAME}(?:(?:,| or| and) {NAME})*"
-ROW = re.compile(rf"({NAMES},?|\S[^.;]{{0,40}}?(?=   )) {{2,}}(\S.*)")
+NAMED = re.compile(rf"({NAMES},?) {{2,}}(\S.*)")  # a row of a table: what, and what it is
+SAID = re.compile(r"(\S[^.;]{0,40}?) {3,}(\S.*)")  # the same, where what it is about is more than names
 NEXT = re.compile(rf" {{3,}}({NAMES}) {{2,}}(?=\S)")  # another row in the same line
 ITEM = re.compile(r"(?:[*-]|\d+\.|\[\d+\]) ")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -72,7 +73,7 @@ def _marked(item: str) -> list[str]:
 
 
 def _is_table(block: list[str]) -> bool:
-    return any(map(ROW.match, block))
+    return any(NAMED.match(line) or SAID.match(line) for line in block)
 
 
 def _table(block: list[str]) -> list[str]:
@@ -94,17 +95,17 @@ def _term(names: str) -> str:
 
 def _rows(block: list[str]) -> list[tuple[str, list[str]]]:
     """(names, lines of what they are); without names: lines of prose."""
-    columns = {row.start(2) for line in block if (row := ROW.match(line))}
+    columns = {row.start(2) for line in block if (row := NAMED.match(line))}
     rows: list[tuple[str, list[str]]] = []
     for line in block:
-        row = ROW.match(line)
         if line.startswith(" ") and rows:
             rows[-1][1].append(line.strip())
-        elif row:
-            first, *others = NEXT.split(row[2])
-            rows += [(row[1], [first]), *((name, [text]) for name, text in zip(others[::2], others[1::2], strict=True))]
+        elif row := NAMED.match(line):
+            rows += _parted(row[1], row[2])
         elif column := next(filter(partial(_is_tight, line), columns), None):
-            rows.append((line[:column].rstrip(), [line[column:]]))
+            rows += _parted(line[:column].rstrip(), line[column:])
+        elif row := SAID.match(line):
+            rows += _parted(row[1], row[2])
         elif "," in line and re.fullmatch(NAMES, line):  # what they are begins in the next line
             rows.append((line, []))
         elif rows and not rows[-1][0]:
@@ -112,6 +113,12 @@ def _rows(block: list[str]) -> list[tuple[str, list[str]]]:
         else:
             rows.append(("", [line]))
     return rows
+
+
+def _parted(names: str, text: str) -> list[tuple[str, list[str]]]:
+    """A line's row, and those that follow in the same line."""
+    first, *others = NEXT.split(text)
+    return [(names, [first]), *((name, [said]) for name, said in zip(others[::2], others[1::2], strict=True))]
 
 
 def _is_tight(line: str, column: int) -> bool:
@@ -140,7 +147,7 @@ def _paragraph(block: list[str]) -> list[str]:
 
 def _begun(text: str) -> str:
     """No list and no directive begins here."""
-    return f"\\{text}" if re.match(r"[-+*•] |\.\. |(?:\w|\d+|[ivx]+)[.)] |\(\w+\) |:\w+:", text) else text
+    return f"\\{text}" if re.match(r"[-+*•] |\.\. |(?:\w|\d+|[ivx]+)[.)] |\(\w+\) |:\w+: ", text) else text
 
 
 KINDS: tuple[tuple[Callable[[list[str]], bool], Callable[[list[str]], list[str]]], ...] = (

@@ -62,7 +62,10 @@ def aliases() -> dict[str, str]:
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> Any:
-    """A reference to a name of the code, as one to the public name; also without its modules, where it is unique."""
+    """A reference to a name of the code as one to the public name, without its modules too where it is unique.
+
+    What is not public is named without a link. What is not there at all stays a warning.
+    """
     if node.get("refdomain") != "py":
         return None
     target, known = node["reftarget"], app.known_names  # type: ignore[attr-defined]
@@ -70,8 +73,19 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nod
     if not names and "." not in target:
         names = sorted({name for name in known.values() if name.rpartition(".")[2] == target})
     if len(names) != 1 or names[0] == target:
-        return None
+        return content if _is_inner(target) else None
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", names[0], node, content)
+
+
+def _is_inner(target: str) -> bool:
+    """Whether it is a name of ours that is not public: it is said, and leads nowhere."""
+    if target.partition(".")[0] not in ROOMS:
+        return False
+    module, _, name = target.rpartition(".")
+    try:
+        return name in vars(importlib.import_module(module))
+    except ImportError:
+        return False
 
 
 def _begin(app: Sphinx) -> None:

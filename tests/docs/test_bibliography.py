@@ -4,6 +4,7 @@ import ast
 import io
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def said(file: Path) -> list[str]:
     return [*(string for string in strings if isinstance(string, str)), " ".join(comments)]
 
 
+@cache
 def texts() -> dict[str, list[str]]:
     """By where it stands: what may cite."""
     code = {str(file.relative_to(HOUSE)): said(file) for name in FOLDERS for file in (HOUSE / name).rglob("*.py")}

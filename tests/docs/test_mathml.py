@@ -41,6 +41,7 @@ SHAPES = {
     r"A \succeq 0": "mrow(mi A, mo ⪰, mn 0)",
     r"a \sim b": "mrow(mi a, mo ∼, mi b)",
     r"\min_W f": "mrow(munder(mo min, mi W), mspace, mi f)",
+    r"\lVert \sum_i g_i \rVert": "mrow(mo ‖, munder(mo ∑, mi i), msub(mi g, mi i), mo ‖)",
     r"\arg\min_W f": "mrow(mi arg, mspace, munder(mo min, mi W), mspace, mi f)",
     r"G^\top": "msup(mi G, mi ⊤)",
     r"n \to \infty": "mrow(mi n, mo →, mi ∞)",
@@ -64,13 +65,13 @@ def test_attributes_are_those_that_browsers_read():
     assert accent.get("accent") == "true"
     for bar in tree(r"\|W\|").iter("mo"):
         assert (bar.get("lspace"), bar.get("stretchy")) == ("0", "false")
-    signs = [mo.get("form") for mo in tree(r"a = -b - c, \; f(x) - g(-1)").iter("mo") if mo.text == "−"]
-    assert signs == ["prefix", None, None, "prefix"]
-    (slash,) = tree("a/b").iter("mo")
-    assert (slash.get("lspace"), slash.get("rspace")) == ("0", "0")
     (least,) = (element for element in tree(r"\min_W f", display=True).iter("mo") if element.text == "min")
     assert least.get("movablelimits") == "true"
     assert tree("x", display=True).get("display") == "block"
+    signs = [sign.get("form") for sign in tree(r"a - b = -(c) - (-d)").iter("mo") if sign.text == "−"]
+    assert signs == [None, "prefix", None, "prefix"]
+    (product,) = (element for element in tree(r"\Pi x").iter("mi") if element.text == "Π")
+    assert product.get("mathvariant") == "normal"
     (thin,) = tree(r"W^{\!\top}").iter("mspace")
     assert re.fullmatch(r"-0\.\d+em", thin.get("width"))
 
