@@ -154,8 +154,8 @@ def _operator(element: Element) -> None:
 
 
 def _bar(element: Element) -> None:
-    """A slash, and a bar that does not say which side it closes, have no space about them and do not stretch."""
-    if element.tag == "mo" and element.text in ("|", "‖", "/") and element.get("stretchy") != "true":
+    """A slash, a stop, and a bar that does not say which side it closes have no space about them and do not stretch."""
+    if element.tag == "mo" and element.text in ("|", "‖", "/", ".") and element.get("stretchy") != "true":
         element.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
 
 
