@@ -31,6 +31,7 @@ extensions = [
     "public_names",  # links to the names under which things are public
     "sections",  # links from docstrings to the theory
     "commands",  # the command line's flags
+    "record",  # links of the pages of results/ that are included
     "local_links",  # every link within the site leads somewhere
 ]
 exclude_patterns = [
