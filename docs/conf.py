@@ -25,6 +25,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "citations",  # links from docstrings to the bibliography, and its style
     "typeset",  # mathematics as MathML
+    "punctuation",  # which stays with the formula beside it
     "prose",  # docstrings, which are plain text
     "names",  # what docstrings say of a list of names
     "public_names",  # links to the names under which things are public
