@@ -28,4 +28,5 @@ def run(name: str, **smaller: Any) -> dict[str, Any]:
 def _assigned(statement: ast.stmt) -> set[str]:
     """The names that a statement assigns."""
     targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    names = [node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
