@@ -3,7 +3,7 @@ Label smoothing beside cross-entropy
 ====================================
 
 Label smoothing draws the targets towards the uniform ones, by a share :math:`a`. Its global minimiser is the same
-simplex frame (:cite:t:`zhou2022losses`); what changes is its size, and how well the problem is conditioned there.
+simplex frame :cite:p:`zhou2022losses`; what changes is its size, and how well the problem is conditioned there.
 Both are known in closed form (docs/theory, sections 5.1, 6.2 and 11.4): with :math:`s = \sqrt{n \lambda_W \lambda_H}`
 the margin is
 

@@ -8,7 +8,7 @@ longer tell these classes apart. In the unconstrained feature model the threshol
 
 .. math:: n_k \le N^2 \lambda_W \lambda_H,
 
-for cross-entropy (:cite:t:`hong2023neural`), and by one argument for squared error and binary cross-entropy as well
+for cross-entropy :cite:p:`hong2023neural`, and by one argument for squared error and binary cross-entropy as well
 (docs/theory, section 10.9).
 """
 

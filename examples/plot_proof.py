@@ -3,7 +3,7 @@ A proof in ball arithmetic
 ==========================
 
 Verdicts in floating point hold to a tolerance. ``ufm.prove`` goes further: it encloses an exact critical point near a
-numerical one by Krawczyk's test (:cite:t:`krawczyk1969newton`), in ball arithmetic, and proves it a global minimiser,
+numerical one by Krawczyk's test :cite:p:`krawczyk1969newton`, in ball arithmetic, and proves it a global minimiser,
 a strict saddle or a local minimiser, with an interval for its value (docs/theory, sections 9.1 to 9.4). What does not
 go through is refused.
 

@@ -3,9 +3,9 @@ A ReLU network beside both theories
 ===================================
 
 The features of a network end in a ReLU, those of the unconstrained feature model are free. Which model is the
-network's? With :math:`H \ge 0` and no bias the minimiser is another one: its features are orthogonal, and the margin
-is larger (:cite:t:`dang2024neural`; docs/theory, section 12.1). ``validate.compare`` puts a trained network beside
-either.
+network's? With :math:`H \ge 0` and no bias the minimiser is another one: its features are orthogonal
+:cite:p:`dang2024neural`, and closed forms give its margin and norms (docs/theory, section 12.1). ``validate.compare``
+puts a trained network beside either.
 
 A perceptron on scikit-learn's digits, with and without a bias in its last layer.
 """

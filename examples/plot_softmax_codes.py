@@ -4,7 +4,7 @@ Softmax codes
 
 More classes than dimensions: the simplex frame does not fit for :math:`d < K - 1`. On spheres, with logits :math:`\tau
 \langle w_k, h \rangle`, the best classifiers approach *softmax codes* as :math:`\tau` grows
-(:cite:t:`jiang2023generalized`): unit vectors of which each is as far as can be from the convex hull of the others,
+:cite:p:`jiang2023generalized`: unit vectors of which each is as far as can be from the convex hull of the others,
 
 .. math:: \max_{|w_1| = \dots = |w_K| = 1} \; \min_k \; \mathrm{dist}(w_k, \mathrm{conv}\{w_j : j \ne k\}).
 

@@ -3,9 +3,10 @@ Squared error: from the simplex to an orthogonal frame
 ======================================================
 
 Under squared error the bias decides what collapse looks like. With a bias that nothing decays the rows of :math:`W`
-form the simplex frame, as under cross-entropy; without one they are orthogonal (:cite:t:`zhou2022optimization`,
-:cite:t:`tirer2022extended`). In between a decay :math:`\lambda_b` turns one into the other, at a place that is known
-exactly (docs/theory, section 11.2): with :math:`r = K \sqrt{n \lambda_W \lambda_H}` the simplex stays up to
+form the simplex frame, as under cross-entropy; without one they are orthogonal
+:cite:p:`zhou2022optimization,tirer2022extended`. In between a decay :math:`\lambda_b` turns one into the other, at a
+place that is known exactly (docs/theory, section 11.2): with :math:`r = K \sqrt{n \lambda_W \lambda_H}` the simplex
+stays up to
 
 .. math:: \frac{\lambda_b}{1 + \lambda_b} = r.
 """

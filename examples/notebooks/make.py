@@ -36,22 +36,28 @@ def blocks(script: str) -> list[tuple[str, str]]:
 
 def in_markdown(text: str) -> str:
     """A text of a script, which is reST, with names and years in place of citations."""
-    text = re.sub(r":cite:[pt]:`(\w+)`", lambda found: cited(found[1]), text)
+    text = re.sub(r":cite:t:`(\w+)`", lambda found: "{} ({})".format(*cited(found[1])), text)
+    text = re.sub(r":cite:p:`([\w,]+)`", lambda found: f"({'; '.join(map(said, found[1].split(',')))})", text)
     for pattern, instead in MARKDOWN:
         text = re.sub(pattern, instead, text, flags=re.M)
     return text
 
 
-def cited(key: str) -> str:
-    """Names and year of an entry of the bibliography: "Zhu et al. (2021)"; KeyError where there is none."""
+def said(key: str) -> str:
+    """An entry of the bibliography within brackets: "Zhu et al. 2021"."""
+    return " ".join(cited(key))
+
+
+def cited(key: str) -> tuple[str, str]:
+    """Names and year of an entry of the bibliography, ("Zhu et al.", "2021"); KeyError where there is none."""
     entries = re.split(r"^@\w+\{", BIBLIOGRAPHY.read_text(encoding="utf-8"), flags=re.M)[1:]
     (entry,) = [entry for entry in entries if entry.startswith(f"{key},")] or [None]
     if entry is None:
         raise KeyError(f"{key} is not in {BIBLIOGRAPHY.name}")
     fields = dict(re.findall(r"^\s*(author|year)\s*=\s*[{\"]?(.+?)[}\"]?,?$", entry, re.M))
     names = [re.sub(r"[{}]", "", name.split(",")[0].strip()) for name in fields["author"].split(" and ")]
-    said = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
-    return f"{said} ({fields['year']})"
+    listed = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+    return listed, fields["year"]
 
 
 def notebook(script: str) -> dict[str, Any]:

@@ -57,4 +57,4 @@ drawing
 # The paper trains networks on CIFAR-100 and BUPT-CBFace-50 beside the model; here is the model alone, at its
 # minimisers. Where no optimum is known (K > 2d, d > 2) ours is the best code that a search found. The paper's
 # one-vs-rest distance is the same quantity. Cases with :math:`d + 2 \le K \le 2d` have many softmax codes, and
-# which of them is reached depends on the temperature (:cite:t:`alcala2026neural`).
+# which of them is reached depends on the temperature :cite:p:`alcala2026neural`.
