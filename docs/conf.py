@@ -110,6 +110,8 @@ if GALLERY:
         "filename_pattern": r"/[a-z]\w*\.py$",
         "ignore_pattern": r"__init__\.py",
         "plot_gallery": os.environ.get("UFM_DOCS_GALLERY", "run") == "run",
+        "image_scrapers": ("drawings.scraper",),
+        "capture_repr": ("_repr_html_",),  # results as tables; figures are the scraper's
         "abort_on_example_error": True,
         "download_all_examples": False,
         "show_signature": False,
