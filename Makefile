@@ -1,5 +1,6 @@
 # make verify   set everything up and run the main job        make test    set everything up and run the checks
 # make clean    remove what was made here (not the runs)      make format  lay the code out as the checks want it
+# make docs     build the site into docs/_build/html   make docs-links  ask the network whether its links lead somewhere
 # make bench    time it beside its peers: benchmarks/results.md
 # make test-rounding  the tests that rounding could sway, as another processor computes
 # make test-oldest    all tests with the oldest Python and the lowest versions that setup.cfg declares
@@ -9,10 +10,11 @@ OLDEST ?= python3.10
 BIN := .venv/bin
 RUN := $(BIN)/python -m ufm
 RUNS ?= runs
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --doctree-dir docs/_build/doctrees
 # pip shows its progress to a terminal and keeps quiet elsewhere.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(shell test -t 2 || echo --quiet)
 
-.PHONY: verify test test-rounding test-oldest format bench clean
+.PHONY: verify test test-rounding test-oldest format docs docs-links bench clean
 .DELETE_ON_ERROR:
 
 verify: .venv/ready
@@ -48,6 +50,13 @@ format: .venv/ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: .venv/ready-docs
+	$(SPHINX) -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+docs-links: .venv/ready-docs
+	UFM_DOCS_GALLERY=skip $(SPHINX) -b linkcheck docs docs/_build/linkcheck
+
 bench: .venv/ready-bench
 	$(BIN)/python -m benchmarks
 
@@ -59,6 +68,10 @@ bench: .venv/ready-bench
 .venv/ready-test: .venv/ready
 	$(INSTALL) --editable ".[test]"
 	touch .venv/ready-test
+
+.venv/ready-docs: .venv/ready
+	$(INSTALL) --editable ".[docs]"
+	touch .venv/ready-docs
 
 .venv/ready-bench: .venv/ready
 	$(INSTALL) --editable ".[bench]"
@@ -77,4 +90,4 @@ bench: .venv/ready-bench
 	  { rm -rf .venv; echo "no venv: install your system's python3-venv package, or name another PYTHON"; exit 2; }
 
 clean:
-	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info docs/_build docs/gallery

@@ -60,6 +60,12 @@ def train(
     Raises InputError for a bad recipe, an existing run without force or resume, a damaged run, and one that another
     process writes (`ufm.storage.locks`); and Diverged, which is one, for numbers that stop being finite (the run keeps
     its last good checkpoint).
+
+    >>> import networks
+    >>> recipe = networks.Recipe(data="digits", epochs=1, keep=2, width=8, depth=1, feature_dim=8, device="cpu")
+    >>> run = networks.train(recipe, "runs/mine")
+    >>> len(run.epochs), run.epochs[-1]["nc1"] > 0
+    (1, True)
     """
     both = Setting("force", True), " replaces a run and ", Setting("resume", True), " goes on with it"
     require(not (force and resume), both, "give one of them")

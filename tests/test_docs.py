@@ -1,4 +1,4 @@
-"""What the code cites of docs/theory.md is there, and every theorem's argument is found from its source."""
+"""What the code cites of docs/theory is there, and every theorem's argument is found from its source."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tests.test_house import FOLDERS, HOUSE
 from ufm.theorems import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from ufm.theorems.theorem import here
 
-THEORY = (HOUSE / "docs" / "theory.md").read_text()
+CHAPTERS = {file.name: file.read_text() for file in sorted((HOUSE / "docs" / "theory").glob("[0-9]*.md"))}
 REGISTRY = (
     *THEOREMS,
     *RIGOROUS,
@@ -22,39 +22,39 @@ REGISTRY = (
 )
 
 NUMBER = r"\d+(?:\.\d+)?"
-CITATION = re.compile(rf"docs/theory\.md,\s+sections?\s+({NUMBER}(?:(?:,| and|, and)\s+{NUMBER})*)")
-MADE_UP = r"docs/theory\.md, section\{"  # the f-string of `here`, which the registry's sources show with its numbers
+LINK = re.compile(rf"\[({NUMBER})\]\(#(theory-[\d-]+)\)")  # from section to section, by the number alone
+THEORY = LINK.sub(r"\1", "\n".join(CHAPTERS.values()))
+CITATION = re.compile(rf"docs/theory,\s+sections?\s+({NUMBER}(?:(?:,| and|, and)\s+{NUMBER})*)")
+MENTION = re.compile(r"docs/theory\b|theory\.md|theory,?\s+sections?\s+\d|ufm/theorems\b(?=[;\"'])")
+MADE_UP = r"docs/theory, section\{"  # the f-string of `here`, which the registry's sources show with its numbers
 
 
 def sections(text):
-    """The numbers of the headings of docs/theory.md."""
-    return set(re.findall(rf"^##+ ({NUMBER})\.? ", text, re.M))
+    """The numbers of the headings of the theory."""
+    return set(re.findall(rf"^#+ ({NUMBER})\.? ", text, re.M))
 
 
 def cited(text):
-    """The sections of docs/theory.md that a text cites."""
+    """The sections of docs/theory that a text cites."""
     return [number for found in CITATION.findall(text) for number in re.findall(NUMBER, found)]
 
 
 def unresolved(text, theory=THEORY):
     """What is wrong with a text's citations: sections that do not exist, and mentions without a section."""
     numbers = cited(text)
-    mentions = len(re.findall(r"theory\.md|theory,? sections? \d|ufm/theorems\b(?=[;\"'])", text))
-    mentions -= len(re.findall(MADE_UP, text))
-    bare = mentions - len(CITATION.findall(text))
+    bare = len(MENTION.findall(text)) - len(re.findall(MADE_UP, text)) - len(CITATION.findall(text))
     return [number for number in numbers if number not in sections(theory)] + ["no section"] * bare
 
 
 def arguments(theory):
-    """By theorem: the sections that the last section's table names."""
-    table = re.split(r"\n## \d+\. The theorems of the registry", theory)[1]
+    """By theorem: the sections that the table of the registry's theorems names."""
+    table = re.split(r"\n# \d+\. The theorems of the registry", theory)[1].split("\n# ")[0]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines() if line[:2] == "| "]
-    pairs = [pair for row in rows[1:] for pair in (row[:2], row[2:]) if pair]
-    return {name: set(re.findall(NUMBER, where.split("Zhu")[0])) for name, where in pairs}
+    return {name: set(re.findall(NUMBER, where)) for name, where in rows[1:]}
 
 
 def unargued(theorem, theory=THEORY):
-    """Whether a source that is this project's fails to cite sections of docs/theory.md that its table names."""
+    """Whether a source that is this project's fails to cite sections of docs/theory that its table names."""
     numbers = cited(theorem.source)
     return "this project" in theorem.source and not (numbers and set(numbers) <= arguments(theory)[theorem.name])
 
@@ -89,7 +89,7 @@ def test_references_within_the_document_exist():
 
 
 def test_sections_are_numbered_one_after_the_other():
-    numbers = [tuple(map(int, n.split("."))) for n in re.findall(rf"^##+ ({NUMBER})\.? ", THEORY, re.M)]
+    numbers = [tuple(map(int, n.split("."))) for n in re.findall(rf"^#+ ({NUMBER})\.? ", THEORY, re.M)]
     assert numbers == sorted(numbers)
     chapters = [n[0] for n in numbers if len(n) == 1]
     assert chapters == list(range(1, len(chapters) + 1))
@@ -97,10 +97,12 @@ def test_sections_are_numbered_one_after_the_other():
 
 
 PLANTED = {
-    "a section that does not exist": 'see (docs/theory.md, section 4.9)."""',
-    "one of several": "docs/theory.md, sections 3 and 31",
-    "one after a line's end": "as in docs/theory.md,\n    section 32.",
-    "no section": "the argument is in docs/theory.md",
+    "a section that does not exist": 'see (docs/theory, section 4.9)."""',
+    "one of several": "docs/theory, sections 3 and 31",
+    "one after a line's end": "as in docs/theory,\n    section 32.",
+    "no section": "the argument is in docs/theory",
+    "a page by its old name": "below f everywhere (docs/theory.md, section 3)",
+    "a section without its folder, after a line's end": "below f everywhere (theory,\n    section 3)",
     "another document's numbering": "below f everywhere (theory section 3)",
     "the old source": '"this project; argument in ufm/theorems"',
 }
@@ -112,10 +114,10 @@ def test_a_planted_citation_is_caught(error):
 
 
 def test_citations_are_read():
-    assert cited("docs/theory.md, section 4.2") == ["4.2"]
-    assert cited("docs/theory.md, sections 3 and 4") == ["3", "4"]
-    assert cited("docs/theory.md,\n    sections 9.1, 9.2 and 9.3") == ["9.1", "9.2", "9.3"]
-    assert not unresolved("docs/theory.md, section 3.\n")
+    assert cited("docs/theory, section 4.2") == ["4.2"]
+    assert cited("docs/theory, sections 3 and 4") == ["3", "4"]
+    assert cited("docs/theory,\n    sections 9.1, 9.2 and 9.3") == ["9.1", "9.2", "9.3"]
+    assert not unresolved("docs/theory, section 3.\n")
 
 
 @pytest.mark.parametrize("source", ["this project", here("4.9"), here("3.2"), here("4.2", "3.2")])
@@ -144,7 +146,19 @@ def test_a_room_left_out_is_caught():
     assert missing_rooms(folder for folder in LISTED if folder != "ufm/spectra") == {"ufm/spectra"}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/theory.md", "docs/metrics.md"])
+TEX = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
+
+
+def is_ours(file):
+    """Whether a page of the site is written, not made when the site is built."""
+    return not {"_build", "gallery"} & set(file.relative_to(HOUSE / "docs").parts)
+
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = DOCUMENTS + [str(file.relative_to(HOUSE)) for file in sorted((HOUSE / "docs").rglob("*.md")) if is_ours(file)]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_paths_in_the_documents_exist(page):
     """In backticks, with a slash and an ending, not of a run (which has its own page)."""
     text = (HOUSE / page).read_text()
@@ -153,13 +167,13 @@ def test_paths_in_the_documents_exist(page):
         assert Path(HOUSE / path).exists() or path == "benchmarks/results.md", path
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/theory.md", "docs/metrics.md"]
-
-
 def eaten(text):
-    """Emphasis and struck text of a page that has parts of formulas in it: pairs of _, * or ~ that Markdown took."""
+    """Emphasis and struck text of a page that has parts of formulas in it: pairs of _, * or ~ that Markdown took.
+
+    What stands between dollars is TeX, which the site takes before Markdown does.
+    """
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    parts = re.findall(r"<(?:em|s)>(.*?)</(?:em|s)>", markdown.render(text), re.S)
+    parts = re.findall(r"<(?:em|s)>(.*?)</(?:em|s)>", markdown.render(TEX.sub("TeX", text)), re.S)
     return [part for part in parts if re.search(r"[|{}=^_]|&[lg]t;", part)]
 
 
@@ -170,4 +184,6 @@ def test_no_formula_is_read_as_markup(page):
 
 def test_a_formula_that_markdown_takes_is_caught():
     assert eaten("<L, Z> >= -|L|_2 |Z|_*, as above")
+    assert eaten("$x$, -|L|_2 |Z|_*, as above")
+    assert not eaten("the *norm $\\lVert L \\rVert_2 \\ge x_*$* of $y_*$")
     assert not eaten("`|L|_2 |Z|_*` and an *emphasis*")

@@ -135,6 +135,12 @@ def spectrum(problem: Problem, point: Point | None = None, *, k: int = 6) -> Spe
     simplex ETF and the balanced origin, else by the three blocks of `ufm.spectra.blocks`. Where the reduced Hessian is
     too large (more than 3,000 rows), and at points that are not critical, where the blocks say nothing, the result
     holds the two ends alone; `method` and `complete` say so.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> levels = ufm.spectrum(problem, ufm.minimize(problem).point)
+    >>> levels.index, levels.nullity, int(levels.multiplicities.sum())
+    (0, 2, 21)
     """
     if point is None:
         found = minimizer_spectrum(problem)

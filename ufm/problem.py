@@ -37,6 +37,11 @@ class Problem:
     loss          one of `ufm.losses`, or your own (`ufm.losses.own`); cross-entropy by default
 
     Raises InputError, repeating the offending values.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> problem.num_classes, problem.num_samples, problem.num_variables
+    (3, 6, 21)
     """
 
     class_counts: tuple[int, ...]
@@ -87,7 +92,7 @@ class Problem:
         )
 
     def _undecayed(self) -> Words:
-        """Why f without the decay of W or H is no problem, and what to take instead (docs/theory.md, section 12.5)."""
+        """Why f without the decay of W or H is no problem, and what to take instead (docs/theory, section 12.5)."""
         W, H = Setting("lambda_w"), Setting("lambda_h")
         if self.lambda_w != self.lambda_h:
             return (
@@ -183,7 +188,7 @@ class Problem:
 
         W is the product of G^T with H, and H that of G with W: it is at most T and K. A loss that ignores a shift of
         the logits takes one from K (the columns of W sum to 0), and a bias without decay one from T (the features do)
-        (docs/theory.md, section 10.1).
+        (docs/theory, section 10.1).
         """
         free = self.bias and self.lambda_b == 0
         return min(self.num_classes - (self.shift is not None), self.num_types - free)

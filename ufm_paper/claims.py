@@ -196,7 +196,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "theory-relu": Claim(
         "A network that fits has the margin and the norms of the global minimiser with features behind a ReLU.",
-        "Dang et al. 2024 (arXiv 2401.02058); docs/theory.md, sections 12.1 and 12.2; at the networks' own decays",
+        "Dang et al. 2024 (arXiv 2401.02058); docs/theory, sections 12.1 and 12.2; at the networks' own decays",
         tuple(CELLS),
         predictions_behind_relu,
         {"ratios": ("ratios", tuple(CELLS))},

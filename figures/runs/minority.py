@@ -1,7 +1,7 @@
 """Minority collapse in networks: the cosine between the small classes' rows of W, beside the exact threshold.
 
 A group of equal classes of n samples is one point at every minimiser of the unconstrained feature model exactly if
-D0^2 n <= N^2 lambda_w lambda_h (docs/theory.md, section 10.9). The share D0^2 n / (N^2 lambda_w lambda_h) of each run's
+D0^2 n <= N^2 lambda_w lambda_h (docs/theory, section 10.9). The share D0^2 n / (N^2 lambda_w lambda_h) of each run's
 own model puts runs of any imbalance and decay on one axis, with the threshold at 1.
 """
 

@@ -41,6 +41,11 @@ def build_model(
     (channels, height, width) is that of digits for an mlp and 3 x 224 x 224 for others unless given; grey
     images are repeated over the three channels that others take. InputError for a name that is not there,
     a setting that the model does not have, images it cannot take, or a frame that does not fit.
+
+    >>> import networks
+    >>> model = networks.build_model(name="mlp", num_classes=10, head="etf", feature_dim=9, width=16, depth=1)
+    >>> model.head.weight.shape, model.head.weight.requires_grad
+    (torch.Size([10, 9]), False)
     """
     return model_of(ModelRecipe(name, **settings), num_classes, image_shape)
 

@@ -49,7 +49,7 @@ def nearest_frame(means: torch.Tensor) -> torch.Tensor:
     """W (K, d), of all simplex frames with unit rows the nearest to c (m_k - m_G), for any c > 0, in float64 inside.
 
     W = sqrt(K/(K-1)) F Q^T, F (K, K-1) with F F^T = I - 11^T/K, Q (d, K-1) with orthonormal columns. |W - c M|_F is
-    least where tr Q^T M^T F is largest: Q = U V^T of the singular value decomposition M^T F = U S V^T (Schoenemann
+    least where tr Q^T M^T F is largest: Q = U V^T of the singular value decomposition M^T F = U S V^T (Schonemann
     1966). Source of the head: Markou, Ajanthan and Gould 2024 (arXiv 2411.01248), who find Q by a descent and may
     differentiate through it; here W is constant in each step. Needs d >= K - 1.
     """

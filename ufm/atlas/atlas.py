@@ -178,6 +178,13 @@ def explore(
 
     The parts of the search are those of `ufm.atlas.exploration`. The same seed gives the same atlas for any number of
     jobs. Raises InputError for settings out of range, and for a file of another problem or that another process writes.
+
+    >>> import ufm
+    >>> atlas = ufm.explore(ufm.Problem.balanced(3, 1, 2, lambda_w=2e-2, lambda_h=2e-2), until_quiet=50)
+    >>> [(point.rank, str(point.certificate.verdict)) for point in atlas.points]
+    [(2, 'global minimizer'), (1, 'strict saddle'), (1, 'strict saddle'), (0, 'strict saddle')]
+    >>> {sum.value for sum in atlas.sums}  # no point is missing, as far as these sums tell
+    {1}
     """
     problem.require_decidable()
     require(problem.num_classes <= LARGEST, f"the atlas takes K <= {LARGEST}, got K = {problem.num_classes}")

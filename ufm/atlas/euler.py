@@ -6,7 +6,7 @@ for f restricted to any subspace that a group of symmetries fixes. The orbit of 
 V_r(R^d), whose characteristic vanishes for r >= 2; in the subspace of an action of involutions
 (`ufm.atlas.involutions`) with D_c coordinates of character c it is the product over c of V_{r_c}(R^{D_c}), which does
 not vanish when every r_c <= 1. A list that misses a point fails a sum, unless misses cancel
-(docs/theory.md, section 7). Where critical points are manifolds (`ufm.atlas.rotations`), their characteristics are
+(docs/theory, section 7). Where critical points are manifolds (`ufm.atlas.rotations`), their characteristics are
 factors, and only sums for the identity are made.
 """
 

@@ -3,7 +3,7 @@
 For half the squared error with targets that are multiples of e_k, a rotation U of the classes of equal n_k that keeps
 (1, ..., 1) (any U where there is no bias) leaves f alone: (U W, U H~, U b) has the value of (W, H~, b). So a critical
 point with r_g dimensions among m_g in each such group stands for a product of Grassmannians Gr(r_g, m_g), modulo O(d)
-(docs/theory.md, section 10.6).
+(docs/theory, section 10.6).
 """
 
 import math

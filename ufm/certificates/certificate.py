@@ -72,7 +72,7 @@ class Certificate(Shown, Result):
 
 
 def certify(problem: Problem, point: Point) -> Certificate:
-    """Decide what a point is, with evidence (any loss, any class counts, any d; docs/theory.md, sections 3 and 4).
+    """Decide what a point is, with evidence (any loss, any class counts, any d; docs/theory, sections 3 and 4).
 
     not critical      the relative gradient norm exceeds 1e-7, or Newton's method finds no critical point near
     global minimizer  the duality gap is below 1e-8 f and sigma_max <= sqrt(lW lH) (1 + 1e-6); not covered where the
@@ -86,6 +86,15 @@ def certify(problem: Problem, point: Point) -> Certificate:
     What is judged is the critical point near the given one (`ufm.solvers.sharpen`), so that the gradient that is left
     in a numerical one decides nothing. All of it is floating point: `ufm.prove` proves. Raises InputError where
     sqrt(lW lH) or lb (if not 0) is below 1e-12.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> point = ufm.minimize(problem).point
+    >>> certificate = ufm.certify(problem, point)
+    >>> print(certificate.verdict)
+    global minimizer
+    >>> certificate.duality_gap < 1e-8 * certificate.value
+    True
     """
     problem.require_decidable()
     problem, point = untied(problem, point)

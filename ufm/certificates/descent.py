@@ -16,7 +16,7 @@ def descent_direction(problem: Problem, point: Point) -> tuple[Point, float] | N
     class), dW = a u v^T and dH~ = -c v t^T have curvature lW a^2 + lH c^2 - 2 s1 a c; over a^2 + c^2 = 1
     the least is (lW + lH)/2 - sqrt(((lW - lH)/2)^2 + s1^2), negative exactly when s1 > sqrt(lW lH).
     None where no critical point is near, or W has no null vector (rank W = d). Sources: Zhu et al. 2021, proof
-    of Theorem 3.2; docs/theory.md, section 4.1, for the minimisation over (a, c).
+    of Theorem 3.2; docs/theory, section 4.1, for the minimisation over (a, c).
     """
     return explicit_direction(analysis(problem, point))
 

@@ -5,7 +5,7 @@ at the point, t = min(1, sqrt(lW lH)/|G|_2) makes L = t G feasible, and
 
     D = (1/N) sum_j -conjugate(N l_j) - |L 1|^2/(2 lb)
 
-is nowhere above f (docs/theory.md, section 3.2), also where the loss is not convex. For cross-entropy -conjugate is the
+is nowhere above f (docs/theory, section 3.2), also where the loss is not convex. For cross-entropy -conjugate is the
 entropy of (1 - t) y_j + t p_j. Without a bias the last term is absent; with lb = 0 it must vanish. Where t G leaves the
 domain of the conjugate, as it can for a loss that is not convex, t is made smaller.
 """
@@ -46,6 +46,13 @@ def lower_bound(problem: Problem, point: Point) -> LowerBound:
     With lambda_b = 0 the bias is first replaced by the optimal one for W and H, and D = -inf should |L 1| still exceed
     rounding level (1e-12 of its terms). Time O(N K (d + K)); at a point of K rows O(K^2 (d + K)). Raises InputError
     for a loss whose conjugate is not known.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> import torch
+    >>> start = ufm.Point(W=torch.eye(3, 2), H=torch.ones(6, 2), b=torch.zeros(3))
+    >>> ufm.lower_bound(problem, start).value <= ufm.minimize(problem).value <= problem.objective(start)
+    tensor(True)
     """
     require_conjugate(problem.loss)
     point = point.double()

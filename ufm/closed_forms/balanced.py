@@ -3,7 +3,7 @@
     W Hbar^T = margin Pi + level J,   b = beta 1,       Pi = I - 11^T/K,  J = 11^T/K,  Hbar (K, d) a row a class
 
 Averaging over permutations keeps a minimiser of the convex relaxation one, so this family holds it, for every K, n and
-d >= rank W (docs/theory.md, section 11.1). With rho = K sqrt(n lW lH) the value in the family is
+d >= rank W (docs/theory, section 11.1). With rho = K sqrt(n lW lH) the value in the family is
 
     l(z_own, z_other) + (rho/K) [(K-1) |margin| + |level|] + lb K beta^2/2,
     z_own - z_other = margin,   z_own + (K-1) z_other = level + K beta.

@@ -12,7 +12,7 @@
     rho >= 1         margin = 0: K sigmoid(level/K + beta) = 1 - rho t, with t = -1 (level < 0) or level = 0. W = H = 0
                      unless level < 0, where all classes share one direction
 
-Source: docs/theory.md, section 11.5.
+Source: docs/theory, section 11.5.
 """
 
 import math

@@ -32,7 +32,7 @@ class Scale:
 def collapse_ratio(problem: Problem) -> float:
     """K s with s = sqrt(n lW lH): at 1 or above, the global minimiser is the origin (balanced classes).
 
-    Source: docs/theory.md, sections 4.3 and 5.3: the largest singular value of G~ at the origin is 1/(K sqrt n).
+    Source: docs/theory, sections 4.3 and 5.3: the largest singular value of G~ at the origin is 1/(K sqrt n).
     """
     return problem.num_classes * math.sqrt(problem.per_class) * problem.ridge
 
@@ -42,7 +42,7 @@ def minimizer_scale(problem: Problem) -> Scale:
 
     Stationarity along the ray W W^T = alpha^2 Pi gives, with s = sqrt(n lW lH),
         c = log((1 - (K-1) s)/s),  lW alpha^2 = n lH beta^2,  f* = log(1 + (K-1) e^-c) + s (K-1) c.
-    Sources: Zhu et al. 2021, Theorem 3.1, for the geometry; docs/theory.md, section 5.1, for the scale. `ufm.verify`
+    Sources: Zhu et al. 2021, Theorem 3.1, for the geometry; docs/theory, section 5.1, for the scale. `ufm.verify`
     checks it against free minimisation and the duality gap.
     """
     if not isinstance(problem.loss, CrossEntropy):
@@ -51,7 +51,7 @@ def minimizer_scale(problem: Problem) -> Scale:
 
 
 def smoothed_scale(problem: Problem, smoothing: float) -> Scale:
-    """The scale for labels smoothed by a, where s + a/K takes the place of s (docs/theory.md, section 11.4)."""
+    """The scale for labels smoothed by a, where s + a/K takes the place of s (docs/theory, section 11.4)."""
     require_balanced(problem)
     K, n, a = problem.num_classes, problem.per_class, smoothing
     if collapse_ratio(problem) >= 1 - a:

@@ -1,6 +1,6 @@
 """The spectrum at the points that every permutation of the classes keeps: the ETF minimiser and the origin.
 
-Balanced classes, cross-entropy (docs/theory.md, section 6.2), with smoothed labels as well: s is then that of the
+Balanced classes, cross-entropy (docs/theory, section 6.2), with smoothed labels as well: s is then that of the
 logits, s_eff of `label_smoothing`, while rho, and so G~, is what it was. With r = K - 1, Q (K, r) orthonormal and
 Q Q^T = Pi = I - 11^T/K, the minimiser is W = alpha Q, H~ = sqrt(n) beta Q, with G~ = -rho Pi,
 rho = sqrt(lW lH), p_wrong = s, p_correct = s + delta. Directions dW = A Q, dH~ = B Q

@@ -6,7 +6,7 @@
 where K s < 1 - a; else W = H = 0 and f* = log K: the numbers of cross-entropy with s_eff in the logits, while the
 decays and G~ = -sqrt(lW lH) Pi keep s.
 
-Source: docs/theory.md, section 11.4; the geometry is that of Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1.
+Source: docs/theory, section 11.4; the geometry is that of Zhu et al. 2021 (arXiv 2105.02375), Theorem 3.1.
 """
 
 from ..losses import LabelSmoothing

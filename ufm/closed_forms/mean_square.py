@@ -16,7 +16,7 @@ A weight of the own class other than 1 (Hui and Belkin 2021, arXiv 2006.07322): 
 equation of `balanced`.
 
 Sources: Zhou et al. 2022 (arXiv 2203.01238) and Tirer and Bruna 2022 (arXiv 2202.08087) for the geometry;
-docs/theory.md, sections 11.2 and 11.3, for scale, threshold and value.
+docs/theory, sections 11.2 and 11.3, for scale, threshold and value.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""The spectrum at the balanced minimiser of the squared error, one-hot targets (docs/theory.md, section 11.2).
+"""The spectrum at the balanced minimiser of the squared error, one-hot targets (docs/theory, section 11.2).
 
 W = Q diag(a), H~ = Q diag(b), the columns of Q orthonormal: K - 1 that span the complement of 1, and u = 1/sqrt K
 where level > 0. With a_i b_i = sqrt n m_i, lW a_i^2 = lH b_i^2, m_i = margin or level, N = K n, s0 = sqrt(lW lH) and

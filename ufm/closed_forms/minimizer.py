@@ -23,6 +23,12 @@ def global_minimizer(problem: Problem) -> Point:
     One representative of its O(d) orbit. For cross-entropy it is the simplex ETF when K sqrt(n lW lH) < 1, else the
     origin; the modules of FORMS state the others. Raises NoClosedForm (an InputError) where none is known, naming why:
     imbalanced classes, a narrow d, or another loss.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> frame = ufm.global_minimizer(problem).W  # rows of one length, at 120 degrees
+    >>> [round(float(product), 4) for product in (frame @ frame.T)[0] / frame[0].square().sum()]
+    [1.0, -0.5, -0.5]
     """
     form = FORMS.get(type(problem.loss))
     if form is None:

@@ -3,7 +3,7 @@
 A group of m >= 2 classes of one kind, n_g samples each, merges to one point exactly if D0^2 n_g <= N^2 lW lH. D0 is the
 difference of the slopes in the own and in another logit of the group where these two are equal. A group that is not
 merged has the slope difference N sqrt(lW lH/n_g), for cross-entropy p_own - p_other = 1 - N sqrt(lW lH/n_g)
-(docs/theory.md, section 10.9; Fang et al., arXiv 2101.12699; Hong and Ling, arXiv 2309.09725, for cross-entropy).
+(docs/theory, section 10.9; Fang et al., arXiv 2101.12699; Hong and Ling, arXiv 2309.09725, for cross-entropy).
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ d largest sizes count: Eckart and Young. By balance W = tilt V diag(sqrt kept), 
 tilt^4 = lH/lW. Each size that is kept adds s0 size - N s0^2/2 to f, each other one size^2/(2N).
 
 Sources: Andriopoulos et al. 2024 (arXiv 2409.04180) for lb = 0, W W^T = sqrt(N lH/lW) [Sigma^(1/2) - sqrt(N lW lH)]_+
-with Sigma the covariance of the targets; docs/theory.md, section 11.3, for any decays, counts and d.
+with Sigma the covariance of the targets; docs/theory, section 11.3, for any decays, counts and d.
 """
 
 from dataclasses import dataclass

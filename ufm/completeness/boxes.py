@@ -2,7 +2,7 @@
 
 On a box P about p0, y0 near the inner solution at p0, S near its derivative: p = p0 + x, y = y0 + S x + T e (`frame`).
 G(x, e) is the system (R, B, E) in these coordinates, G' its derivative, enclosed on |x| <= half, |e| <= room
-(docs/theory.md, section 16.4):
+(docs/theory, section 16.4):
   known    the inner solution of every p in P has |e| <= room: |C G_in(0)| + |[0 I] - C G_in'| (half, room) < room
   empty    no zero: |row G(0)| > |row G'| (half, reach), for some row over (R, B, E)
   isolated exactly one zero: known, and |C G(0)| + |I - C G'| (half, room) < (half, room), C for all of G

@@ -3,7 +3,7 @@
 Only the tree of boxes is the prover's. Checked here: the pieces tile a region that is large enough, the leaves of each
 tree tile its piece, each leaf is empty (or in the box of a listed point, out of order, or mirrored), each listed box
 holds exactly one critical point, no two of these can be one, and what theorems say of ranks 0 and K - 1. A leaf that
-these enclosures do not decide is cut further. The mathematics: docs/theory.md, section 16.
+these enclosures do not decide is cut further. The mathematics: docs/theory, section 16.
 """
 
 import itertools
@@ -197,7 +197,7 @@ def _turn(k: int, j: int, i: int, u: Any, zeta: Any, du: Any, dzeta: Any, dbeta:
 
 
 class Local:
-    """The system about the middle of a box: p = p0 + x, y = y0 + S x + T e (docs/theory.md, section 16.4)."""
+    """The system about the middle of a box: p = p0 + x, y = y0 + S x + T e (docs/theory, section 16.4)."""
 
     def __init__(self, checker: Checker, box: Box):
         (lo, hi), self.checker, c = box, checker, checker

@@ -84,9 +84,14 @@ def prove_complete(
     force     begin anew, whatever the file holds
     on_piece  called with (pieces done, pieces, boxes) as pieces are done
 
-    Ranks 0 and K - 1 have one orbit each by theorem. For rank 1 the region of (t, u) in docs/theory.md, section 16, is
+    Ranks 0 and K - 1 have one orbit each by theorem. For rank 1 the region of (t, u) in docs/theory, section 16, is
     cut into boxes, each shown to hold no critical point, or to lie in a box with exactly one, which the atlas lists.
     Raises InputError for settings out of range and for a file of another problem or that another process writes.
+
+    >>> import ufm
+    >>> found = ufm.prove_complete(ufm.Problem.balanced(2, 1, 1, lambda_w=2e-2, lambda_h=2e-2, bias=False))
+    >>> found.proved, [point.rank for point in found.points]
+    (True, [1, 0])
     """
     require(jobs >= 1, (Setting("jobs"), f" must be >= 1, got {jobs}"))
     if file is not None:

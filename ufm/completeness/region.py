@@ -1,4 +1,4 @@
-"""Where points of rank 1 can be, one of each orbit (docs/theory.md, sections 16.2 and 16.3)."""
+"""Where points of rank 1 can be, one of each orbit (docs/theory, sections 16.2 and 16.3)."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The critical points of rank 1 as zeros of a small system, in scaled coordinates (docs/theory.md, section 16.2).
+"""The critical points of rank 1 as zeros of a small system, in scaled coordinates (docs/theory, section 16.2).
 
 The classes are in the order of their rows, w = r u with u_1 = 1 >= u_2 >= ... >= u_K = 0 up to a shift. With
 t = r^2/(N lH), h_k = (r/(N lH)) eta_k and kappa = N lW lH a point is (t, u_2 .. u_{K-1}) and, on the inside, zeta_k =

@@ -55,7 +55,7 @@ class Cell(Result):
 
     @property
     def predicted(self) -> bool | None:
-        """Whether theory has a point below the ETF; None where it says nothing (docs/theory.md, section 12.4)."""
+        """Whether theory has a point below the ETF; None where it says nothing (docs/theory, section 12.4)."""
         if self.etf is None:
             return None
         if pairs_beat_simplex(self.problem.free.num_classes, self.problem.depth):

@@ -262,6 +262,12 @@ def derive(
 
     Derived by sympy on the first call (seconds), remembered after it; `track` wraps the sequence of topics, to show
     progress. InputError when a loss or a topic is unknown.
+
+    >>> import ufm
+    >>> for result in ufm.derive("threshold"):
+    ...     print(result.name, *result.formulas)
+    margin vanishes (s, 1/K)
+    origin turns (s, 1/K)
     """
     require(loss in LOSSES, f"no closed forms are derived for the loss {loss!r}; choose from: {', '.join(LOSSES)}")
     known = LOSSES[loss]

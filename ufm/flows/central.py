@@ -9,7 +9,7 @@ over W and b, for
 L stays the same under linear changes of the features, and sees them through the singular values w_j of the matrix of
 signal to noise, Sw^(-1/2) M, alone. The renormalised flow is the gradient flow of L on the manifold Sw = I: -grad L
 less its part normal to the manifold. (Han, Papyan and Donoho 2022, arXiv 2106.02073, who find that it keeps singular
-vectors and that c1 log w + c2 w^2 + c3 w^4 = a + t. The constants below are derived in docs/theory.md, section 12.5.)
+vectors and that c1 log w + c2 w^2 + c3 w^4 = a + t. The constants below are derived in docs/theory, section 12.5.)
 
     dw/dt = w/(N K (1 + w^2/K)^2),        N K log w + N w^2 + (N/(4 K)) w^4 = a + t.
 """

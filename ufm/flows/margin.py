@@ -7,7 +7,7 @@ f falls like 1/t, and all that happens on the way happens in log t. So tau = -lo
     dx/dtau = v/|v|^2,   v = -grad log f = sum q_ic grad m_ic,   q = e^(-m)/(1 + sum e^(-m))/(N f)   (of order 1),
     dt = e^tau/|v|^2 dtau;   log(1 + t) is integrated beside x, and nothing under- or overflows.
 
-The flow keeps W^T W - H^T H and the column sums of W (docs/theory.md, section 12.5). In direction it turns to KKT
+The flow keeps W^T W - H^T H and the column sums of W (docs/theory, section 12.5). In direction it turns to KKT
 points of the problem of the largest margin (Lyu and Li 2020, arXiv 1906.05890; for this model Ji et al. 2022, arXiv
 2110.02796).
 """

@@ -7,7 +7,7 @@ of Z~_lambda itself, so its margins are log(1/lambda) + log p_kk - log(N |A~_kc|
     tan(angle of Z~_lambda and Z~) <Z~_lambda, Z~>/|Z~|^2  ->  |B's part off Z~|/|Z~|,
     B: rows sqrt(n_k) z_k, 1^T z_k = 0, z_kk - z_kc = -log(N |A~_kc|/sqrt(n_k))
 
-(docs/theory.md, section 12.5): the angle goes to 0 like 1/log(1/lambda), for equal n_k it is 0 throughout.
+(docs/theory, section 12.5): the angle goes to 0 like 1/log(1/lambda), for equal n_k it is 0 throughout.
 """
 
 import math

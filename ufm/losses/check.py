@@ -61,6 +61,11 @@ def check_loss(loss: Any, num_classes: int = 4, seed: int = 0, verbose: bool = T
     where the loss claims them; the conjugate by Fenchel and Young, l(z) + l*(u) >= <u, z> with equality where u is the
     slope at z. As pymanopt's check_gradient, the remainder's slope on a log scale is what is looked at, so that a
     missing factor shows. Raises InputError for what is no loss.
+
+    >>> import ufm
+    >>> report = ufm.check_loss(ufm.losses.LabelSmoothing(0.1), verbose=False)
+    >>> report.holds, {check.holds for check in report.checks}
+    (True, {True})
     """
     loss = completed(loss)
     K = num_classes if loss.shape is None else loss.shape[1]

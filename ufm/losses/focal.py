@@ -10,7 +10,7 @@
 It is not convex: convex in the logits where F' + F'' (e^u - 1) >= 0, and equal to its convex envelope where
 F' (1 - e^-u) <= 1. The conjugate is exact all the same: for given p_y the other logits enter l not at all and <u, z>
 through u_k log of their shares, and the maximum over v = -log p_y is where U = F'(v) (1 - e^-v), which rises from 0
-to 1 before it exceeds 1 (docs/theory.md, section 10.4).
+to 1 before it exceeds 1 (docs/theory, section 10.4).
 """
 
 import math

@@ -117,7 +117,7 @@ class SoftCrossEntropy(Soft):
     def pick_all(cls, num_classes: int, sizes: Sequence[int] = (1, 2)) -> "SoftCrossEntropy":
         """Multi-label by picking all labels: a type is a set S of classes of one of the `sizes`, its targets 1_S.
 
-        Types come by size, sets in lexicographic order. Source: Li et al. 2023 (arXiv 2310.15903).
+        Types come by size, sets in lexicographic order. Source: Li et al. 2024 (arXiv 2310.15903).
         """
         K = num_classes
         require(all(1 <= m <= K for m in sizes), (Setting("sizes"), f" must lie in 1 .. K = {K}, got {tuple(sizes)}"))

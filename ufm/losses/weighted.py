@@ -6,7 +6,7 @@ slope      w u,   u the slope of m
 curvature  w S,   S the curvature of m
 conjugate  l*(u) = w m*(u/w)
 
-The decay of H counts n_t samples, whatever they weigh, so weights are no other class counts (docs/theory.md, section
+The decay of H counts n_t samples, whatever they weigh, so weights are no other class counts (docs/theory, section
 15.1).
 """
 

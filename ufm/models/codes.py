@@ -11,7 +11,7 @@ group's block and 0 elsewhere: the margin is c between groups and c g/(g-1) with
     sum over groups of (g-1) (g/(g-1))^(2/L).
 
 At the same c its loss is below the ETF's; where it costs less too, no ETF is a global minimiser, at any decay and n:
-groups of two (and one of three) do so for K >= 4, L >= 4 and K >= 6, L >= 3 (docs/theory.md, section 12.4).
+groups of two (and one of three) do so for K >= 4, L >= 4 and K >= 6, L >= 3 (docs/theory, section 12.4).
 """
 
 import math

@@ -1,6 +1,6 @@
 """The spectrum of the Hessian of a deep linear model at a critical point, exact and cheap in n and d.
 
-At a critical point with features collapsed (docs/theory.md, section 12.4) every factor has rank r and maps U_l, r
+At a critical point with features collapsed (docs/theory, section 12.4) every factor has rank r and maps U_l, r
 dimensions of the inner space l = 1, ..., L-1, into U_(l+1). In bases that begin with these the Hessian splits into
   1. the Hessian of the same model of width r, each eigenvalue once: (K + T) r + (L-2) r^2 variables;
   2. for each inner space l, of what one factor puts outside of U_l and the next one takes from there:

@@ -83,7 +83,7 @@ def balanced_factors(Z: torch.Tensor, roots: torch.Tensor, dim: int, depth: int)
            U diag(s), W_1, ... are diag(s), and the last layer is V diag(s)
 
     Only the d largest singular values are kept. Any factors of Z have decays of at least (L/2) sum x^(2/L), these have
-    just that (docs/theory.md, section 12.4).
+    just that (docs/theory, section 12.4).
     """
     U, x, Vt = torch.linalg.svd(roots * Z, full_matrices=False)
     kept = min(dim, len(x))

@@ -12,7 +12,7 @@ behind a ReLU, G~ W enters by its negative entries alone, and lH H~ = (-G~ W)_+.
 *A simplex frame without a bias* (or with equal n_k): W W^T = w^2 (I - 11^T/K). Then h_k = (c/w^2) w_k, and the margin c
 solves (K-1) e^-c/(1 + (K-1) e^-c) = N lH c (1 - 1/K)/w^2 for cross-entropy: it does not depend on n_k. Over H >= 0
 with the frame in its standard position, W = w (I - 11^T/K) beside zeros, h_k = (c/w) e_k, and N lH c/w^2 stands on
-the right (docs/theory.md, section 12.2).
+the right (docs/theory, section 12.2).
 """
 
 import math

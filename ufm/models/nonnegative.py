@@ -9,7 +9,7 @@ that is if rho^2 I - t^2 G~ G~^T is copositive (`orthant`: decided for up to 12 
 
 *A unit that is dead*, column a of W and of H both 0, adds rho |w|^2 + rho |h|^2 + 2 h^T G~ w to f at second order, w
 free and h >= 0, and nothing else sees it. So where second order holds and a unit is dead, t = 1 is feasible, and with
-balance, lW |w_a|^2 = lH |h~_a|^2 for every unit, the duality gap is 0: the point is global (docs/theory.md,
+balance, lW |w_a|^2 = lH |h~_a|^2 for every unit, the duality gap is 0: the point is global (docs/theory,
 section 12.1; for factorisations in general Haeffele and Vidal 2015, arXiv 1506.07540).
 
 *Units that are parallel*, columns (w_a, h_a) = r_a (w, h), r_a > 0, leave f as it is when r moves on its sphere: an

@@ -3,7 +3,7 @@
     minimise  (t |W|^2 + |H|^2/t)/2   subject to  (w_y - w_c).h_i >= 1  for every sample i of class y and every c != y
 
 with t = sqrt(ratio), ratio = lW/lH. As lW, lH -> 0 at that ratio, minimisers of cross-entropy without a bias turn to
-its solutions (docs/theory.md, section 12.5; Rosset, Zhu and Hastie 2004 for linear models). The value is the least
+its solutions (docs/theory, section 12.5; Rosset, Zhu and Hastie 2004 for linear models). The value is the least
 nuclear norm of Z~ = H~ W^T under the constraints, for d >= K - 1.
 
 *Dual.* For multipliers mu >= 0 let A~ have -mu_kc/sqrt(n_k) off the label and minus their sum on it. Then

@@ -1,7 +1,7 @@
 """The least decay of L factors of one product, the Schatten quasi-norm, and what it bounds f by.
 
 Factors of Z~ (singular values x) have decays of at least (L/2) decay sum x^(2/L), and balanced ones have just that.
-So f is at least min over Z~ of loss(Z~) + (L/2) decay sum x^(2/L) (docs/theory.md, section 12.4).
+So f is at least min over Z~ of loss(Z~) + (L/2) decay sum x^(2/L) (docs/theory, section 12.4).
 
 *Squared error.* With A = diag(sqrt n) Y the loss is |Z~ - A|^2/(2 N) >= sum (x_i - a_i)^2/(2 N) (von Neumann), a_i the
 singular values of A, with equality for the singular vectors of A. So each a has its own scalar problem

@@ -13,7 +13,7 @@ curvature of f is (u, v)^T M (u, v). So a critical point whose rows leave a dire
 or a strict saddle, where l is convex. Where l ignores a shift of the logits too, sum_k nu_k w_k = 0, and d >= K leaves
 such a direction; at d = K - 1 and rank W = K - 1 there is none, yet a point with all mu > 0 is global: the matrix
 diag nu - tau^2 L^T diag(mu)^-1 L vanishes on the columns of W and takes (1, ..., 1) to nu, so it is
-nu nu^T/sum nu >= 0. With some mu < 0 there are traps at d = K - 1 (docs/theory.md, section 12.3).
+nu nu^T/sum nu >= 0. With some mu < 0 there are traps at d = K - 1 (docs/theory, section 12.3).
 
 *Within types.* h_i sees the others through W alone. Replacing the features of a type by the best among them never
 raises f; where l is convex and mu_i > 0, l(tau W h) >= l(tau W h_i) + N mu_i (1 - <h, h_i>), so h_i is the only best.
@@ -105,7 +105,7 @@ class Spheres(Recorded):
 
     @property
     def wide(self) -> bool:
-        """Whether theory has no traps: cross-entropy and d >= K, but for K = d = 2 (docs/theory.md, section 12.3)."""
+        """Whether theory has no traps: cross-entropy and d >= K, but for K = d = 2 (docs/theory, section 12.3)."""
         return isinstance(self.loss, CrossEntropy) and self.dim >= max(self.num_classes, 3)
 
     def require_decidable(self) -> None:

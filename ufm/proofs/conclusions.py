@@ -11,7 +11,7 @@ which need a differentiable loss and nothing else: any number T of types, any d.
 
 Global minimisers. By the last identity lW |X|^2 = sqrt(lW lH) |X Y^T|_*, and <G~^T, X Y^T> = -lW |X|^2; so if
 |G~|_2 <= sqrt(lW lH), then -G~^T is a subgradient of sqrt(lW lH) |Z|_* at Z = X Y^T, and (Z, b) minimises the convex
-function g(Z + b) + sqrt(lW lH) |Z|_* + lb/2 |b|^2, which is below f everywhere (docs/theory.md, section 3). The
+function g(Z + b) + sqrt(lW lH) |Z|_* + lb/2 |b|^2, which is below f everywhere (docs/theory, section 3). The
 inequality is an equality on the range of X and no enclosure could decide it there. But G~^T G~ (K, K) is symmetric and
 equal to lW lH on that range, so it leaves the complement alone, and |G~|_2 <= sqrt(lW lH) follows when
 
@@ -30,7 +30,7 @@ reduced Hessian is the full one on collapsed directions in the row space, and an
 the loss is not convex so will two samples of a type moved apart, +-v/sqrt 2, whose second form is
 v^T (X^T S_t X/N + lH I) v.
 
-Local minimisers. The full Hessian is the reduced one and two more kinds of blocks (docs/theory.md, section 6.1, which
+Local minimisers. The full Hessian is the reduced one and two more kinds of blocks (docs/theory, section 6.1, which
 needs a collapsed point and no convexity): X^T S_t X/N + lH I for features that move within type t, where n_t >= 2,
 positive definite for a convex loss and else proved so; and, d - r times, [[lW I, G~^T], [G~, lH I]], which is positive
 semidefinite with a null space of dimension r where the test of |G~|_2 above goes through: the rotations of the row
@@ -38,7 +38,7 @@ space. T(x*) spans the tangent of the other symmetries, which is in the null spa
 T T^T is positive definite, there is no more of it, the Hessian is positive across the orbit, and f is strictly larger
 near it.
 
-The whole argument is in docs/theory.md, section 9.
+The whole argument is in docs/theory, section 9.
 """
 
 import math

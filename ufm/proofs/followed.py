@@ -2,7 +2,7 @@
 
 In a flat valley rounding hides the gradient, and float64 cannot tell where in it a critical point is. In 256 bits the
 gradient is seen: Newton's method goes on from the end, and Krawczyk's test encloses the critical point that it comes to
-(docs/theory.md, section 13.5). It is one wherever it lies: how far the way was does not matter to the proof.
+(docs/theory, section 13.5). It is one wherever it lies: how far the way was does not matter to the proof.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ vectors at x,
 
 For a preconditioner C (any matrix; here the midpoint of the inverse of F' at x0), a centre y and a box of radius rho
 about it in the maximum norm: if  |C F(y)| + |I - C F'(box)| rho < rho,  then F has exactly one zero in the box, and
-it lies within the left side of y (docs/theory.md, section 9.1). Sources: Krawczyk 1969; Neumaier, "Interval Methods for
+it lies within the left side of y (docs/theory, section 9.1). Sources: Krawczyk 1969; Neumaier, "Interval Methods for
 Systems of Equations", 1990, Theorem 5.1.8; Rump, "Verification methods", Acta Numerica 2010, Theorem 13.2.
 """
 

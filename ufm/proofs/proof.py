@@ -120,6 +120,16 @@ def prove(problem: Problem, point: Point, *, precision: int = PRECISION, within:
 
     Raises InputError for a point that does not fit the problem, a precision or distance that is none, or where
     python-flint is not installed.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> point = ufm.minimize(problem).point
+    >>> proof = ufm.prove(problem, point)
+    >>> print(proof.verdict)
+    global minimizer
+    >>> below, above = proof.value  # rounded outward
+    >>> below <= 0.084069892915271776 <= above
+    True
     """
     require(
         isinstance(precision, Integral) and 2 <= precision <= 10_000,

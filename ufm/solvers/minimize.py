@@ -86,6 +86,12 @@ def minimize(
     in the coordinates of `Problem.even`, in which the two weight decays are equal, and goes on below the
     rounding of f. Not reaching tol is a status (`converged`), not an error.
     Raises InputError for a start that does not fit the problem, and for a device that is not there.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> solution = ufm.minimize(problem)
+    >>> solution.converged, round(solution.value, 6)
+    (True, 0.08407)
     """
     require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
     require(max_iterations >= 1, (Setting("max_iterations"), f" must be >= 1, got {max_iterations}"))

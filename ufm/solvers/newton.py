@@ -1,4 +1,4 @@
-"""Trust-region Newton with truncated conjugate gradients (Steihaug 1983; Nocedal and Wright, ch. 7).
+"""Trust-region Newton with truncated conjugate gradients (Steihaug 1983; Nocedal and Wright 2006, ch. 7).
 
 Two things differ from the textbook. Once the predicted decrease drowns in the rounding of f, steps are
 judged by the gradient norm instead, so that the iteration goes on to full precision. And the Hessian may

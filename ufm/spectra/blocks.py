@@ -1,7 +1,7 @@
 """The spectrum of the Hessian at a critical point, exact: from three kinds of blocks.
 
 At a critical point features are collapsed, h_{k,i} = h_k in the row space of W (rank r, orthonormal basis V_r), so the
-Hessian over all K d + d N + K variables is orthogonally similar (docs/theory.md, section 6.1) to
+Hessian over all K d + d N + K variables is orthogonally similar (docs/theory, section 6.1) to
   1. the Hessian of the reduced problem: variables W V_r (K, r), H~ V_r (T, r), b: each eigenvalue once;
   2. [[lW I_K, G~^T], [G~, lH I_T]] of size K + T, each eigenvalue d - r times: the min(K, T) singular values sigma of
      G~ give (lW + lH)/2 +- sqrt(((lW - lH)/2)^2 + sigma^2), and the rest lW or lH;

@@ -3,7 +3,7 @@
 Near a minimiser whose Hessian vanishes on the tangent of its symmetry orbit alone (Morse-Bott), a gradient
 step of size t multiplies the component of the error along an eigenvector of eigenvalue l by 1 - t l, and
 leaves the orbit alone. So the gradient norm shrinks by the largest |1 - t l| over the positive l a step, in
-the limit (Polyak 1964 for an isolated minimiser; docs/theory.md, section 6.4). At t = 1/l_max that is 1 - 1/condition.
+the limit (Polyak 1964 for an isolated minimiser; docs/theory, section 6.4). At t = 1/l_max that is 1 - 1/condition.
 """
 
 import math

@@ -24,6 +24,12 @@ def sweep(problems: Sequence[Problem], seed: int = 0, tol: float = 1e-10) -> lis
     given columns of zeros, in which f has no gradient, so that nothing changes, and which are cut off again. A problem
     with a loss of the user's own, or with more than 2,000 collapsed variables, is minimised alone.
     Raises InputError as `ufm.minimize` does.
+
+    >>> import ufm
+    >>> decays = (1e-3, 1e-2, 1e-1, 1.0)
+    >>> solutions = ufm.sweep([ufm.Problem.balanced(3, 2, 2, lambda_w=decay, lambda_h=decay) for decay in decays])
+    >>> [round(solution.value, 4) for solution in solutions]  # log 3 at last, where W = H = 0
+    [0.0214, 0.1483, 0.7917, 1.0986]
     """
     require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
     others = [type(problem).__name__ for problem in problems if not isinstance(problem, Problem)]

@@ -22,7 +22,7 @@ OPEN = (PointVerdict.NOT_CRITICAL, PointVerdict.DEGENERATE)  # verdicts of certi
 
 def here(*sections: str) -> str:
     """The source of a claim whose argument is this project's: the sections that give it."""
-    return f"this project, docs/theory.md, section{'s' if len(sections) > 1 else ''} {' and '.join(sections)}"
+    return f"this project, docs/theory, section{'s' if len(sections) > 1 else ''} {' and '.join(sections)}"
 
 
 Asked = TypeVar("Asked")  # what a claim is about: a Problem, or a model

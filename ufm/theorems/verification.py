@@ -79,6 +79,14 @@ def verify(
     whose hypotheses the problem does not meet is "not covered", one that the evidence does not decide "inconclusive".
     Raises InputError where sqrt(lW lH) or lb (if not 0) is below 1e-12, the smallest decay for verdicts in float64, and
     for `rigorous` or `atlas` with a model that has neither.
+
+    >>> import ufm
+    >>> problem = ufm.Problem.balanced(num_classes=3, per_class=2, dim=2, lambda_w=5e-3, lambda_h=5e-3)
+    >>> verdicts = ufm.verify(problem)
+    >>> sorted({str(verdict.status) for verdict in verdicts})
+    ['holds', 'not covered']
+    >>> [verdict.claim for verdict in verdicts if verdict.status == "not covered"]  # d = 2 is not above K = 3
+    ['landscape, d > K']
     """
     if not isinstance(problem, Problem):
         for name, asked in (("rigorous", rigorous), ("atlas", atlas)):

@@ -2,8 +2,8 @@
 
     one-vs-rest distance(W) = min over k of dist(w_k, conv{w_j : j != k})
 
-A softmax code in R^d maximises it over all choices of K unit vectors. Source: Jiang, Zhou, Wang, Qu, Mixon, You, Zhu,
-"Generalized Neural Collapse for a Large Number of Classes", ICML 2024 (arXiv 2310.05351).
+A softmax code in R^d maximises it over all choices of K unit vectors. Source: Jiang et al. 2023 (arXiv 2310.05351),
+"Generalized Neural Collapse for a Large Number of Classes".
 """
 
 import math

@@ -67,6 +67,15 @@ def layers(
     Where torch.distributed is initialised, each process passes its share of the data, at least a batch, and all return
     the numbers of the whole. Raises InputError for names that match nothing, shapes that give no features, labels that
     do not fit, a class without samples (see absent), and a loader that cannot be passed over twice where it has to be.
+
+    >>> import torch, validate
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    >>> loader = [(torch.randn(30, 8), torch.arange(30) % 3)]
+    >>> found = validate.layers(model, loader, names=["0", "1"])
+    >>> [(layer.name, layer.dim) for layer in found]
+    [('0', 16), ('1', 16)]
+    >>> found["1"].nc1 > 0
+    True
     """
     require(absent in ("error", "drop"), f'absent must be "error" or "drop", got {absent!r}')
     known = callable(pool) or pool is None or pool in POOLINGS

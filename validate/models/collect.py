@@ -37,6 +37,13 @@ def collect(model: nn.Module, loader: Iterable[Any], head: str | Head | None = N
     was, its hooks removed even on error. Raises InputError when no such layer is found, no data came, or labels do not
     fit. A head of another kind is measured by hand: `validate.neural_collapse(ufm.Point(W, H, b), labels)`, or
     `validate.batch_neural_collapse(batches, W, b)`.
+
+    >>> import torch, validate
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    >>> loader = [(torch.randn(30, 8), torch.arange(30) % 3)]
+    >>> point, labels = validate.collect(model, loader)
+    >>> point.W.shape, point.H.shape, labels.shape
+    (torch.Size([3, 16]), torch.Size([30, 16]), torch.Size([30]))
     """
     stream = Features(model, loader, head)
     parts = list(stream)

@@ -7,7 +7,7 @@ With n samples of mean m in one part and n' of mean m' in the other, per class,
 
 where S is the sum of (h - m)(h - m)^T. Nothing large is subtracted from anything large, as the textbook's sum of
 squares less the square of the sum does. Source: Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm
-for Computing Sample Variances", 1979 (Stanford STAN-CS-79-773), and The American Statistician 37, 1983.
+for Computing Sample Variances", 1979 (Stanford STAN-CS-79-773), and Chan, Golub and LeVeque 1983.
 """
 
 from dataclasses import dataclass, field

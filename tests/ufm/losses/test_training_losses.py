@@ -1,4 +1,4 @@
-"""What docs/theory.md, section 15, says of the losses that training has, at minimisers found by descent."""
+"""What docs/theory, section 15, says of the losses that training has, at minimisers found by descent."""
 
 import pytest
 import torch

@@ -10,7 +10,7 @@ conjugate  with U = t F' m, -l*(t slope) = -sum_{k != y} t F' p_k log(p_k/m) - m
            phi(w) = U log(e^w - 1) - F(w)
 
 phi'(w) = (U - Q(w))/(1 - e^-w), Q(w) = F'(w)(1 - e^-w), and Q rises from 0 above 1 and falls to its limit 1
-(docs/theory.md, section 10.4): for U < 1 it is below U, then equal to U at one w, then above, and there phi is largest.
+(docs/theory, section 10.4): for U < 1 it is below U, then equal to U at one w, then above, and there phi is largest.
 Hence Q(v) < 1 proves l(z) + l*(u) = <u, z>, and for U < 1 the maximum is between any a < b with Q(a) < U < Q(b).
 """
 

@@ -1,6 +1,6 @@
 """Claims about balanced cross-entropy at d = 1: blocks of equal classes, ordered partitions, the threshold.
 
-Formulas are in coordinates with n = 1 and both decays s = sqrt(n lW lH) = rho/K; see docs/theory.md, section 13.
+Formulas are in coordinates with n = 1 and both decays s = sqrt(n lW lH) = rho/K; see docs/theory, section 13.
 """
 
 import math

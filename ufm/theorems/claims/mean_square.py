@@ -75,7 +75,7 @@ ALL_POINTS = Theorem(
 def subset_points(problem: Problem) -> list[tuple[float, int, int]]:
     """(level, rank, index) of every critical point, by level: one for each set of at most d classes.
 
-    Distinct n_k above N^2 lW lH and no bias (docs/theory.md, section 10.7).
+    Distinct n_k above N^2 lW lH and no bias (docs/theory, section 10.7).
     """
     n, N, rho, d, K = problem.class_counts, problem.num_samples, problem.ridge, problem.dim, problem.num_classes
     points = []

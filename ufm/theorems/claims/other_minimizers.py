@@ -134,7 +134,7 @@ def tagwise_average(problem: Problem, evidence: Evidence) -> Finding:
 TAGWISE_AVERAGE = Theorem(
     "tag-wise average",
     "h_S ~ sum of h_k over S; W W^T ~ I - 11^T/K",
-    "Li et al. 2023 (arXiv 2310.15903)",
+    "Li et al. 2024 (arXiv 2310.15903)",
     (PICKS_ALL, WIDE, WEAK_DECAY),
     tagwise_average,
 )

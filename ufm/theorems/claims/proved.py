@@ -97,7 +97,7 @@ PROVED_SADDLES = Theorem(
 def proved_dichotomy(problem: Problem, evidence: Evidence) -> Finding:
     """Every critical point at hand is proved a global minimiser or a strict saddle; counts those proved otherwise.
 
-    For a convex loss and d >= the largest rank there is no other kind (docs/theory.md, section 10.1).
+    For a convex loss and d >= the largest rank there is no other kind (docs/theory, section 10.1).
     """
     others = _proved_else(evidence.proofs, {PointVerdict.GLOBAL_MINIMIZER, PointVerdict.STRICT_SADDLE})
     return Finding(float(len(others)), 0.0, ", ".join(others or evidence.proofs))
