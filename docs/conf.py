@@ -51,15 +51,17 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "at
 myst_heading_anchors = 4
 myst_dmath_allow_labels = True
 
+smartquotes = False  # -- is of flags
 html_math_renderer = "mathml"
 math_numfig = False
 
-bibtex_bibfiles = ["references.bib"]
+bibtex_bibfiles = [str(HERE / "references.bib")]
 bibtex_reference_style = "round_brackets"
 bibtex_default_style = "plain"
 
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_mock_imports = ["lightning", "transformers"]  # extras, which take long to import
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True

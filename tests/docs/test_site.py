@@ -56,9 +56,7 @@ def test_nothing_is_loaded_from_elsewhere(pages, built):
 
 
 def test_every_local_link_leads_somewhere(pages, built):
-    known = {
-        (built[0] / page).resolve(): {html.unescape(a) for a in ANCHOR.findall(text)} for page, text in pages.items()
-    }
+    known = {(built[0] / page).resolve(): set(map(html.unescape, ANCHOR.findall(text))) for page, text in pages.items()}
     links = {(page, html.unescape(link)) for page, text in pages.items() for link in LINK.findall(text)}
     local = [(page, link, urlsplit(link)) for page, link in links if not urlsplit(link).scheme]
     assert len(local) > 1000
@@ -133,7 +131,7 @@ $$
 ```{bibliography}
 ```
 """
-FEW = "extensions=myst_parser,sphinxcontrib.bibtex,typeset,local_links"
+FEW = "-Dextensions=myst_parser,sphinxcontrib.bibtex,citations,typeset,local_links"
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +141,7 @@ def spoiled(tmp_path_factory):
     source.mkdir()
     (source / "index.md").write_text(SOUND + "\n```{toctree}\nspoiled\n```\n")
     (source / "spoiled.md").write_text("# Spoiled\n\n" + "\n\n".join(text for text, _ in PLANTED.values()) + "\n")
-    return little(source)
-
-
-def little(source: Path):
-    """A build of a little site with the settings of the large one, but for what documents the code."""
-    settings = (FEW, f"bibtex_bibfiles={DOCS / 'references.bib'}", f"html_static_path={DOCS / '_static'}")
-    return build(source.parent / "out", source, *(f"-D{setting}" for setting in settings))
+    return build(source.parent / "out", source, FEW)
 
 
 @pytest.mark.parametrize("error", PLANTED)
