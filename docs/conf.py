@@ -25,6 +25,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "citations",  # links from docstrings to the bibliography, and its style
     "typeset",  # mathematics as MathML
+    "punctuation",  # which stays with the formula beside it
     "prose",  # docstrings, which are plain text
     "names",  # what docstrings say of a list of names
     "public_names",  # links to the names under which things are public
@@ -109,6 +110,8 @@ if GALLERY:
         "filename_pattern": r"/[a-z]\w*\.py$",
         "ignore_pattern": r"__init__\.py",
         "plot_gallery": os.environ.get("UFM_DOCS_GALLERY", "run") == "run",
+        "image_scrapers": ("drawings.scraper",),
+        "capture_repr": ("_repr_html_",),  # results as tables; figures are the scraper's
         "abort_on_example_error": True,
         "download_all_examples": False,
         "show_signature": False,

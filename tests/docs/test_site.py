@@ -1,5 +1,6 @@
 """The site as it is built, offline: no warning, every page, mathematics as MathML, and links that lead somewhere."""
 
+import configparser
 import html
 import re
 from pathlib import Path
@@ -7,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.docs.sites import DOCS, build
+from tests.docs.sites import DOCS, HOUSE, STRICT, build
 from ufm_cli.commands import COMMANDS
 from ufm_cli.main import main
 
@@ -153,3 +154,18 @@ def test_a_planted_error_fails_the_build(error, spoiled):
 
 def test_the_sound_page_beside_it_has_no_warning(spoiled):
     assert "index.md" not in spoiled.stderr
+
+
+def test_make_builds_it_as_strictly_as_the_tests():
+    makefile = (HOUSE / "Makefile").read_text()
+    settings = re.search(r"^SPHINX := (.*)$", makefile, re.M)[1].split()
+    assert {flag for flag in STRICT if flag.startswith("--")} - {"--quiet", "--builder"} <= set(settings)
+    assert "\t$(SPHINX) -b html docs docs/_build/html\n" in makefile
+
+
+def test_the_tests_have_what_the_site_needs():
+    extras = configparser.ConfigParser()
+    extras.read(HOUSE / "setup.cfg")
+    needs = {name: set(text.split()) for name, text in extras["options.extras_require"].items()}
+    assert needs["docs"] <= needs["test"]
+    assert len(needs["docs"]) == 5
