@@ -4,6 +4,8 @@ draw_run, compare_runs, write_report   of runs on disk, into a folder
 spectrum_figure, spectra_figure, landscape_figure, traps_figure, phase_figure, depth_figure,
 convergence_figure, filmstrip_figure, layers_figure
     a `Drawing` each: the matplotlib figure and its numbers; `Drawing.save(folder, name)` writes SVG, PDF, PNG and CSV
+comparison_figures                     a `Drawing` by name for each figure that runs have something to show in
+house_style, new_figure                for a `Drawing` of your own: the style as a context, an empty figure to draw on
 write_animation                        the gradient flow in the plane as a GIF
 """
 
@@ -18,12 +20,15 @@ require_own("ufm", "validate")
 PUBLIC = {
     "Drawing": "drawing.drawing",
     "compare_runs": "runs.comparison",
+    "comparison_figures": "runs.comparison",
     "convergence_figure": "theory.convergence",
     "depth_figure": "theory.depths",
     "draw_run": "runs.figures",
     "filmstrip_figure": "theory.film",
-    "layers_figure": "runs.layers",
+    "house_style": "drawing.drawing",
     "landscape_figure": "theory.landscape",
+    "layers_figure": "runs.layers",
+    "new_figure": "drawing.drawing",
     "phase_figure": "theory.phases",
     "spectra_figure": "theory.spectra",
     "spectrum_figure": "theory.spectra",

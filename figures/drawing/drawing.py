@@ -62,6 +62,10 @@ class Drawing:
             self.figure.savefig(buffer, format=extension, metadata=FORMATS[extension])
         return buffer.getvalue()
 
+    def _repr_png_(self) -> bytes:
+        """The figure itself, where a notebook shows what a cell ends with."""
+        return self.bytes("png")
+
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of that size in inches, with an Agg canvas; call inside `house_style`."""

@@ -13,6 +13,7 @@ from ..drawing.labels import UPWARDS, around, in_a_row
 
 LABELLED = 24  # at most so many stems carry their multiplicity as text
 ROWS = 12  # at most so many critical points have their spectrum drawn
+ROOM = 0.15  # above the highest stem, at least: of the (logarithmic) height of the axis
 LOOKS = {
     "negative": {"color": "C1", "marker": "v"},
     "zero": {"color": "0.45", "marker": "s"},
@@ -130,7 +131,7 @@ def _axis(axes: Axes, name: str, places: Sequence[float]) -> None:
 def _stems(axes: Axes, name: str, stems: Stems, top: int) -> None:
     places, heights = [v for v, _ in stems], [m for _, m in stems]
     axes.set_yscale("log")
-    axes.set_ylim(0.7, 4 * max(2, top))
+    axes.set_ylim(0.7, max(4 * max(2, top), top * (top / 0.7) ** ROOM))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.vlines(places, 0.7, heights, color=LOOKS[name]["color"], linewidth=1.2)
