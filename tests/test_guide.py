@@ -21,7 +21,7 @@ def test_there_are_ten_pages_and_the_first_lists_them():
 
 
 def test_the_first_page_lists_every_command():
-    assert re.findall(r"^    ufm (\w+)", INDEX, re.M) == list(COMMANDS)
+    assert re.findall(r"^\| `ufm (\w+)` \|", INDEX, re.M) == list(COMMANDS)
 
 
 @pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
