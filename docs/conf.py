@@ -100,7 +100,7 @@ def _is_there(page):
 
 if GALLERY:
     # The tests build the site without running the gallery; tests of its own run it.
-    extensions.append("sphinx_gallery.gen_gallery")
+    extensions += ["sphinx_gallery.gen_gallery", "drawings"]
     sphinx_gallery_conf = {
         "examples_dirs": "../examples",
         "gallery_dirs": "gallery",
