@@ -5,7 +5,6 @@ every reference, anchor and citation is checked while the site is built, without
 """
 
 import os
-import re
 import runpy
 import sys
 from pathlib import Path
@@ -22,13 +21,16 @@ version = release = runpy.run_path(str(HOUSE / "ufm" / "version.py"))["__version
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     "citations",  # links from docstrings to the bibliography, and its style
     "typeset",  # mathematics as MathML
+    "punctuation",  # which stays with the formula beside it
     "prose",  # docstrings, which are plain text
     "names",  # what docstrings say of a list of names
     "public_names",  # links to the names under which things are public
     "sections",  # links from docstrings to the theory
+    "drawings",  # figures of the gallery, and its links to the theory
     "commands",  # the command line's flags
     "record",  # links of the pages of results/ that are included
     "local_links",  # every link within the site leads somewhere
@@ -51,15 +53,17 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "at
 myst_heading_anchors = 4
 myst_dmath_allow_labels = True
 
+smartquotes = False  # -- is of flags
 html_math_renderer = "mathml"
 math_numfig = False
 
-bibtex_bibfiles = ["references.bib"]
+bibtex_bibfiles = [str(HERE / "references.bib")]
 bibtex_reference_style = "round_brackets"
 bibtex_default_style = "plain"
 
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_mock_imports = ["lightning", "transformers"]  # extras, which take long to import
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
@@ -79,42 +83,21 @@ linkcheck_timeout = 30
 linkcheck_retries = 2
 linkcheck_anchors = False
 
-
-GALLERY = any((HOUSE / "examples").glob("*.py"))
-
-
-def setup(app):
-    app.connect("source-read", _drop_absent)
-
-
-def _drop_absent(app, name, source):
-    """What the front page lists and is not there yet is left out of it, until it is."""
-    if name == "index":
-        entry = r"^(?:\[[^\]]*\]\(([\w/]+)\.\w+\)\n: .*\n\n|(\w+(?:/index)?)\n)"
-        source[0] = re.sub(entry, lambda e: e[0] if _is_there(e[1] or e[2]) else "", source[0], flags=re.M)
-
-
-def _is_there(page):
-    return GALLERY if page.startswith("gallery/") else (HERE / f"{page}.md").is_file()
-
-
-if GALLERY:
-    # The tests build the site without running the gallery; tests of its own run it.
-    extensions += ["sphinx_gallery.gen_gallery", "drawings"]
-    sphinx_gallery_conf = {
-        "examples_dirs": "../examples",
-        "gallery_dirs": "gallery",
-        "filename_pattern": r"/[a-z]\w*\.py$",
-        "ignore_pattern": r"__init__\.py",
-        "plot_gallery": os.environ.get("UFM_DOCS_GALLERY", "run") == "run",
-        "image_scrapers": ("drawings.scraper",),
-        "capture_repr": ("_repr_html_",),  # results as tables; figures are the scraper's
-        "abort_on_example_error": True,
-        "download_all_examples": False,
-        "show_signature": False,
-        "remove_config_comments": True,
-        "show_memory": False,
-        "min_reported_time": 1e9,
-        "write_computation_times": False,
-        "matplotlib_animations": False,
-    }
+# The tests build the site without running the gallery; tests of its own run it.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/[a-z]\w*\.py$",
+    "ignore_pattern": r"__init__\.py",
+    "plot_gallery": os.environ.get("UFM_DOCS_GALLERY", "run") == "run",
+    "image_scrapers": ("drawings.scraper",),
+    "capture_repr": ("_repr_html_",),  # results as tables; figures are the scraper's
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+    "matplotlib_animations": False,
+}

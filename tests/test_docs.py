@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_house import FOLDERS, HOUSE, README
+from tests.test_house import FOLDERS, HOUSE
 from ufm.theorems import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from ufm.theorems.theorem import here
 
@@ -126,10 +126,9 @@ def test_a_planted_source_is_caught(source):
     assert unargued(replace(theorem, source=source))
 
 
-# The front door's table of folders.
+# The table of folders.
 
-TABLE = README.split("\n## What is where\n")[1]
-LISTED = re.findall(r"^\| `([\w/]+)/` \|", TABLE, re.M)
+LISTED = re.findall(r"^\| `([\w/]+)/` \|", (HOUSE / "docs" / "rooms.md").read_text(), re.M)
 
 
 def missing_rooms(listed):
@@ -138,7 +137,7 @@ def missing_rooms(listed):
     return packages - set(listed)
 
 
-def test_the_readme_lists_every_room_and_no_other():
+def test_the_table_lists_every_room_and_no_other():
     assert not missing_rooms(LISTED)
     assert all((HOUSE / folder).is_dir() for folder in LISTED)
 

@@ -1,67 +1,66 @@
-"""What the README shows runs as it stands there, and what it says of flags is so."""
+"""README fits a screen and a half, its blocks run, and its links and the table for readers of the paper's code hold."""
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 import torch
 
-from ufm_cli.main import _parse, main
+import validate
+from tests.pages import HOUSE, blocks, run
+from ufm_cli.main import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-
-
-def blocks(language):
-    """(section, text) of every block of code in that language."""
-    section, found = "", []
-    for heading, code in re.findall(rf"^## ([^\n]+)$|^```{language}\n(.*?)^```$", README, re.M | re.S):
-        section = heading or section
-        found += [(section, code)] if code else []
-    return found
+README = (HOUSE / "README.md").read_text()
 
 
-SECTIONS = {section: [code for of, code in blocks("python") if of == section] for section, _ in blocks("python")}
+def test_it_fits_a_screen_and_a_half():
+    assert len(README.splitlines()) <= 90
 
 
-def test_every_block_is_in_a_section():
-    assert list(SECTIONS) == ["The theory", "Networks"]
-    assert sum(map(len, SECTIONS.values())) == README.count("```python")
-    assert set(re.findall(r"^```(\w+)", README, re.M)) == {"python", "bash"}
+@pytest.fixture
+def yours():
+    """A model and a loader of the reader's."""
+    torch.manual_seed(0)
+    labels = torch.arange(30) % 3
+    features = torch.eye(3)[labels].repeat(1, 2) + 0.1 * torch.randn(30, 6)
+    layers = torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)
+    return {"model": torch.nn.Sequential(*layers), "loader": [(features, labels)]}
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_the_blocks_of_a_section_run_one_after_the_other(section, tmp_path, monkeypatch, capsys):
-    """In one namespace and an empty folder. A comment that ends in dots begins one of the lines that were printed."""
+def test_its_blocks_run(yours, tmp_path, monkeypatch):
+    """A comment that ends in dots begins one of the lines that were printed."""
     monkeypatch.chdir(tmp_path)
-    namespace = {}
-    for code in SECTIONS[section]:
-        exec(compile(code, "README.md", "exec"), namespace)
-    printed = capsys.readouterr().out.splitlines()
-    for said in re.findall(r"^print.*# (.+?) ?\.\.\.$", "".join(SECTIONS[section]), re.M):
-        assert any(line.startswith(said) for line in printed), said
-    for said in re.findall(r"# ([\d,]+) parameters, ([\d,]+) of them learned", "".join(SECTIONS[section])):
-        parameters = list(namespace["model"].parameters())
-        counted = (parameters, [parameter for parameter in parameters if parameter.requires_grad])
-        assert tuple(f"{sum(map(torch.Tensor.numel, some)):,}" for some in counted) == said
+    python = [block for block in blocks(HOUSE / "README.md") if block.language == "python"]
+    assert len(python) == README.count("```python") == 2
+    printed = "".join(run(block, yours) for block in python)
+    assert "InputError" not in printed
+    for said in re.findall(r"^print.*# (.+?) ?\.\.\.$", README, re.M):
+        assert any(line.startswith(said) for line in printed.splitlines()), said
+    numbers = re.search(r"(\d+) numbers", README)[1]
+    point, labels = validate.collect(yours["model"], yours["loader"])
+    assert len(vars(validate.neural_collapse(point, labels))) == int(numbers)
 
 
-def commands():
-    """Every command line of ufm with arguments in the README, but those that stand for many or need a run."""
-    shown = [line.split("#")[0] for _, code in blocks("bash") for line in code.splitlines()]
-    shown += re.findall(r"`(ufm \w+ [^`\n]+)`", README)
-    return sorted({line.strip() for line in shown if not re.search(r"\.\.\.|COMMAND|--resume RUN", line)})
+PAGES = [HOUSE / "README.md", *(HOUSE / "docs" / f"{name}.md" for name in ("results", "paper_code", "cite", "rooms"))]
 
 
-@pytest.mark.parametrize("line", commands())
-def test_commands_are_understood(line):
-    name, *arguments = shlex.split(line)[1:]
-    assert _parse(name, arguments) is not None
+def dead_links(text, folder):
+    """Links and pictures without a scheme that lead to no file; what follows # is looked at when the site is built."""
+    links = re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", text)
+    return [link for link in links if not (folder / link).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_to_files_lead_somewhere(page):
+    assert not dead_links(page.read_text(), page.parent)
+
+
+def test_a_dead_link_is_seen():
+    assert dead_links(README.replace("docs/cite.md", "docs/sight.md"), HOUSE) == ["docs/sight.md"]
 
 
 TABLE = [
     [cell.strip() for cell in row.split(" | ")]
-    for row in README.split("Coming from the paper's code")[1].split("\n## ")[0].splitlines()
+    for row in (HOUSE / "docs" / "paper_code.md").read_text().split("\n## Argument by argument\n")[1].splitlines()
     if row.startswith("| `")
 ]
 ORIGINAL = """

@@ -47,6 +47,7 @@ DELIMITERS = {  # after \bigl and its kin they are left as they stand
 }
 NAMES = {"log", "ln", "exp", "sin", "cos", "tan", "tanh", "sinh", "cosh", "dim", "ker", "deg", "arg"}
 LIMITS = {"min", "max", "sup", "inf", "lim", "liminf", "limsup", "argmin", "argmax", "det", "gcd", "Pr"}
+SUMS = set("∑∏")  # they take limits too: above and below where there is room
 ORDINARY = set("∞∅⊤∂∇…⋯⋮⋱′∀∃¬")  # symbols that stand as letters do
 CAPITALS = set("ΓΔΘΛΞΠΣΥΦΨΩ")  # upright, as TeX has them
 ACCENTS = {"~": "˜", "^": "ˆ", "¯": "¯", "˙": "˙", "¨": "¨", "→": "→", "―": "¯", "ˇ": "ˇ", "⃗": "→"}
@@ -153,8 +154,8 @@ def _operator(element: Element) -> None:
 
 
 def _bar(element: Element) -> None:
-    """A slash, and a bar that does not say which side it closes, have no space about them and do not stretch."""
-    if element.tag == "mo" and element.text in ("|", "‖", "/") and element.get("stretchy") != "true":
+    """A slash, a stop, and a bar that does not say which side it closes have no space about them and do not stretch."""
+    if element.tag == "mo" and element.text in ("|", "‖", "/", ".") and element.get("stretchy") != "true":
         element.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
 
 
@@ -186,7 +187,7 @@ def _word(element: Element) -> None:
 
 
 def _limits(element: Element) -> None:
-    if element.tag in UNDER and _core(element).text in LIMITS:
+    if element.tag in UNDER and _core(element).text in LIMITS | SUMS:
         element.tag = UNDER[element.tag]
 
 

@@ -13,6 +13,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.autodoc.mock import mock
 
 ROOMS = (
     "ufm",
@@ -89,7 +90,8 @@ def _is_inner(target: str) -> bool:
 
 
 def _begin(app: Sphinx) -> None:
-    app.known_names = aliases()  # type: ignore[attr-defined]
+    with mock(app.config.autodoc_mock_imports):
+        app.known_names = aliases()  # type: ignore[attr-defined]
     prose.CODES[:] = [lambda text: _linked(text, app.known_names)]  # type: ignore[attr-defined]
 
 

@@ -8,33 +8,40 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.utils import get_source_line
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.osutil import relative_uri
 
 RESULTS = Path(__file__).parents[2] / "results"
 
 
-def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> Any:
-    """A link to a file of results/, from a page that is there itself."""
-    page = Path(node.source or "")
-    file = (page.parent / node["reftarget"]).resolve()
-    if RESULTS not in page.resolve().parents or RESULTS not in file.parents or not file.is_file():
-        return None
-    uri = _included(app, env, file) if file.name == "README.md" else _copied(app, file)
-    here = app.builder.get_target_uri(node["refdoc"])
-    return nodes.reference("", "", *content.children, internal=True, refuri=relative_uri(here, uri)) if uri else None
+class Links(SphinxPostTransform):
+    """Resolves, before Markdown's own links are looked for, those from a page of results/ to a file there."""
+
+    default_priority = 5
+
+    def run(self, **_: Any) -> None:
+        for node in list(self.document.findall(pending_xref)):
+            page = Path(get_source_line(node)[0] or "").resolve()
+            if node["reftype"] == "myst" and RESULTS in page.parents:
+                file = (page.parent / node["reftarget"]).resolve()
+                uri = self._address(file) if RESULTS in file.parents and file.is_file() else ""
+                if uri:
+                    link = relative_uri(self.app.builder.get_target_uri(self.env.docname), uri)
+                    node.replace_self(nodes.reference("", "", *node.children, internal=True, refuri=link))
+
+    def _address(self, file: Path) -> str:
+        """Where in the site a page is included, or a copy of another file is."""
+        if file.name != "README.md":
+            return copied(self.app, file)
+        page, label = self.env.domains["std"].data["anonlabels"].get(f"results-{file.parent.name}", ("", ""))
+        return f"{self.app.builder.get_target_uri(page)}#{label}" if label else ""
 
 
-def _included(app: Sphinx, env: BuildEnvironment, file: Path) -> str:
-    labels = env.domains["std"].data["anonlabels"]
-    found = labels.get(f"results-{file.parent.name}")
-    return f"{app.builder.get_target_uri(found[0])}#{found[1]}" if found else ""
-
-
-def _copied(app: Sphinx, file: Path) -> str:
-    """Where in the site a copy of the file is."""
+def copied(app: Sphinx, file: Path) -> str:
+    """The address of a copy, which is made with the pages."""
     uri = f"record/{file.relative_to(RESULTS).as_posix()}"
     copy = Path(app.outdir) / uri
     if app.builder.format == "html" and not copy.exists():
@@ -44,5 +51,5 @@ def _copied(app: Sphinx, file: Path) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("missing-reference", resolve)
+    app.add_post_transform(Links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,7 +10,7 @@ SHOWN = {  # what a newcomer meets first has an example
     *("ufm.minimize", "ufm.certify", "ufm.spectrum", "ufm.lower_bound", "ufm.global_minimizer", "ufm.sweep"),
     *("ufm.explore", "ufm.prove", "ufm.prove_complete", "ufm.derive", "ufm.verify", "ufm.check_loss", "ufm.Problem"),
     *("validate.neural_collapse", "validate.layers", "validate.compare", "validate.collect"),
-    *("networks.train", "networks.build_model"),
+    *("networks.train", "networks.build_model", "ufm.models.Spheres"),
 }
 
 

@@ -41,6 +41,7 @@ SHAPES = {
     r"A \succeq 0": "mrow(mi A, mo ⪰, mn 0)",
     r"a \sim b": "mrow(mi a, mo ∼, mi b)",
     r"\min_W f": "mrow(munder(mo min, mi W), mspace, mi f)",
+    r"\lVert \sum_i g_i \rVert": "mrow(mo ‖, munder(mo ∑, mi i), msub(mi g, mi i), mo ‖)",
     r"\arg\min_W f": "mrow(mi arg, mspace, munder(mo min, mi W), mspace, mi f)",
     r"G^\top": "msup(mi G, mi ⊤)",
     r"n \to \infty": "mrow(mi n, mo →, mi ∞)",

@@ -1,5 +1,6 @@
 """The site as it is built, offline: no warning, every page, mathematics as MathML, and links that lead somewhere."""
 
+import configparser
 import html
 import re
 from pathlib import Path
@@ -7,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.docs.sites import DOCS, build
+from tests.docs.sites import DOCS, HOUSE, STRICT, build
 from ufm_cli.commands import COMMANDS
 from ufm_cli.main import main
 
@@ -56,9 +57,7 @@ def test_nothing_is_loaded_from_elsewhere(pages, built):
 
 
 def test_every_local_link_leads_somewhere(pages, built):
-    known = {
-        (built[0] / page).resolve(): {html.unescape(a) for a in ANCHOR.findall(text)} for page, text in pages.items()
-    }
+    known = {(built[0] / page).resolve(): set(map(html.unescape, ANCHOR.findall(text))) for page, text in pages.items()}
     links = {(page, html.unescape(link)) for page, text in pages.items() for link in LINK.findall(text)}
     local = [(page, link, urlsplit(link)) for page, link in links if not urlsplit(link).scheme]
     assert len(local) > 1000
@@ -133,7 +132,7 @@ $$
 ```{bibliography}
 ```
 """
-FEW = "extensions=myst_parser,sphinxcontrib.bibtex,typeset,local_links"
+FEW = "-Dextensions=myst_parser,sphinxcontrib.bibtex,citations,typeset,local_links"
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +142,7 @@ def spoiled(tmp_path_factory):
     source.mkdir()
     (source / "index.md").write_text(SOUND + "\n```{toctree}\nspoiled\n```\n")
     (source / "spoiled.md").write_text("# Spoiled\n\n" + "\n\n".join(text for text, _ in PLANTED.values()) + "\n")
-    return little(source)
-
-
-def little(source: Path):
-    """A build of a little site with the settings of the large one, but for what documents the code."""
-    settings = (FEW, f"bibtex_bibfiles={DOCS / 'references.bib'}", f"html_static_path={DOCS / '_static'}")
-    return build(source.parent / "out", source, *(f"-D{setting}" for setting in settings))
+    return build(source.parent / "out", source, FEW)
 
 
 @pytest.mark.parametrize("error", PLANTED)
@@ -161,3 +154,18 @@ def test_a_planted_error_fails_the_build(error, spoiled):
 
 def test_the_sound_page_beside_it_has_no_warning(spoiled):
     assert "index.md" not in spoiled.stderr
+
+
+def test_make_builds_it_as_strictly_as_the_tests():
+    makefile = (HOUSE / "Makefile").read_text()
+    settings = re.search(r"^SPHINX := (.*)$", makefile, re.M)[1].split()
+    assert {flag for flag in STRICT if flag.startswith("--")} - {"--quiet", "--builder"} <= set(settings)
+    assert "\t$(SPHINX) -b html docs docs/_build/html\n" in makefile
+
+
+def test_the_tests_have_what_the_site_needs():
+    extras = configparser.ConfigParser()
+    extras.read(HOUSE / "setup.cfg")
+    needs = {name: set(text.split()) for name, text in extras["options.extras_require"].items()}
+    assert needs["docs"] <= needs["test"]
+    assert len(needs["docs"]) == 5

@@ -60,6 +60,14 @@ class Spheres(Recorded):
     dim                  d >= 2: in one dimension a sphere is two points
     scale                tau > 0, one over the temperature
     Raises InputError for other values, and as Problem does.
+
+    >>> import ufm
+    >>> model = ufm.models.Spheres(class_counts=(2, 2, 2), dim=3, scale=5.0)
+    >>> frame = model.closed_form()
+    >>> abs(model.minimize(seed=0).value - float(model.objective(frame))) < 1e-12
+    True
+    >>> abs(float(model.objective(frame)) - model.lower_bound(frame)) < 1e-12  # so it is a global minimiser
+    True
     """
 
     class_counts: tuple[int, ...]

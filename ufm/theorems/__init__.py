@@ -7,7 +7,7 @@ evidence, model_evidence   what checks look at, made once: of a problem, of anot
 verification         the verdicts, `verify`
 """
 
-from .evidence import Evidence
+from .evidence import Evidence, Undecided
 from .model_evidence import ModelEvidence
 from .registry import ATLAS, LINE, MODELS, OTHER_ATLAS, OTHER_LOSSES, RIGOROUS, THEOREMS
 from .theorem import Finding, Hypothesis, Theorem, worst_of
@@ -26,6 +26,7 @@ __all__ = [
     "Hypothesis",
     "ModelEvidence",
     "Theorem",
+    "Undecided",
     "Verdict",
     "judge",
     "verify",
