@@ -12,10 +12,11 @@ each run has the command that makes it again. Nothing is trained here.
 from pathlib import Path
 
 import figures
+import ufm_paper
 from ufm_paper.claims import claims_at
 from validate import Run
 
-RECORD = Path(__file__).resolve().parents[2] / "results"
+RECORD = Path(ufm_paper.__file__).parents[1] / "results"  # of the checkout
 
 
 def drawn(scale, claim, name):

@@ -20,7 +20,7 @@ def run(name: str, **smaller: Any) -> dict[str, Any]:
         if len(places) != 1:
             raise ValueError(f"{file.name} assigns {constant} {len(places)} times, not once")
         tree.body[places[0] : places[0]] = ast.parse(f"{constant} = {value!r}").body
-    namespace = {"__name__": "__main__", "__file__": str(file)}
+    namespace = {"__name__": "__main__"}  # the site's builder gives no __file__ either
     exec(compile(tree, str(file), "exec"), namespace)
     return namespace
 
