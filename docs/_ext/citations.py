@@ -36,7 +36,7 @@ DATED = (  # several names may have a venue before the year; one has the year be
     rf"(?:({SEVERAL})(?:'s)?,? \(?(?:{TITLE} )?(?:{VENUE} ){{0,7}}?"
     rf"|({FAMILY})(?:'s)?,? (?:{TITLE} (?:{VENUE} ){{0,7}}?)?)\(?({YEAR})\b"
 )
-CITED = re.compile(rf"(?<![\w.]){DATED}(?:\)?,? \(?{ID})?|(?<![\w.])(?:({SEVERAL})(?:'s)?,? \(?)?\b{ID}")
+CITED = re.compile(rf"(?<![\w.])(?:{DATED}(?:\)?,? \(?{ID})?|(?:({SEVERAL})(?:'s)?,? \(?)?\b{ID})\)?")
 NO_AUTHORS = {"PNAS", "NeurIPS", "NIPS", "ICML", "ICLR", "CVPR", "EUSIPCO", "BIT", "Computers", "Numerica", "JMLR"}
 
 
@@ -129,7 +129,9 @@ def _linked(found: re.Match[str], keep: prose.Keep) -> str:
         entry = resolve(_citation(found), bibliography())
     except Unresolved:
         return found[0]
-    return keep(f":any:`{prose.escaped(found[0])} <{PREFIX}{entry.key}>`")
+    closes = found[0].count(")") - found[0].count("(")  # a bracket that was opened before stays outside
+    text = found[0][: len(found[0]) - max(closes, 0)]
+    return keep(f":any:`{prose.escaped(text)} <{PREFIX}{entry.key}>`") + ")" * closes
 
 
 PREFIX = "cite:"

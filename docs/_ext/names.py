@@ -1,6 +1,10 @@
-"""The directive `names`: what the docstrings say of each name listed, one a line; of a module, its own docstring."""
+"""The directive `names`: what the docstrings say of each name listed, one or a pattern a line.
+
+Of a module it is the module's own docstring.
+"""
 
 import inspect
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +26,14 @@ def directive(name: str) -> list[str]:
     return [f".. autodata:: {name}", "   :no-value:"]
 
 
+def named(pattern: str) -> list[str]:
+    """The name itself; of a pattern, such as figures.*_page, the public names of its module that fit."""
+    if not set(pattern) & set("*?["):
+        return [pattern]
+    room, _, last = pattern.rpartition(".")
+    return [f"{room}.{name}" for name in import_module(room).__all__ if fnmatchcase(name, last)]
+
+
 def _object(name: str) -> Any:
     """What a dotted name is, the modules on the way imported."""
     room, _, last = name.rpartition(".")
@@ -41,8 +53,9 @@ class Names(Directive):
 
     def run(self) -> list[nodes.Node]:
         lines = ["```{eval-rst}"]
-        for name in filter(None, map(str.strip, self.content)):
-            lines += [*directive(name), ""]
+        for line in filter(None, map(str.strip, self.content)):
+            for name in named(line):
+                lines += [*directive(name), ""]
         made = nodes.Element()
         self.state.nested_parse(StringList([*lines, "```"], source=""), self.content_offset, made)
         return made.children

@@ -95,7 +95,7 @@ def _term(names: str) -> str:
 
 def _rows(block: list[str]) -> list[tuple[str, list[str]]]:
     """(names, lines of what they are); without names: lines of prose."""
-    columns = {row.start(2) for line in block if (row := NAMED.match(line))}
+    columns = {row.start(2) for line in block if (row := NAMED.match(line) or SAID.match(line))}
     rows: list[tuple[str, list[str]]] = []
     for line in block:
         if line.startswith(" ") and rows:
@@ -122,9 +122,13 @@ def _parted(names: str, text: str) -> list[tuple[str, list[str]]]:
 
 
 def _is_tight(line: str, column: int) -> bool:
-    """Whether the names of a row end one space before the column in which other rows say what they are."""
-    names, space, text = line[: column - 1], line[column - 1 : column], line[column : column + 1]
-    return space == " " and text.strip() != "" and bool(re.fullmatch(NAMES, names)) and names[0].islower()
+    """Whether what a row is about ends just before the column in which other rows say what they are.
+
+    Two spaces before it, or names and one space.
+    """
+    names, apart, text = line[: column - 1], line[column - 2 : column], line[column : column + 1]
+    named = bool(re.fullmatch(NAMES, names)) and names[0].islower()
+    return text.strip() != "" and (apart == "  " or (apart.endswith(" ") and named))
 
 
 def _has_list(block: list[str]) -> bool:
@@ -186,6 +190,8 @@ def escaped(text: str) -> str:
 
 
 def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    if what == "module":  # autodoc takes off what all lines but the first are set in by, as where these are formulas
+        lines[:] = (obj.__doc__ or "").splitlines()
     lines[:] = rst(lines)
 
 

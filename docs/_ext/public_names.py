@@ -5,6 +5,7 @@ Types in signatures, and names in backticks in docstrings, lead to where the obj
 
 import importlib
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,7 +93,10 @@ def _is_inner(target: str) -> bool:
 def _begin(app: Sphinx) -> None:
     with mock(app.config.autodoc_mock_imports):
         app.known_names = aliases()  # type: ignore[attr-defined]
-    prose.CODES[:] = [lambda text: _linked(text, app.known_names)]  # type: ignore[attr-defined]
+        classes = [name for name, found in public() if inspect.isclass(found)]
+    last = Counter(name.rpartition(".")[2] for name in classes)
+    short = {name.rpartition(".")[2]: name for name in classes if last[name.rpartition(".")[2]] == 1}
+    prose.CODES[:] = [lambda text: _linked(text, short | app.known_names)]  # type: ignore[attr-defined]
 
 
 def _linked(text: str, known: dict[str, str]) -> str | None:
