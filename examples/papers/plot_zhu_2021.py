@@ -2,11 +2,12 @@ r"""
 Zhu et al. 2021: collapse in networks
 =====================================
 
-The experiments of :cite:t:`zhu2021geometric`, whose figures 2 to 6 show NC1 to NC4 of
-networks while they train: under three optimisers, with a last layer that is fixed, with
-random labels over widths, and under two formulations of weight decay. The curves are
-drawn from the record in ``results/``, which ``ufm reproduce`` wrote; ``config.json`` of
-each run has the command that makes it again. Nothing is trained here.
+The experiments of :cite:t:`zhu2021geometric`, figures 2 to 6: NC1 to NC4 of networks
+while they train, under three optimisers, with a last layer that is fixed, with random
+labels over widths, and under two formulations of weight decay. Each is named here by
+what it shows. The curves are drawn from the record in ``results/``, which ``ufm
+reproduce`` wrote; ``config.json`` of each run has the command that makes it again.
+Nothing is trained here.
 """
 
 from pathlib import Path
