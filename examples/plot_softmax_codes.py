@@ -41,8 +41,9 @@ for classes in CLASSES:
 # %%
 # Four classes are the simplex, six the octahedron. Five may stand in many ways, at the
 # same distance 1. For seven no optimum is proved; the bar is the best that a search over
-# codes found. With free lengths the directions of the rows of :math:`W` are another code
-# at five and at seven: a row may be longer in place of standing further apart.
+# codes found. With free lengths rows of :math:`W` differ in length at five and at seven,
+# and their directions are another code: at these :math:`K` the theorem on spheres does
+# not carry over.
 
 codes, _, on_spheres, with_decay = list(zip(*rows, strict=True))[1:]
 with figures.house_style():

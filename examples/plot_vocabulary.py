@@ -67,9 +67,9 @@ seen[f"after {EPOCHS} epochs"].neural_collapse(least_count=20)
 # %%
 # A point is a word: how far its features spread about their mean, and the angle between
 # its row of :math:`W` and that mean, against how often it comes. Training turns rows and
-# means towards each other, those of frequent words most. The spread falls, but features
-# of one word are still further from each other than the words are: two words before do
-# not tell the third.
+# means towards each other, those of frequent words a little more, and the spread of
+# frequent words falls. Yet features of one word are still further from each other than
+# its mean is from that of all: two words before do not tell the third.
 
 rows = []
 with figures.house_style():

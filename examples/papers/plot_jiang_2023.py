@@ -35,7 +35,7 @@ for classes, dim in CASES:
         rows.append((classes, dim, scale, found.one_vs_rest_w, found.best, duality))
 
 least = min(row[-1] for row in rows)
-print(f"cosine of features and their rows of W at all minimisers: {least:.6f} or more")
+print(f"the least mean cosine of features and their rows of W: {least:.6f}")
 
 # %%
 # Dashed: the distance of softmax codes. Six classes in the plane are a hexagon at any
