@@ -1,10 +1,10 @@
 """Cross-entropy with soft targets: one formula for label smoothing, several labels, mixup and distillation.
 
-l(z) = mu lse(z) - <r, z>,   mu = sum r > 0,   r >= 0        lse(z) = log sum_j e^z_j,   p = softmax(z)
+    l(z) = mu lse(z) - <r, z>,   mu = sum r > 0,   r >= 0        lse(z) = log sum_j e^z_j,   p = softmax(z)
 
-slope      mu p - r = p (mu - r) - r (1 - p)
-curvature  S = mu (diag(p) - p p^T)
-conjugate  -l*(u) = mu entropy(q),   q = (r + u)/mu in the simplex
+    slope      mu p - r = p (mu - r) - r (1 - p)
+    curvature  S = mu (diag(p) - p p^T)
+    conjugate  -l*(u) = mu entropy(q),   q = (r + u)/mu in the simplex
 """
 
 from collections.abc import Hashable, Sequence
