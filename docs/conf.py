@@ -30,6 +30,7 @@ extensions = [
     "names",  # what docstrings say of a list of names
     "public_names",  # links to the names under which things are public
     "sections",  # links from docstrings to the theory
+    "drawings",  # figures of the gallery, and its links to the theory
     "commands",  # the command line's flags
     "record",  # links of the pages of results/ that are included
     "local_links",  # every link within the site leads somewhere

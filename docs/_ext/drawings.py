@@ -1,4 +1,6 @@
-"""Pages of the gallery show the `figures.Drawing` that a block of a script ends with."""
+"""Pages of the gallery: the `figures.Drawing` that a block of a script ends with is shown, with its caption, and
+"docs/theory, section 4.2" leads there.
+"""
 
 import ast
 import re
@@ -6,9 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import sections
+from sphinx.application import Sphinx
 from sphinx_gallery.scrapers import figure_rst
 
 from figures import Drawing
+
+CITED = re.compile(sections.CITED.pattern.replace(" ", r"\s+"))  # a line may end anywhere within
 
 
 def scraper(block: tuple[str, str, int], variables: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
@@ -26,3 +32,13 @@ def scraper(block: tuple[str, str, int], variables: Mapping[str, Any], settings:
 def escaped(text: str) -> str:
     """Plain text as reST that says the same."""
     return re.sub(r"([\\*_`|])", r"\\\1", text)
+
+
+def _with_links(app: Sphinx, name: str, source: list[str]) -> None:
+    if name.startswith("gallery/"):
+        source[0] = CITED.sub(lambda found: sections.linked(found, keep=str), source[0])
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("source-read", _with_links)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-BEFORE = re.compile(r"\S{1,12}$")
+BEFORE = re.compile(r"\S{1,12}\Z")  # not before a line's end, which is a space
 AFTER = re.compile(r"^\S{1,12}")
 
 

@@ -23,7 +23,7 @@ def labels() -> frozenset[str]:
     )
 
 
-def _linked(found: re.Match[str], keep: prose.Keep) -> str:
+def linked(found: re.Match[str], keep: prose.Keep) -> str:
     def link(number: re.Match[str]) -> str:
         label = f"theory-{number[0].replace('.', '-')}"
         return keep(f":ref:`{number[0]} <{label}>`") if label in labels() else number[0]
@@ -32,5 +32,5 @@ def _linked(found: re.Match[str], keep: prose.Keep) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    prose.LINKS.append((CITED, _linked))
+    prose.LINKS.append((CITED, linked))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,6 +22,7 @@ def unbroken(paragraph: nodes.paragraph) -> list[str]:
 KEPT = {
     ("a bracket (", "$x$", "), a rank-", "$r$", " point of ", "$y$", "."): ["(x),", "rank-r", "y."],
     ("with ", "$x$", " alone"): [],
+    ("at a line's end\n", "$x$", ", and"): ["x,"],
     ("$x$",): [],
     ("$x$", "/", "$y$", "s"): ["x/", "ys"],
     ("one (", "$x$", "), another (", "$y$", "), a third (", "$z$", ")"): ["(x),", "(y),", "(z)"],

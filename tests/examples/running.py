@@ -14,15 +14,20 @@ def run(name: str, **smaller: Any) -> dict[str, Any]:
              the script does not assign.
     """
     file = EXAMPLES / f"{name}.py"
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = ast.parse(source(name))
     for constant, value in smaller.items():
         places = [i for i, statement in enumerate(tree.body, 1) if constant in _assigned(statement)]
         if len(places) != 1:
             raise ValueError(f"{file.name} assigns {constant} {len(places)} times, not once")
         tree.body[places[0] : places[0]] = ast.parse(f"{constant} = {value!r}").body
-    namespace = {"__name__": "__main__", "__file__": str(file)}
+    namespace = {"__name__": "__main__"}  # the site's builder gives no __file__ either
     exec(compile(tree, str(file), "exec"), namespace)
     return namespace
+
+
+def source(name: str) -> str:
+    """The text of examples/NAME.py."""
+    return (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
 
 
 def _assigned(statement: ast.stmt) -> set[str]:
