@@ -1,10 +1,12 @@
 """One logistic loss a class: own against the others, or any subset of labels.
 
-l(z) = sum_k log(1 + exp(-y_k z_k)),   y_k = +-1,   q_k = sigmoid(-y_k z_k)
+    l(z) = sum_k log(1 + exp(-y_k z_k)),   y_k = +-1,   q_k = sigmoid(-y_k z_k)
 
-slope      -y q
-curvature  diag(q (1 - q))
-conjugate  -l*(u) = sum_k h(-y_k u_k),   h the binary entropy on [0, 1]
+    slope      -y q
+    curvature  diag(q (1 - q))
+    conjugate  -l*(u) = sum_k h(-y_k u_k),   h the binary entropy on [0, 1]
+
+The sign y_k is 1 for the classes that a type has, and -1 for all others.
 """
 
 from collections.abc import Hashable

@@ -5,6 +5,8 @@
     slope      mu p - r = p (mu - r) - r (1 - p)
     curvature  S = mu (diag(p) - p p^T)
     conjugate  -l*(u) = mu entropy(q),   q = (r + u)/mu in the simplex
+
+The sum mu of a type's targets is the weight of its samples.
 """
 
 from collections.abc import Hashable, Sequence
