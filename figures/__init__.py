@@ -1,10 +1,11 @@
-"""Figures of run records and of the theory, and the report page.
+"""Figures of run records and of the theory, and pages for a browser.
 
 draw_run, compare_runs, write_report   of runs on disk, into a folder
 spectrum_figure, spectra_figure, landscape_figure, traps_figure, phase_figure, depth_figure,
 convergence_figure, filmstrip_figure, layers_figure
     a `Drawing` each: the matplotlib figure and its numbers; `Drawing.save(folder, name)` writes SVG, PDF, PNG and CSV
 write_animation                        the gradient flow in the plane as a GIF
+landscape_page, traps_page, phase_page  a `Page` each: `Page.html()` is one file for a browser that needs nothing else
 """
 
 from importlib import import_module
@@ -24,10 +25,13 @@ PUBLIC = {
     "filmstrip_figure": "theory.film",
     "layers_figure": "runs.layers",
     "landscape_figure": "theory.landscape",
+    "landscape_page": "pages.landscape",
     "phase_figure": "theory.phases",
+    "phase_page": "pages.phases",
     "spectra_figure": "theory.spectra",
     "spectrum_figure": "theory.spectra",
     "traps_figure": "theory.traps",
+    "traps_page": "pages.traps",
     "write_animation": "theory.film",
     "write_report": "runs.report",
 }
