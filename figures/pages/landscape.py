@@ -16,6 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46  # margins, in pixels
 WIDE = 600  # of the columns together, at least
 ROOM = 14  # pixels beside the outermost points of a column
 SIZES = ((60, 10.0), (200, 7.0), (math.inf, 4.5))  # up to so many points, their radius
+UNKNOWN = "?"  # an index
 NUMBERED = 9.0  # from this radius on a point has room for its rank
 OUTLINES = {
     PointVerdict.GLOBAL_MINIMIZER: lambda r: f"{disc(r)}{disc(1.25 * r)}{disc(1.5 * r)}",
@@ -140,10 +141,7 @@ def _chart(atlas: Atlas, unconnected: str) -> Chart:
         ],
         words=[
             *(Words(LEFT - 8, y + 4, name, "end") for y, name in scale),
-            *(
-                Words(x, TOP + tall + 17, "unknown" if one is None else str(one), "middle")
-                for one, x in columns.items()
-            ),
+            *(Words(x, TOP + tall + 17, UNKNOWN if one is None else str(one), "middle") for one, x in columns.items()),
             Words((LEFT + width - RIGHT) / 2, TOP + tall + 37, "index: negative eigenvalues of the Hessian", "middle"),
             Words(15, TOP + tall / 2, "level f, on a logarithmic axis", "upright"),
         ],
@@ -185,7 +183,8 @@ def _columns(
 
 def _mark(p: CriticalPoint, i: int, place: tuple[float, float], radius: float) -> Mark:
     verdict = PointVerdict(p.certificate.verdict)
-    said = f"point {i}: {verdict}, level {p.level:.6g}, index {p.index}, rank {p.rank}, classes {p.shape}"
+    index = UNKNOWN if p.index is None else p.index
+    said = f"point {i}: {verdict}, level {p.level:.6g}, index {index}, rank {p.rank}, classes {p.shape}"
     text = str(p.rank) if radius >= NUMBERED else ""
     return Mark(i, *place, OUTLINES[verdict](radius), verdict.replace(" ", "-"), said, text)
 

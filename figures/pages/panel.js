@@ -44,9 +44,10 @@ function logitsTable(logits, scenes) {
       return cell;
     })),
   );
+  const whose = logits.length === logits[0].length ? "class" : "type";
   const of = scenes.length > 1 ? ` of ${scenes[0].title}` : "";
   const table = element("table", { class: small ? "logits" : "logits large" }, element("tbody", {}, head, ...rows));
-  return element("div", {}, element("h3", {}, `Logits${of}: a row a class's samples, a column a class`), table, scale(largest));
+  return element("div", {}, element("h3", {}, `Logits${of}: a row the samples of one ${whose}, a column a class`), table, scale(largest));
 }
 
 function colour(share) {

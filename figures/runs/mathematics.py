@@ -4,11 +4,13 @@ import re
 
 from markupsafe import Markup, escape
 
+from validate.metrics.formulas import FORMULAS
 from validate.runs.minimised import Minimised
+from validate.theory.compare import Row
 
 from ..pages.page import mathematics
 
-FRAGMENTS = {  # of the statements in `ufm.theorems`, each as it stands there
+FRAGMENTS = {  # of the statements in `ufm.theorems` and of what a comparison's rows mean, as they stand there
     "h_{k,i} = h_k": r"h_{k,i} = h_k",
     "<= f(every point)": r"\le f(\text{every point})",
     "1 - 1/condition": r"1 - 1 / \text{condition}",
@@ -63,6 +65,10 @@ FRAGMENTS = {  # of the statements in `ufm.theorems`, each as it stands there
     "1 .. K - 2": r"1, \dots, K - 2",
     "rank W <= K - 1": r"\mathrm{rank} W \le K - 1",
     "lW W^T W = lH H^T H": r"\lambda_W W^{T} W = \lambda_H H^{T} H",
+    "|W|_F": r"\lVert W \rVert_F",
+    "|b + W h_G|": r"\lVert b + W h_G \rVert",
+    "|H - h_G|_F / sqrt(N)": r"\frac{\lVert H - h_G \rVert_F}{\sqrt{N}}",
+    "f - D": "f - D",
     "G~ G~^T = lW lH": r"\tilde G \tilde G^{T} = \lambda_W \lambda_H",
 }
 LONGEST_FIRST = sorted(FRAGMENTS, key=len, reverse=True)
@@ -73,6 +79,14 @@ def typeset(statement: str) -> Markup:
     """The statement of a theorem, its FRAGMENTS as MathML; all else stays as it is."""
     parts = FRAGMENT.split(statement)
     return Markup("").join(mathematics(FRAGMENTS[part]) if i % 2 else escape(part) for i, part in enumerate(parts))
+
+
+def meaning(row: Row) -> Markup:
+    """What a row of a comparison is, in words and by its formula."""
+    said = typeset(row.meaning)
+    if "<math" in said or row.name not in FORMULAS:
+        return said
+    return said + " " + mathematics(FORMULAS[row.name])
 
 
 def objective(minimised: Minimised) -> Markup:

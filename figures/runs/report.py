@@ -11,7 +11,6 @@ from ufm import InputError
 from ufm.errors import Call, require
 from ufm.storage.files import read_json, write_text
 from validate import OnSpheres, Run
-from validate.metrics.formulas import FORMULAS
 from validate.runs.provenance import provenance
 from validate.theory.theorems import counted
 
@@ -22,7 +21,7 @@ from ..pages.words import in_words
 from .comparison import Track
 from .figures import drawings_of
 from .material import Material
-from .mathematics import objective, typeset
+from .mathematics import meaning, objective, typeset
 from .said import minimiser_said
 
 DAMAGED = "the verdicts or validation.json are damaged"
@@ -59,7 +58,7 @@ def write_report(
         minimised=run.minimised,
         objective=objective(run.minimised) if run.minimised else "",
         typeset=typeset,
-        formulas=FORMULAS,
+        meaning=meaning,
         own=own,
         fewer=own and comparison and own["problem"] != comparison.model.to_plain(),
         other=other,

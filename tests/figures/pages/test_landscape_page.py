@@ -14,6 +14,7 @@ from figures.pages.landscape import COLUMNS, landscape_page
 from tests.cases import autograd_hessian
 from tests.figures.browser import driven, needs_browser, opened
 from tests.figures.pages.reading import complaints, read, values
+from ufm import PointVerdict
 from ufm.atlas import Atlas, partition_points
 from ufm.atlas.exploration import Descent
 
@@ -156,6 +157,31 @@ def test_equal_levels_stand_side_by_side(atlas):
     places = np.array(list(read(landscape_page(many, spectra).html()).marks.values()))
     assert len(set(places[:, 1])) == 1
     assert np.diff(np.sort(places[:, 0])).min() >= 30.0
+
+
+def test_what_is_not_known_of_a_point_is_left_open(atlas):
+    first = atlas.points[0]
+    certificate = replace(first.certificate, verdict=PointVerdict.NOT_CRITICAL, index=None, nullity=None)
+    open_one = replace(first, certificate=certificate, index=None, nullity=None, lambda_min=None)
+    many = replace(atlas, points=(*atlas.points, open_one), descents=())
+    text = landscape_page(many, [ufm.spectrum(atlas.problem, point.point) for point in many.points]).html()
+    assert complaints(text) == []
+    page = read(text)
+    assert values(page, NAMES, "index") == [*(point.index for point in atlas.points), None]
+    assert max(page.marks, key=lambda i: page.marks[i][0]) == len(atlas.points)  # in a column of its own, the last
+    assert "not critical, level" in text
+    assert "index ?" in text
+
+
+def test_types_that_are_no_classes_are_shown_as_types():
+    targets = torch.tensor([[0.8, 0.2], [0.1, 0.9], [0.5, 0.5]], dtype=torch.float64)
+    problem = ufm.Problem((1, 1, 1), 1, 1e-2, 1e-2, 1e-2, loss=ufm.losses.SoftCrossEntropy(targets))
+    point = ufm.critical_points(problem, until_quiet=1)[0]
+    text = landscape_page(Atlas(problem, (point,), (), {}, {}, ()), [ufm.spectrum(problem, point.point)]).html()
+    assert complaints(text) == []
+    (item,) = read(text).data["items"]
+    assert np.shape(item["logits"]) == (3, 2)
+    assert sorted(k for tip in item["scenes"][0]["features"] for k in tip["rows"]) == [1, 2, 3]
 
 
 def test_without_descents_it_says_how_to_have_them(atlas):

@@ -7,8 +7,10 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import ufm.theorems.registry as registry
-from figures.runs.mathematics import FRAGMENTS, objective, typeset
+from figures.runs.mathematics import FRAGMENTS, meaning, objective, typeset
+from validate.metrics.formulas import FORMULAS
 from validate.runs.minimised import HeadFacts, LossFacts, Minimised
+from validate.theory.compare import MEANINGS, Row
 
 PLAIN = re.compile(r"[<>=^_~|*]|sqrt|\blambda\b|\b(lW|lH|lb)\b")  # mathematics as it is typed
 
@@ -36,7 +38,7 @@ def test_every_statement_is_typeset_and_no_mathematics_stays_as_typed():
 
 
 def test_no_fragment_is_idle():
-    said = "\n".join(theorem.statement for theorem in theorems())
+    said = "\n".join([*(theorem.statement for theorem in theorems()), *MEANINGS.values()])
     assert [fragment for fragment in FRAGMENTS if fragment not in said] == []
 
 
@@ -55,6 +57,13 @@ def test_a_fragment_is_one_formula(fragment):
 def test_what_is_around_a_fragment_stays_and_is_escaped():
     assert typeset("a <b> & 1^T W = 0, so").startswith("a &lt;b&gt; &amp; <math")
     assert typeset("a <b> & 1^T W = 0, so").endswith("</math>, so")
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_what_a_row_means_has_one_formula_at_most(name):
+    said = meaning(Row(name, MEANINGS[name], 1.0, 1.0))
+    assert said.count("<math") == (name in FORMULAS)
+    assert not re.search(r"[|]|sqrt", words(said))
 
 
 def test_the_objective_has_its_terms_and_their_numbers():
