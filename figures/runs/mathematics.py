@@ -83,7 +83,7 @@ def typeset(statement: str) -> Markup:
 
 def meaning(row: Row) -> Markup:
     """What a row of a comparison is, in words and by its formula."""
-    said = typeset(row.meaning)
+    said = typeset(row.meaning + (" (agrees by construction)" if row.implied else ""))
     if "<math" in said or row.name not in FORMULAS:
         return said
     return said + " " + mathematics(FORMULAS[row.name])
