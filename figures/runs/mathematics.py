@@ -94,8 +94,8 @@ def objective(minimised: Minimised) -> Markup:
     decays = {"W": minimised.lambda_w, "H": minimised.lambda_h, "b": minimised.lambda_b}
     there = {variable: value for variable, value in decays.items() if value}
     terms = [rf"\frac{{\lambda_{one}}}{{2}} \lVert {one} \rVert^{{2}}" for one in there]
-    formula = mathematics(" + ".join([r"\frac{1}{N} \sum_{i} \ell(W h_i + b, y_i)", *terms]))
-    said = [mathematics(r"\ell") + f": {minimised.loss.said}"]
+    formula = mathematics(" + ".join([r"\frac{1}{N} \sum_{i} \ell(z_i, y_i)", *terms]))
+    said = [mathematics("z_i") + " the logits", mathematics(r"\ell") + f" {minimised.loss.said}"]
     said += [mathematics(rf"\lambda_{one}") + f" = {value:g}" for one, value in there.items()]
     said += [mathematics(r"\lambda_H") + f" implied by {minimised.implied_by}"] if minimised.implied_by else []
     return formula + "; " + Markup(", ").join(said)
