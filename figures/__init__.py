@@ -1,4 +1,4 @@
-"""Figures of run records and of the theory, and the report page.
+"""Figures of run records and of the theory, and pages for a browser.
 
 draw_run, compare_runs, write_report   of runs on disk, into a folder
 spectrum_figure, spectra_figure, landscape_figure, traps_figure, phase_figure, depth_figure,
@@ -7,6 +7,7 @@ convergence_figure, filmstrip_figure, layers_figure
 comparison_figures                     a `Drawing` by name for each figure that runs have something to show in
 house_style, new_figure                for a `Drawing` of your own: the style as a context, an empty figure to draw on
 write_animation                        the gradient flow in the plane as a GIF
+landscape_page, traps_page, phase_page  a `Page` each: `Page.html()` is one file for a browser that needs nothing else
 """
 
 from importlib import import_module
@@ -27,12 +28,15 @@ PUBLIC = {
     "filmstrip_figure": "theory.film",
     "house_style": "drawing.drawing",
     "landscape_figure": "theory.landscape",
+    "landscape_page": "pages.landscape",
     "layers_figure": "runs.layers",
     "new_figure": "drawing.drawing",
     "phase_figure": "theory.phases",
+    "phase_page": "pages.phases",
     "spectra_figure": "theory.spectra",
     "spectrum_figure": "theory.spectra",
     "traps_figure": "theory.traps",
+    "traps_page": "pages.traps",
     "write_animation": "theory.film",
     "write_report": "runs.report",
 }

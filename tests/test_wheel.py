@@ -22,7 +22,7 @@ def test_what_is_in_it(wheel):
     assert {"ufm", "validate", "networks", "figures"} <= tops
     assert all(top in ("ufm", "validate", "networks", "figures") or top.startswith("ufm_") for top in tops)
     data = {"figures/drawing/style.mplstyle", "ufm_paper/page.md"}
-    data |= {f"figures/runs/report.{kind}" for kind in ("html", "css", "js")}
+    data |= {f"figures/runs/report.{kind}" for kind in ("html", "css")} | {"figures/pages/house.css"}
     data |= {f"{room}/py.typed" for room in ("ufm", "validate", "networks", "figures")}
     assert data <= set(names)
 
@@ -73,6 +73,6 @@ def test_it_writes_the_report_of_a_run(site, run_copy, tmp_path):
     done = run(MODULE, "report", str(run_copy.path), cwd=folder, wheel=site)
     assert (done.returncode, done.stderr) == (0, "")
     page = (run_copy.path / "report.html").read_text(encoding="utf-8")
-    for kind in ("css", "js"):
-        assert (HOUSE / "figures" / "runs" / f"report.{kind}").read_text(encoding="utf-8").strip()[:40] in page
+    for file in ("runs/report.css", "pages/house.css", "pages/tables.js"):
+        assert (HOUSE / "figures" / file).read_text(encoding="utf-8").strip()[:40] in page
     assert list(folder.iterdir()) == []

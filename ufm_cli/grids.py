@@ -1,14 +1,16 @@
 """What the commands that survey a grid share: resume the file, print, draw, write."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .console import say, track
-from .options import require_plain_name, write_result
+from .options import require_plain_name, write_page, write_result
 
 if TYPE_CHECKING:
     from figures.drawing.drawing import Drawing
+    from figures.pages.page import Page
 
 
 class GridFlags(Protocol):
@@ -29,10 +31,12 @@ def surveyed(
     show: Callable[[Any, list[Any]], None],
     draw: "Callable[[list[Any]], Drawing]",
     figure: str,
+    page: "Callable[..., Page] | None" = None,
 ) -> int:
     """Survey the grid into RUNS/NAME/COMMAND.json, draw it into RUNS/NAME/figures; 1 where a cell contradicts theory.
 
     explore  that of the grid's package; what the file has is kept        show, draw  take the grid's finished cells
+    page     makes a page of them, what was asked and what made it, for a command that has --html
     """
     from validate.runs.provenance import provenance
 
@@ -42,5 +46,7 @@ def surveyed(
     show(grid, cells)
     for path in (file, *draw(cells).save(folder / "figures", figure)):
         say(str(path))
+    if page is not None:
+        write_page(flags.html, partial(page, cells, grid.settings()))
     write_result(flags.json, command, {"asked": grid.settings(), "cells": [cell.plain() for cell in cells]})
     return 1 if any(cell.contradicts for cell in cells) else 0

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from .console import say
 from .flags import require_unused
 from .losses import A_CLASS, LossFlags
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from figures.pages.page import Page
     from ufm import Problem
 
 JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="also write the result there as JSON")]
+HtmlFile = Annotated[
+    Path | None, tyro.conf.arg(metavar="FILE", help="also write a page about it there, one file for a browser")
+]
 # A bool is --name and --no-name, with help about --name; a Switch is --name alone.
 Switch = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -78,6 +85,18 @@ def is_plain(name: str) -> bool:
 
 
 MADE_BY = ("command", "versions", "git", "machine")  # what a file says beside the result itself
+
+
+def write_page(file: Path | None, page: "Callable[[dict[str, str]], Page]") -> None:
+    """Write the page that `page` makes, given the lines about what made it, if a file was asked for."""
+    if file is not None:
+        from ufm.storage.files import write_text
+        from validate.runs.provenance import provenance
+
+        found = provenance()
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        write_text(file, page({"made by": versions, "revision": found["git"] or "unknown"}).html())
+        say(str(file))
 
 
 def write_result(file: Path | None, command: str, result: dict[str, Any]) -> None:

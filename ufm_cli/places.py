@@ -9,7 +9,7 @@ from ufm.errors import require
 from ufm.storage.files import require_writable
 
 READ = ("target", "verdicts")
-WRITTEN = ("json", "save")
+WRITTEN = ("json", "save", "html")
 FOLDERS = ("figures", "out", "runs", "results")
 
 

@@ -1,13 +1,11 @@
 """One self-contained page about a run: what was asked, the verdicts, theory beside network, the figures."""
 
 import base64
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from ufm import InputError
 from ufm.errors import Call, require
@@ -17,11 +15,14 @@ from validate.runs.provenance import provenance
 from validate.theory.theorems import counted
 
 from ..drawing.drawing import ONE_COLUMN, Drawing
+from ..pages.page import ROOM as HOUSE
+from ..pages.page import rendered
+from ..pages.words import in_words
 from .comparison import Track
 from .figures import drawings_of
 from .material import Material
+from .mathematics import meaning, objective, typeset
 from .said import minimiser_said
-from .settings import in_words
 
 DAMAGED = "the verdicts or validation.json are damaged"
 ROOM = Path(__file__).parent
@@ -51,12 +52,13 @@ def write_report(
     own = _own_verdicts(rechecked)
     drawings = drawings_of(material, track)
     page = _render(
-        style=Markup((ROOM / "report.css").read_text(encoding="utf-8")),
-        script=Markup((ROOM / "report.js").read_text(encoding="utf-8")),
         title=f"Neural collapse in the run {run.name}",
         summary=_summary(own, other, material),
         asked={name: in_words(value) for name, value in run.recipe.items()},
         minimised=run.minimised,
+        objective=objective(run.minimised) if run.minimised else "",
+        typeset=typeset,
+        meaning=meaning,
         own=own,
         fewer=own and comparison and own["problem"] != comparison.model.to_plain(),
         other=other,
@@ -85,7 +87,9 @@ def _some(epochs: list[dict[str, float]]) -> list[dict[str, float]]:
 
 def _render(**contents: Any) -> str:
     try:
-        return _environment().from_string((ROOM / "report.html").read_text(encoding="utf-8")).render(**contents)
+        return rendered(
+            ROOM / "report.html", [ROOM / "report.css"], [HOUSE / "tables.js"], filters={"listed": _listed}, **contents
+        )
     except (jinja2.UndefinedError, TypeError) as error:
         raise InputError(f"{DAMAGED} ({error}); make them again") from error
 
@@ -112,21 +116,6 @@ def _own_verdicts(rechecked: Any) -> dict[str, Any] | None:
         ("make it again with ", Call("networks.remeasure")),
     )
     return found
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = lambda value: _number(value, ".5g")
-    environment.filters["short"] = lambda value: _number(value, ".1e")
-    environment.filters["sortable"] = lambda value: "" if value is None or math.isnan(value) else value
-    environment.filters["listed"] = _listed
-    return environment
-
-
-def _number(value: float | None, digits: str) -> str:
-    return "-" if value is None else "not defined" if math.isnan(value) else format(value, digits)
 
 
 def _summary(own: dict[str, Any] | None, other: dict[str, Any] | None, material: Material) -> str:

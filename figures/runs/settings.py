@@ -6,6 +6,8 @@ from typing import Any
 
 from validate import Run
 
+from ..pages.words import in_words
+
 # Of config.json: what made the run, and what follows from the settings.
 NOT_SETTINGS = ("recipe", "versions", "git", "machine", "model", "minimised", "lambda_h", "command", "summary")
 PLACE = "data_dir"  # of one machine: it says nothing to another one's reader
@@ -57,21 +59,6 @@ def settings(run: Run) -> dict[str, str]:
 def _has_effect(name: str, asked: Mapping[str, Any]) -> bool:
     other, values = ONLY_UNDER.get(name, (None, ()))
     return other not in asked or asked[other] in values
-
-
-def in_words(value: Any) -> str:
-    """A setting's value as people read it."""
-    if value is None:
-        return "default"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return " ".join(in_words(item) for item in value) or "none"
-    if isinstance(value, Mapping):
-        return ", ".join(
-            in_words(item) if name == "name" else f"{name} {in_words(item)}" for name, item in value.items()
-        )
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def differing(asked: Sequence[Mapping[str, str]]) -> list[str]:

@@ -37,11 +37,11 @@ def phase_figure(cells: Sequence[Cell]) -> Drawing:
     return Drawing(figure, _caption(cells, bool(drawn)), (*HEADER, *MORE), [_numbers(cell) for cell in cells])
 
 
-def _ratio(cell: Cell) -> float:
+def ratio(cell: Cell) -> float:
     return cell.parties[-1].count / cell.parties[0].count
 
 
-def _colour(cell: Cell) -> str:
+def colour(cell: Cell) -> str:
     if all(party.merged for party in cell.parties):
         return ALL
     return MINORITY if cell.parties[-1].merged else APART
@@ -49,18 +49,18 @@ def _colour(cell: Cell) -> str:
 
 def _cells(axes: Axes, cells: Sequence[Cell]) -> None:
     """A rectangle a cell, between the middles (on log axes) of the cells beside it."""
-    ratios, decays = (sorted({of(cell) for cell in cells}) for of in (_ratio, lambda cell: cell.problem.lambda_w))
-    x, y = _edges(ratios), _edges(decays)
+    ratios, decays = (sorted({of(cell) for cell in cells}) for of in (ratio, lambda cell: cell.problem.lambda_w))
+    x, y = edges(ratios), edges(decays)
     for cell in cells:
-        i, j = ratios.index(_ratio(cell)), decays.index(cell.problem.lambda_w)
-        axes.fill_between(x[i : i + 2], y[j], y[j + 1], color=_colour(cell), linewidth=0.4, edgecolor="white")
+        i, j = ratios.index(ratio(cell)), decays.index(cell.problem.lambda_w)
+        axes.fill_between(x[i : i + 2], y[j], y[j + 1], color=colour(cell), linewidth=0.4, edgecolor="white")
         if not cell.certified:
             axes.plot(ratios[i], decays[j], marker="x", color="black", markersize=4)
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     axes.grid(False)
 
 
-def _edges(values: Sequence[float]) -> np.ndarray:
+def edges(values: Sequence[float]) -> np.ndarray:
     logs = np.log(values)
     middles = (logs[1:] + logs[:-1]) / 2
     first, last = (logs[0] - 0.3, logs[-1] + 0.3)
@@ -78,12 +78,12 @@ def _curves(axes: Axes, cells: Sequence[Cell]) -> list[Line2D]:
     ratios = np.geomspace(low, min(high, 1.0), 200)
     handles, example = [], max(known, key=lambda cell: len(cell.parties))
     for of, style, label in ((-1, "-", "theory: minority"), (0, "--", "theory: majority")):
-        thresholds = np.array([_threshold(example, of, ratio) for ratio in ratios])
+        thresholds = np.array([threshold(example, of, ratio) for ratio in ratios])
         handles += axes.plot(ratios, thresholds, color="black", linestyle=style, linewidth=1.3, label=label)
     return handles
 
 
-def _threshold(cell: Cell, which: int, ratio: float) -> float:
+def threshold(cell: Cell, which: int, ratio: float) -> float:
     """The lambda at which the group merges where the minority has ratio n_max samples a class, not rounded."""
     majority = cell.parties[0].count
     sizes = _sizes(cell)

@@ -13,6 +13,7 @@ from ufm_cli.main import COMMANDS, main
 
 SOLVE = ["solve", "-K", "3", "-n", "2", "-d", "3"]
 PLACES = {"verify": ["--json"], "solve": ["--json", "--save"], "derive": ["--json"]}
+PLACES |= {command: ["--html"] for command in ("atlas", "map", "phase")}
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +99,7 @@ TWICE = {
     "two flags, one file": ([*SOLVE, "--json", "x", "--save", "./x"], "x is named twice"),
     "a file read and written": (["report", "run", "--verdicts", "v.json", "--json", "v.json"], "v.json is named twice"),
     "a point and its measures": (["validate", "p", "--json", "sub/../p"], "p is named twice"),
+    "a page and its numbers": (["atlas", "--json", "x", "--html", "./x"], "x is named twice"),
     "a dash": ([*SOLVE, "--json", "-"], "name a file, not -"),
     "a folder": ([*SOLVE, "--json", "."], "it is a folder; name a file"),
     "a file for a folder": ([*SOLVE, "--figures", "p"], "cannot write into p: it is a file; choose another place"),

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..console import say, show
-from ..options import JsonFile, ProblemFlags, Switch, require_plain_name, write_result
+from ..options import HtmlFile, JsonFile, ProblemFlags, Switch, require_plain_name, write_page, write_result
 
 if TYPE_CHECKING:
+    from ufm import Spectrum
     from ufm.atlas import Atlas
     from ufm.completeness import Completeness
 
@@ -47,11 +48,13 @@ class Command:
     force: Switch = False
     """begin anew if there is an atlas of that name"""
     json: JsonFile = None
+    html: HtmlFile = None
 
     def check(self, given: set[str]) -> None:
         self.problem.check(given)
 
     def run(self) -> int:
+        import ufm
         from ufm.atlas import explore
 
         problem = self.problem.problem()
@@ -69,15 +72,23 @@ class Command:
                 on_round=on_round,
             )
         _show(atlas)
-        for path in _draw(atlas, self.connections, file.parent / "figures"):
+        spectra = [ufm.spectrum(problem, point.point) for point in atlas.points]
+        for path in _draw(atlas, spectra, self.connections, file.parent / "figures"):
             say(str(path))
         complaints = atlas.complaints(connected=self.connections)
         for complaint in complaints:
             say(complaint)
         say(f"{len(atlas.points)} critical points: {file}")
         proof = self._proved(atlas, file.with_name("proof.json")) if self.prove else None
+        self._write_page(atlas, spectra, [*complaints, *([_facts(proof)["statement"]] if proof else [])])
         write_result(self.json, "atlas", atlas.plain() | ({"completeness": _facts(proof)} if proof else {}))
         return 1 if complaints or (proof and proof.missing) else 0
+
+    def _write_page(self, atlas: "Atlas", spectra: "list[Spectrum]", found: list[str]) -> None:
+        from figures.pages.landscape import landscape_page
+
+        missing = "" if self.connections else "Descents were not followed: --connections follows and draws them."
+        write_page(self.html, lambda made: landscape_page(atlas, spectra, found, missing, made))
 
     def _proved(self, atlas: "Atlas", file: Path) -> "Completeness":
         from ufm import prove_complete
@@ -125,13 +136,12 @@ def _show(atlas: "Atlas") -> None:
     _show_evidence(atlas)
 
 
-def _draw(atlas: "Atlas", connected: bool, folder: Path) -> list[Path]:
+def _draw(atlas: "Atlas", spectra: "list[Spectrum]", connected: bool, folder: Path) -> list[Path]:
     """Write the figures; returns their paths."""
-    import ufm
     from figures.theory.landscape import landscape_figure
     from figures.theory.spectra import spectra_figure
 
-    drawn = {"spectra": spectra_figure(atlas, [ufm.spectrum(atlas.problem, point.point) for point in atlas.points])}
+    drawn = {"spectra": spectra_figure(atlas, spectra)}
     if connected:
         drawn["landscape"] = landscape_figure(atlas)
     return [path for name, drawing in drawn.items() for path in drawing.save(folder, name)]

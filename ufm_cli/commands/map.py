@@ -10,7 +10,7 @@ from ..console import say, show
 from ..flags import names, require_unused
 from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import JsonFile, Switch
+from ..options import HtmlFile, JsonFile, Switch
 
 if TYPE_CHECKING:
     from ufm.traps import Cell, Grid, SpheresGrid
@@ -63,6 +63,7 @@ class Command:
     force: Switch = False
     """begin anew, whatever is recorded there"""
     json: JsonFile = None
+    html: HtmlFile = None
 
     def check(self, given: set[str]) -> None:
         from ufm.errors import require
@@ -88,10 +89,11 @@ class Command:
         return Grid(self.classes, self.dims, self.lambdas, self.n, self.lambda_b, self.starts, self.seed, loss)
 
     def run(self) -> int:
+        from figures.pages.traps import traps_page
         from figures.theory.traps import traps_figure
         from ufm.traps.grid import explore
 
-        return surveyed(self, "map", self.grid(), explore, _show, traps_figure, "traps")
+        return surveyed(self, "map", self.grid(), explore, _show, traps_figure, "traps", traps_page)
 
 
 def show_result(data: dict[str, Any]) -> None:

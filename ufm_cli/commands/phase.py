@@ -9,7 +9,7 @@ import tyro
 from ..console import say, show
 from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import JsonFile, Switch
+from ..options import HtmlFile, JsonFile, Switch
 
 if TYPE_CHECKING:
     from ufm.phases import Cell, Grid
@@ -56,6 +56,7 @@ class Command:
     force: Switch = False
     """begin anew, whatever is recorded there"""
     json: JsonFile = None
+    html: HtmlFile = None
 
     def check(self, given: set[str]) -> None:
         from ..flags import require_unused
@@ -65,6 +66,7 @@ class Command:
             require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
 
     def run(self) -> int:
+        from figures.pages.phases import phase_page
         from figures.theory.phases import phase_figure
         from ufm.phases import Grid, explore
 
@@ -72,7 +74,7 @@ class Command:
             *(self.fewer, self.lambdas, self.majority, self.minority, self.n),
             *(self.lambda_b if self.bias else 0.0, self.bias, self.seed, self.loss.made().to_plain()),
         )
-        return surveyed(self, "phase", grid, explore, _show, phase_figure, "phase")
+        return surveyed(self, "phase", grid, explore, _show, phase_figure, "phase", phase_page)
 
 
 def show_result(data: dict[str, Any]) -> None:

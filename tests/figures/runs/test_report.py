@@ -17,6 +17,7 @@ from tests.cases import PROBLEMS
 from ufm import InputError
 from ufm.storage.files import write_json
 from validate import Run, compare_run
+from validate.metrics.formulas import FORMULAS
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,10 @@ def test_page_is_whole(page, trained):
     assert len(images) == 5
     assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
     for theorem in ufm.THEOREMS:
-        assert f"<td>{html.escape(theorem.name)}</td>" in page
-    assert page.count('<td class="holds">holds</td>') == len(ufm.THEOREMS)
+        assert f'<th scope="row">{html.escape(theorem.name)}</th>' in page
+    assert page.count('<span class="holds">holds</span>') == len(ufm.THEOREMS)
     for theorem in ufm.THEOREMS:
-        assert f"<td>{html.escape(theorem.source)}</td>" in page
+        assert f'<td data-label="source">{html.escape(theorem.source)}</td>' in page
     for row in compare_run(trained).rows:
         assert f"{row.network:.5g}" in page
     assert str(trained.config["recipe"]["lr"]) in page
@@ -86,6 +87,26 @@ def test_page_is_valid_html(page):
     assert spoiled != page
     with pytest.raises(html5lib.html5parser.ParseError):
         html5lib.HTMLParser(strict=True).parse(spoiled)
+
+
+def test_results_come_first_and_settings_last(page):
+    assert re.findall(r"<h2>(.*?)</h2>", page) == [
+        "The network beside the theory",
+        "The theorems",
+        "The training",
+        "What was asked",
+        "What made this page",
+    ]
+
+
+def test_mathematics_is_mathml(page, trained):
+    comparison = re.search(r'<table id="comparison">.*?</table>', page, re.S).group()
+    rows = [row for row in compare_run(trained).rows if row.name in FORMULAS]
+    assert len(rows) > 5
+    assert comparison.count("<math") == len(rows)
+    verdicts = re.search(r'<table id="other-verdicts".*?</table>', page, re.S).group()
+    assert verdicts.count("<math") >= 8
+    assert "Minimised over the last layer, its W free: <math" in page
 
 
 def test_every_setting_and_the_commands_are_shown(page, trained):
@@ -124,7 +145,7 @@ def test_a_failing_verdict_and_disagreement_are_shown(run_copy, tmp_path):
         {"agrees": False, "worst_deviation": 0.5, "allowed_deviation": 0.1, "checkpoints": [1, 2]},
     )
     text = write_report(run_copy, tmp_path / "v.json").read_text()
-    assert '<td class="fails">fails</td>' in text
+    assert '<span class="fails">fails</span>' in text
     assert "DO NOT agree" in text
     assert "a &lt; b" in text
     assert "&lt;script&gt;" in text
@@ -152,7 +173,7 @@ def test_theorems_on_the_networks_own_model_come_first(run_copy, tmp_path):
     text = write_report(run_copy, tmp_path / "v.json").read_text()
     assert text.index('id="own-verdicts"') < text.index('id="other-verdicts"')
     assert "num_classes 10, per_class 140, dim 16" in text.split('id="own-verdicts"')[0].split("The theorems</h2>")[1]
-    assert '<td class="inconclusive">inconclusive</td>' in text
+    assert '<span class="inconclusive">inconclusive</span>' in text
     assert "Theorems on the network&#39;s own model: 1 holds, 0 fails, 1 inconclusive, 1 not covered." in text
     assert "fewer samples than the network" not in text
     write_json(run_copy.analysis, checked | {"theorems": {"problem": own | {"per_class": 7}, "verdicts": found}})

@@ -145,3 +145,15 @@ def test_proves_that_none_is_missing(capsys, tmp_path):
     assert "does not hold" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "a.json")]) == 2
     assert "no certificate" in capsys.readouterr().err
+
+
+def test_a_page_is_written_of_what_was_found(ask, capsys, tmp_path):
+    page = tmp_path / "new.html"
+    assert main([*ask, "--until-quiet", "1", "--html", str(page)]) == 0
+    assert str(page) in capsys.readouterr().out.splitlines()
+    text = page.read_text(encoding="utf-8")
+    assert text.count('class="mark ') == 4
+    assert "--connections follows and draws them" in text
+    assert main([*ask, "--until-quiet", "1", "--connections", "--html", str(page)]) == 0
+    assert '<path class="link" data-from="1" data-to="0"' in page.read_text(encoding="utf-8")
+    assert "--connections follows" not in page.read_text(encoding="utf-8")

@@ -56,6 +56,13 @@ def test_a_map_of_spheres_is_shown_again_and_goes_on(capsys, tmp_path):
     assert shown.split() == text[: text.index(str(tmp_path))].split()
 
 
+def test_a_page_is_written_of_the_map(capsys, tmp_path):
+    page = tmp_path / "map.html"
+    assert main([*QUICK, "--runs", str(tmp_path), "--html", str(page)]) == 0
+    assert str(page) in capsys.readouterr().out.splitlines()
+    assert page.read_text(encoding="utf-8").count('class="mark ') == 1
+
+
 def test_map_goes_on_and_is_not_replaced_without_force(capsys, tmp_path):
     ask = [*QUICK, "--runs", str(tmp_path), "--name", "mine"]
     assert main(ask) == 0

@@ -9,13 +9,14 @@ ASKED = ["phase", "--fewer", "1", "10", "--lambdas", "0.01", "0.05", "-n", "10",
 
 def test_the_diagram_is_printed_drawn_and_gone_on_with(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main([*ASKED, "--jobs", "1", "--json", "r.json"]) == 0
+    assert main([*ASKED, "--jobs", "1", "--json", "r.json", "--html", "r.html"]) == 0
     printed = capsys.readouterr().out
     assert "4 minimisers are certified global" in printed
     assert "0 cells contradict the threshold of theory" in printed
     for end in ("svg", "pdf", "png", "csv"):
         assert (tmp_path / "runs" / "phase" / "figures" / f"phase.{end}").stat().st_size > 0
     assert len(json.loads((tmp_path / "r.json").read_text())["cells"]) == 4
+    assert (tmp_path / "r.html").read_text(encoding="utf-8").count('class="mark ') == 4
     assert main(["show", "runs/phase/phase.json"]) == 0
     assert "2 + 2 classes" in capsys.readouterr().out
     assert main([*ASKED, "--jobs", "1", "--loss", "bce"]) == 2

@@ -1,4 +1,3 @@
-"use strict";
 // A column's heading sorts its table; once more turns the order round. What has no value stays last.
 for (const table of document.querySelectorAll("table")) {
   const headings = [...table.tHead.rows[0].cells];
