@@ -11,6 +11,7 @@ from .spread import spread
 from .storage.files import read_json, write_json
 from .storage.locks import held
 
+PART = 100  # a file of so many cells or more is written again when as large a part of it is new
 ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is not this grid's
 C = TypeVar("C", bound=Result, covariant=True)
 
@@ -55,6 +56,7 @@ def explore(
 ) -> list[C]:
     """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished cell.
 
+    From 100 cells on it is replaced when a hundredth of them is new, and when the search is interrupted.
     Cells that the file has already are kept, so a search that was stopped, however it was, goes on.
     jobs     processes side by side, one torch thread each (-1: one a core); 1 stays in this process. Inside
              `joblib.parallel_config(backend="dask")` the cells go to the workers of a Dask cluster (`ufm.cluster`)
@@ -74,12 +76,18 @@ def explore(
             write_json(file, {"asked": grid.settings(), "cells": done} | (made_by or {}))
 
         record()
-        pending = [problem for problem in problems if problem not in cells]
+        pending, written = [problem for problem in problems if problem not in cells], len(cells)
         with spread([Survey(grid, problem) for problem in pending], jobs) as results:
-            # The tracked problems only count: results come as they are finished.
-            for _, (i, data) in zip(track(pending), results, strict=True):
-                cells[pending[i]] = grid.cell(data)
-                record()
+            try:
+                # The tracked problems only count: results come as they are finished.
+                for _, (i, data) in zip(track(pending), results, strict=True):
+                    cells[pending[i]] = grid.cell(data)
+                    if len(cells) - written > len(cells) // PART:
+                        record()
+                        written = len(cells)
+            finally:
+                if len(cells) > written:
+                    record()
         return [cells[problem] for problem in problems]
 
 

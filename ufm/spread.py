@@ -18,6 +18,7 @@ from joblib.parallel import get_active_backend
 
 from .errors import InputError
 
+AT_ONCE = 50  # tasks in one message to the scheduler
 AHEAD = 5000  # tasks that a scheduler holds: enough for as many threads; all of them might fill its memory
 
 
@@ -65,7 +66,10 @@ def _here(tasks: Sequence[Task], jobs: int, one_thread: bool) -> Any:
 
 
 def _on_cluster(client: Any, tasks: Sequence[Task], one_thread: bool) -> Any:
-    asked = (client.submit(_run, place, task, one_thread, pure=False) for place, task in enumerate(tasks))
+    places = (range(begin, min(begin + AT_ONCE, len(tasks))) for begin in range(0, len(tasks), AT_ONCE))
+    asked = itertools.chain.from_iterable(
+        client.map(_run, some, [tasks[place] for place in some], one_thread=one_thread, pure=False) for some in places
+    )
     results = _as_they_end(client, asked)
     next(results)  # the tasks are on their way
     return results
