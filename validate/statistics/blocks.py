@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-ELEMENTS = 2**19  # of a block: 4 MB in float64
+ELEMENTS = 2**20  # of a block: 8 MB in float64
 LEAST, MOST = 128, 2048  # rows of a block: enough for products to be worth their traffic, more gain nothing
 
 
