@@ -89,8 +89,8 @@ def _require_workers(client: Any, address: str, alone: bool) -> None:
     busy = [worker for worker, threads in client.ncores().items() if threads > 1] if alone else []
     require(
         not busy,
-        f"worker {busy[0] if busy else ''} has several threads, and a training takes a process of its own; start the "
-        "workers with --nthreads 1",
+        f"worker {busy[0] if busy else ''} has several threads, and a training takes a process of its own; start every "
+        "worker with one thread",
     )
 
 

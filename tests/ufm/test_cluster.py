@@ -102,7 +102,11 @@ UNFIT = {
         "the workers have no ufm; install ufm in their environment too",
     ),
     "gone": (Client({}), False, "the workers of the Dask cluster are gone"),
-    "several threads": (Client(threads=(1, 4)), True, "worker tcp://worker:1 has several threads, .* --nthreads 1"),
+    "several threads": (
+        Client(threads=(1, 4)),
+        True,
+        "worker tcp://worker:1 has several threads, .* start every worker with one thread",
+    ),
 }
 
 
