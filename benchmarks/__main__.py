@@ -15,7 +15,7 @@ from ufm.storage.files import write_text
 from ufm_cli.console import show, track
 from validate.runs.provenance import provenance
 
-SCRIPTS = ("objective", "minimize", "spectra", "metrics", "training", "roofline")
+SCRIPTS = ("objective", "minimize", "spectra", "metrics", "training", "roofline", "sweep", "cluster")
 RESULTS = Path(__file__).with_name("results.md")
 HEADER = ("task", "ours", "seconds", "peer", "seconds", "peer/ours", "note")
 

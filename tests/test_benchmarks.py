@@ -210,6 +210,31 @@ def test_the_roofline_sees_every_convolution():
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+def test_a_sweep_is_set_beside_the_loop_and_ends_where_it_does():
+    from benchmarks import sweep
+
+    rows = list(sweep.rows(18, 3))
+    assert [row.task.split(",")[0] for row in rows] == ["minimise", "minimise"]
+    assert all(float(row.note.split()[-1]) < 1e-9 for row in rows)
+    assert {problem.num_classes for problem in sweep.draw(18)} == set(range(2, 11))
+
+
+def test_a_cluster_is_set_beside_this_process(monkeypatch):
+    """The cluster is this process here; a real one is in tests/ufm_cli/test_dask.py."""
+    from contextlib import nullcontext
+
+    from benchmarks import cluster
+
+    monkeypatch.setattr(cluster, "MAP", cluster.Grid((3,), (1, 2), (1e-2,), starts=2))
+    monkeypatch.setattr(cluster, "cluster", lambda number: nullcontext(None))
+    one, two = cluster.rows()
+    assert (one.ours, two.ours, two.peer) == ("1 worker", "2 workers", "this process")
+    assert one.note.startswith("the same file; a task: ")
+    found = iter([(1.0, b"here"), (1.0, b"there"), (1.0, b"here")])
+    monkeypatch.setattr(cluster, "surveyed", lambda: next(found))
+    assert [row.note.split(";")[0] for row in cluster.rows()] == ["ANOTHER FILE", "the same file"]
+
+
 def test_tasks_beside_another_revision_are_paired_by_the_least_of_their_times(monkeypatch):
     taken = iter([{"a": 3.0}, {"a": 8.0}, {"a": 2.0}, {"a": 9.0}, {"a": 4.0}, {"a": 7.0}])
     monkeypatch.setattr(before.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout=b""))

@@ -16,7 +16,7 @@ from .proofs import Proof, prove
 from .results import PointVerdict, Status
 from .solvers.minimize import Solution, minimize
 from .spectra import Spectrum
-from .sweeps import sweep
+from .sweeps import Sweep, sweep
 from .theorems import THEOREMS, Theorem, Verdict, verify
 from .version import __version__
 
@@ -36,6 +36,7 @@ __all__ = [
     "Solution",
     "Spectrum",
     "Status",
+    "Sweep",
     "Theorem",
     "Verdict",
     "__version__",

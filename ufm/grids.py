@@ -1,19 +1,17 @@
 """A grid of problems or models, surveyed cell by cell into a file that can be gone on with."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import torch
-from joblib import Parallel, delayed
-
 from .errors import InputError, Setting, given, require
 from .results import Result
+from .spread import spread
 from .storage.files import read_json, write_json
 from .storage.locks import held
 
+PART = 100  # a file of so many cells or more is written again when as large a part of it is new
 ANEW = ("begin anew with ", Setting("force", True))  # what mends a file that is not this grid's
 C = TypeVar("C", bound=Result, covariant=True)
 
@@ -58,8 +56,10 @@ def explore(
 ) -> list[C]:
     """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished cell.
 
+    From 100 cells on it is replaced when a hundredth of them is new, and when the search is interrupted.
     Cells that the file has already are kept, so a search that was stopped, however it was, goes on.
-    jobs     processes side by side, one torch thread each (-1: one a core); 1 stays in this process
+    jobs     processes side by side, one torch thread each (-1: one a core); 1 stays in this process. Inside
+             `joblib.parallel_config(backend="dask")` the cells go to the workers of a Dask cluster (`ufm.cluster`)
     force    begin anew, whatever the file holds
     made_by  goes into the file beside "asked" and "cells"
     track    wraps the problems still to be surveyed, to show progress
@@ -76,35 +76,31 @@ def explore(
             write_json(file, {"asked": grid.settings(), "cells": done} | (made_by or {}))
 
         record()
-        pending = [problem for problem in problems if problem not in cells]
-        with _surveys(grid, pending, jobs) as results:
-            # The tracked problems only count: results come as they are finished.
-            for _, (i, data) in zip(track(pending), results, strict=True):
-                cells[pending[i]] = grid.cell(data)
-                record()
+        pending, written = [problem for problem in problems if problem not in cells], len(cells)
+        with spread([Survey(grid, problem) for problem in pending], jobs) as results:
+            try:
+                # The tracked problems only count: results come as they are finished.
+                for _, (i, data) in zip(track(pending), results, strict=True):
+                    cells[pending[i]] = grid.cell(data)
+                    if len(cells) - written > len(cells) // PART:
+                        record()
+                        written = len(cells)
+            finally:
+                if len(cells) > written:
+                    record()
         return [cells[problem] for problem in problems]
 
 
-@contextmanager
-def _surveys(grid: Grid[P, Any], pending: list[P], jobs: int) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
-    """Yield an iterator of (place in `pending`, its cell as plain data) in the order they are finished."""
-    tasks = (delayed(_survey)(grid, i, problem) for i, problem in enumerate(pending))
-    results = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks)
-    try:
-        yield results
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib's own, that cells were begun and are not waited for
-            results.close()
+@dataclass(frozen=True)
+class Survey:
+    """One cell to be surveyed."""
 
+    grid: Grid[Any, Any]
+    problem: Any
 
-def _survey(grid: Grid[P, Any], i: int, problem: P) -> tuple[int, dict[str, Any]]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return i, grid.survey(problem).plain()
-    finally:
-        torch.set_num_threads(threads)
+    def run(self) -> dict[str, Any]:
+        """The cell as plain data."""
+        return self.grid.survey(self.problem).plain()
 
 
 def _recorded(grid: Grid[P, C], file: Path) -> dict[P, C]:

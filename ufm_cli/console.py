@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH = 140  # of tables that are not printed to a terminal
+LOOK = 2.0  # seconds between two looks at what goes on elsewhere
 Item = TypeVar("Item")
 
 
@@ -61,6 +63,11 @@ def _cell(value: object) -> Text:
     return Text(text, style=STYLES.get(text, ""))
 
 
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
 def track(label: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
     """A wrapper of iterables that shows a progress bar on standard error while a terminal is looking."""
 
@@ -68,12 +75,37 @@ def track(label: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
         if not sys.stderr.isatty():
             yield from items
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         items = list(items)
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with _bar() as progress:
             task = progress.add_task(label, total=len(items))
             for item in items:
                 yield item
                 progress.advance(task)
+
+    return wrap
+
+
+def watch(label: str, total: int, done: Callable[[], int]) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """As `track`, but the bar shows done(), asked for every few seconds: what goes on elsewhere while items come."""
+
+    def wrap(items: Iterable[Item]) -> Iterable[Item]:
+        if not sys.stderr.isatty():
+            yield from items
+            return
+        over = threading.Event()
+        with _bar() as progress:
+            task = progress.add_task(label, total=total)
+
+            def look() -> None:
+                while not over.wait(LOOK):
+                    progress.update(task, completed=done())
+
+            looking = threading.Thread(target=look, daemon=True)
+            looking.start()
+            try:
+                yield from items
+            finally:
+                over.set()
+                looking.join()
 
     return wrap

@@ -17,6 +17,7 @@ class GridFlags(Protocol):
     """The flags that such a command has beside those of its grid."""
 
     jobs: int
+    dask: str | None
     name: str
     runs: Path
     force: bool
@@ -38,11 +39,13 @@ def surveyed(
     explore  that of the grid's package; what the file has is kept        show, draw  take the grid's finished cells
     page     makes a page of them, what was asked and what made it, for a command that has --html
     """
+    from ufm.cluster import connected
     from validate.runs.provenance import provenance
 
     folder = flags.runs / require_plain_name(flags.name)
     file, wrapped = folder / f"{command}.json", track("cells of the map")
-    cells = explore(grid, file, jobs=flags.jobs, force=flags.force, made_by=provenance(), track=wrapped)
+    with connected(flags.dask):
+        cells = explore(grid, file, jobs=flags.jobs, force=flags.force, made_by=provenance(), track=wrapped)
     show(grid, cells)
     for path in (file, *draw(cells).save(folder / "figures", figure)):
         say(str(path))

@@ -22,6 +22,14 @@ HtmlFile = Annotated[
 ]
 # A bool is --name and --no-name, with help about --name; a Switch is --name alone.
 Switch = tyro.conf.FlagCreatePairsOff[bool]
+PLACE = "the Dask cluster to work on: its scheduler's address, tcp://HOST:PORT, or the scheduler file"
+Dask = Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help=PLACE)]
+
+
+def check_dask(dask: str | None, given: set[str]) -> None:
+    """Raise InputError for --jobs beside --dask."""
+    if dask is not None:
+        require_unused(given, {"jobs"}, "a cluster runs as many tasks side by side as its workers have threads")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 """The driver: trains the cells of the claims asked for, skipping what is done, then judges and records."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from networks import Diverged, Recipe, recipe_of, train
 from ufm import InputError, Status
 from ufm.errors import Setting, require
+from ufm.spread import spread
 from ufm.storage.files import require_writable
+from ufm.storage.locks import held
 from validate import Run
 
 from .claims import Claim, claims_at
@@ -19,6 +23,30 @@ from .record import Outcome, recorded, write_record
 from .trained import Trained
 
 Track = Callable[[Iterable[int]], Iterable[int]]
+_ALONE = threading.Lock()  # torch's random numbers are those of a process
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of a cell, from where its run stands to its end, in whatever process."""
+
+    cell: str
+    recipe: Recipe
+    path: Path
+
+    def run(self, track: Track = iter) -> str | None:
+        """Train; returns why it could not be, if its numbers diverged."""
+        try:
+            with _ALONE:
+                train(self.recipe, self.path, resume=(self.path / "config.json").is_file(), track=track)
+        except Diverged as error:
+            return str(error)
+        return None
+
+    def anywhere(self) -> "Training":
+        """The same in a process that has another current folder."""
+        data = self.recipe.data_dir if self.recipe.data_dir.startswith("~") else os.path.abspath(self.recipe.data_dir)
+        return Training(self.cell, dataclasses.replace(self.recipe, data_dir=data), self.path.absolute())
 
 
 @dataclass(frozen=True)
@@ -60,16 +88,12 @@ class Grid:
         done = self.epochs_done(cell) == self.recipe(cell).epochs
         return Trained(cell, Run(self.path(cell)), self.cifar_folder) if done else None
 
+    def training(self, cell: str) -> Training:
+        return Training(cell, self.recipe(cell), self.path(cell))
+
     def train(self, cell: str, track: Track = iter) -> str | None:
         """Train a cell to its end, from where it stands; returns why it could not be, if its numbers diverged."""
-        if self.finished(cell):
-            return None
-        path = self.path(cell)
-        try:
-            train(self.recipe(cell), path, resume=(path / "config.json").is_file(), track=track)
-        except Diverged as error:
-            return str(error)
-        return None
+        return None if self.finished(cell) else self.training(cell).run(track)
 
 
 def cells_of(scale: Scale, claims: Sequence[str] | None = None) -> list[str]:
@@ -91,6 +115,7 @@ def reproduce(
     claims: Sequence[str] | None = None,
     *,
     training: bool = True,
+    jobs: int = 1,
     on_cell: Callable[[str, Trained | str | None], None] = lambda cell, outcome: None,
     on_claim: Callable[[str, Outcome], None] = lambda claim, outcome: None,
     track: Callable[[str], Track] = lambda label: iter,
@@ -102,8 +127,10 @@ def reproduce(
     Done cells are skipped and a cell that was stopped midway goes on. A cell that was not run here is judged by what
     the record keeps of it. A claim whose cells are not all there, or lack what its judge needs, is "not covered", which
     without `training` is what becomes of all that was not run before; one with a cell whose numbers diverged fails.
-    on_cell and on_claim are told of each as it ends; track(label) wraps a
-    cell's epochs.
+    jobs     trainings side by side, in processes of their own (-1: one a core); with 1 they are in this one, one after
+             another. Inside `ufm.cluster.connected` the cluster's workers take them, one at a time each, on the GPU
+             that each has; grid.runs must be a folder that all workers see
+    on_cell and on_claim are told of each as it ends; track(label) wraps a cell's epochs, or side by side the trainings.
     Raises InputError for unknown claims, images that cannot be had, runs made by other recipes, and a folder results/
     that cannot be written to; before any training where that can be seen. Without `training` also where nothing was run
     or recorded at the scale.
@@ -112,8 +139,7 @@ def reproduce(
     require_writable(Path(results) / "README.md")
     for cell in cells:
         grid.epochs_done(cell)
-    for cell in cells if training else ():
-        problem = grid.train(cell, track(cell))
+    for cell, problem in _trained(grid, cells, jobs, track) if training else ():
         if problem:
             diverged[cell] = problem
         on_cell(cell, problem or grid.finished(cell))
@@ -127,6 +153,20 @@ def reproduce(
         on_claim(claim, outcomes[claim])
     write_record(Path(results), grid.scale, outcomes, found)
     return outcomes
+
+
+def _trained(
+    grid: Grid, cells: Sequence[str], jobs: int, track: Callable[[str], Track]
+) -> Iterator[tuple[str, str | None]]:
+    """Train the cells; yields each as it ends, with why it could not be, if its numbers diverged."""
+    if jobs == 1:
+        yield from ((cell, grid.train(cell, track(cell))) for cell in cells)
+        return
+    yield from ((cell, None) for cell in cells if grid.finished(cell))
+    tasks = [grid.training(cell).anywhere() for cell in cells if not grid.finished(cell)]
+    with held(grid.runs / grid.scale.name), spread(tasks, jobs, one_thread=False) as results:
+        for _, (place, problem) in zip(track("trainings")(range(len(tasks))), results, strict=True):
+            yield tasks[place].cell, problem
 
 
 def _require_material(grid: Grid, results: Path, found: dict[str, Trained], training: bool) -> None:

@@ -112,12 +112,18 @@ def explored() -> list:
     return [facts, found.starts, [(s.name, s.value) for s in found.sums], [line.end for line in found.descents]]
 
 
+def swept() -> zip:
+    found = ufm.sweep([PROBLEM, PROBLEMS["imbalanced"], replace(PROBLEM, lambda_w=0.01)], tol=1e-13)
+    return zip(found, found.certificates, strict=True)
+
+
 # Without a Point to take the device from: on the CPU, whatever the default device is.
 ON_THE_CPU = {
     "minimize from a seed": lambda: solved(ufm.minimize(PROBLEM, seed=3, tol=1e-13)),
     "random_point": lambda: draw(replace(PROBLEM, bias=False)),
     "global_minimizer": lambda: ufm.global_minimizer(PROBLEM),
     "global_minimizer, collapsed": lambda: ufm.global_minimizer(PROBLEMS["strong decay"]),
+    "sweep": lambda: [(solved(one), certificate) for one, certificate in swept()],
     "origin": lambda: origin(PROBLEMS["imbalanced"]),
     "narrow_solution": lambda: solved(narrow_solution(PROBLEM, 2)),
     "spectrum": lambda: ufm.spectrum(PROBLEM).expanded(),

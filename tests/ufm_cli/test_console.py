@@ -2,6 +2,7 @@
 
 import enum
 import io
+import threading
 
 import pytest
 
@@ -20,6 +21,25 @@ def test_progress_only_where_somebody_looks(monkeypatch, stream):
     monkeypatch.setattr("sys.stderr", errors)
     assert list(console.track("things")(range(3))) == [0, 1, 2]
     assert ("things" in errors.getvalue()) is errors.isatty()
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_what_goes_on_elsewhere_is_looked_at_while_somebody_looks(monkeypatch, stream):
+    errors, looked = stream(), threading.Event()
+    monkeypatch.setattr("sys.stderr", errors)
+    monkeypatch.setattr(console, "LOOK", 0.001)
+
+    def done() -> int:
+        looked.set()
+        return 7
+
+    def items():
+        yield 1
+        assert not errors.isatty() or looked.wait(10)
+        yield 2
+
+    assert list(console.watch("epochs", 9, done)(items())) == [1, 2]
+    assert ("epochs" in errors.getvalue()) is looked.is_set() is errors.isatty()
 
 
 def test_tables_line_up_and_mark_what_is_missing(capsys):

@@ -127,6 +127,12 @@ def test_a_run_stopped_midway_goes_on_to_the_same_numbers_and_done_ones_are_left
     assert other.stat().st_mtime_ns == untouched
 
 
+def test_a_folder_whose_trainings_another_process_spreads_is_refused(tmp_path, grid):
+    with holding(grid.runs / "small"), pytest.raises(InputError, match="small is being written by process"):
+        reproduce(grid, tmp_path / "results", ["learning"], jobs=2)
+    assert not grid.path("one").exists()
+
+
 def test_without_training_what_was_not_run_is_not_covered(tmp_path, grid, capsys):
     grid.train("one")
     assert command(tmp_path, "--no-training") == 0

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import torch
 
 from ..errors import InputError, require
@@ -22,6 +21,7 @@ from ..problem import Problem
 from ..proofs import Followed
 from ..results import Result
 from ..solvers.critical import origin
+from ..spread import in_order, spread
 from ..storage.files import read_json, write_json
 from .catalogue import Catalogue, Entry
 from .connections import FlowLines
@@ -34,16 +34,6 @@ from .symmetry import partitions
 BATCH = 200  # random starts a round
 COUNTS = ("hidden", "followed", "excluded", "tried")  # what the catalogue counts beside its entries
 FLAT = 1e-6  # an eigenvalue below this, relative to the largest, makes a point flat
-
-
-def _on_one_thread(task: Any) -> Any:
-    """task.run(), with sums added up in one order wherever it runs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return task.run()
-    finally:
-        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -178,14 +168,14 @@ class Exploration:
         """Run the tasks side by side, taking their results in order; returns how many points were new."""
         if not tasks:
             return 0
-        new, parallel = 0, joblib.Parallel(n_jobs=min(self.jobs, len(tasks)), return_as="generator")
-        results = parallel(joblib.delayed(_on_one_thread)(task) for task in tasks)
-        for task, result in zip(tasks, results, strict=True):
-            new += take(task, result)
-            if self.file is not None:
-                write_json(self.file, self.plain())
-            if self.on_round:
-                self.on_round(self, doing)
+        new = 0
+        with spread(tasks, min(self.jobs, len(tasks))) as results:
+            for place, result in in_order(results):
+                new += take(tasks[place], result)
+                if self.file is not None:
+                    write_json(self.file, self.plain())
+                if self.on_round:
+                    self.on_round(self, doing)
         return new
 
     def _take(self, task: Round, ends: torch.Tensor) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from ..atlas import Atlas, CriticalPoint, explore
@@ -17,6 +16,7 @@ from ..errors import InputError, Setting, require
 from ..losses import CrossEntropy
 from ..problem import Problem
 from ..results import Result, Shown
+from ..spread import in_order, spread
 from ..storage.files import read_json, require_writable, write_json
 from ..storage.locks import held
 from .intervals import Interval
@@ -78,7 +78,8 @@ def prove_complete(
     Cross-entropy, balanced classes, K <= 3 with any d or d = 1 with any K (its cost grows fast beyond K = 4); with or
     without a bias. Anything else is a refusal: proved is False, and `reason` says why.
 
-    jobs      how many pieces are searched side by side, in processes of one thread each
+    jobs      how many pieces are searched side by side, in processes of one thread each. Inside
+              `joblib.parallel_config(backend="dask")` they go to the workers of a Dask cluster (`ufm.cluster`)
     seed      of the atlas, where none is given           atlas   the list to prove complete (`ufm.explore`)
     file      the certificate (JSON), which `ufm check` verifies; it is written as pieces are done, and gone on with
     force     begin anew, whatever the file holds
@@ -224,19 +225,19 @@ class Work:
         cells = self.region.pieces() if self.searched else []
         todo = [i for i, piece in enumerate(self.pieces) if piece is None]
         tasks = [Task(self.region, *cells[i], known, MOST) for i in todo]  # type: ignore[arg-type]
-        parallel = joblib.Parallel(n_jobs=max(1, min(jobs, len(tasks))), return_as="generator")
         written = time.monotonic()
         before, self.started = self.seconds, time.monotonic()
-        for i, piece in zip(todo, parallel(joblib.delayed(Task.run)(task) for task in tasks), strict=True):
-            self.seconds = before + time.monotonic() - self.started
-            if piece.stuck:
-                raise self._lost(np.array(piece.stuck), known)
-            self.pieces[i] = piece
-            if self.file is not None and time.monotonic() - written > EVERY:
-                write_json(self.file, self.plain())
-                written = time.monotonic()
-            if on_piece:
-                on_piece(sum(piece is not None for piece in self.pieces), len(self.pieces), self.boxes)
+        with spread(tasks, max(1, min(jobs, len(tasks)))) as results:
+            for place, piece in in_order(results):
+                self.seconds = before + time.monotonic() - self.started
+                if piece.stuck:
+                    raise self._lost(np.array(piece.stuck), known)
+                self.pieces[todo[place]] = piece
+                if self.file is not None and time.monotonic() - written > EVERY:
+                    write_json(self.file, self.plain())
+                    written = time.monotonic()
+                if on_piece:
+                    on_piece(sum(piece is not None for piece in self.pieces), len(self.pieces), self.boxes)
         if self.file is not None:
             write_json(self.file, self.plain())
 

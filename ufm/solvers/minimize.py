@@ -40,6 +40,11 @@ class Solution(Shown, Result):
 
 def random_point(problem: Problem, seed: int = 0) -> Point:
     """A float64 Point on the CPU, of full size, with independent N(0, 1/d) entries in W, H and b."""
+    return Point(*drawn(problem, seed))
+
+
+def drawn(problem: Problem, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(W (K, d), H (N, d), b (K,)) of `random_point`."""
     require(0 <= seed < 2**63, (Setting("seed"), f" must lie in 0 .. 2^63 - 1, got {seed}"))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     K, N, d = problem.num_classes, problem.num_samples, problem.dim
@@ -48,7 +53,7 @@ def random_point(problem: Problem, seed: int = 0) -> Point:
         return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu") / math.sqrt(d)
 
     W, H = draw(K, d), draw(N, d)
-    return Point(W, H, draw(K) if problem.bias else W.new_zeros(K))
+    return W, H, draw(K) if problem.bias else W.new_zeros(K)
 
 
 def require_memory(problem: Problem) -> None:
@@ -97,7 +102,7 @@ def minimize(
     require(max_iterations >= 1, (Setting("max_iterations"), f" must be >= 1, got {max_iterations}"))
     require_memory(problem)
     if device is not None:
-        _require_device(device)
+        require_device(device)
     start = random_point(problem, seed) if start is None else problem.expand(start)
     start = start if device is None else start.to(device)
     labels = start.labels
@@ -128,7 +133,8 @@ def minimize(
     )
 
 
-def _require_device(device: torch.device | str) -> None:
+def require_device(device: torch.device | str) -> None:
+    """Raise InputError for a device that torch cannot compute on here."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was compiled without CUDA

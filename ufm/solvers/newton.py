@@ -12,6 +12,13 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+FORCING = 0.3  # at most: the relative tolerance of conjugate gradients, else the root of the relative gradient
+NOISE = 64  # roundings of f: a predicted decrease below that is not seen in f
+TAKEN = 1e-4  # of the predicted decrease has to be there for a step to be taken
+POOR, GOOD = 0.25, 0.75  # of it: the radius shrinks below, and may grow above
+REACHED = 0.99  # of the radius: a good step of that length makes it grow
+LOST = 1e-15  # a radius below this, relative to 1 + |x|, makes no progress
+
 
 class Jet(Protocol):
     """A function at one x to second order."""
@@ -67,26 +74,26 @@ def trust_region_newton(
         relative, size = jet.relative_gradient, float(jet.gradient.norm())
         if relative <= tol or size == 0:
             return
-        step, decrease, spent = _steihaug(jet, radius, min(0.3, math.sqrt(relative)) * size)
+        step, decrease, spent = _steihaug(jet, radius, min(FORCING, math.sqrt(relative)) * size)
         products += spent
         there = moved(x, step)
         trial = landscape.jet(there)
         ratio = _agreement(jet, trial, decrease)
         length = float(step.norm())
-        if ratio < 0.25:
-            radius = 0.25 * length
-        elif ratio > 0.75 and length > 0.99 * radius:
+        if ratio < POOR:
+            radius = POOR * length
+        elif ratio > GOOD and length > REACHED * radius:
             radius *= 2
-        if ratio > 1e-4:
+        if ratio > TAKEN:
             x, jet = there, trial
             yield x, Step.at(jet, products)
-        elif radius < 1e-15 * (1 + float(x.norm())):
+        elif radius < LOST * (1 + float(x.norm())):
             return
 
 
 def _agreement(jet: Jet, trial: Jet, decrease: float) -> float:
     """Actual over predicted decrease; judged by gradients where f's rounding hides the decrease."""
-    noise = 64 * torch.finfo(jet.value.dtype).eps * abs(float(jet.value))
+    noise = NOISE * torch.finfo(jet.value.dtype).eps * abs(float(jet.value))
     if decrease > noise:
         return float(jet.value - trial.value) / decrease
     return 1.0 if float(trial.gradient.norm()) < float(jet.gradient.norm()) else 0.0
@@ -99,7 +106,7 @@ def _steihaug(jet: Jet, radius: float, tolerance: float) -> tuple[torch.Tensor, 
     direction = -residual
     square = float(residual @ residual)
     decrease = 0.0
-    for products in range(1, 2 * len(p) + 20):
+    for products in range(1, most_products(len(p)) + 1):
         image = jet.hvp(direction)
         curvature = float(direction @ image)
         length = square / curvature if curvature > 0 else torch.inf
@@ -116,6 +123,11 @@ def _steihaug(jet: Jet, radius: float, tolerance: float) -> tuple[torch.Tensor, 
             break
         direction.mul_(square / previous).sub_(residual)
     return p, decrease, products
+
+
+def most_products(size: int) -> int:
+    """How many products with the Hessian one step of so many variables may take."""
+    return 2 * size + 19
 
 
 def _reach(a: float, b: float, c: float) -> float:

@@ -1,5 +1,11 @@
-"""Many small problems at once: the stack of their objectives, Newton's method on it, and the sweep."""
+"""Many small problems at once.
 
+stack   their objectives as one: values, gradients, products with Hessians, dense Hessians
+newton  trust-region Newton on it        judged  certificates and spectra at its ends
+sweep   ufm.sweep                        result  what it returns: a row a problem
+"""
+
+from .result import Sweep
 from .sweep import sweep
 
-__all__ = ["sweep"]
+__all__ = ["Sweep", "sweep"]

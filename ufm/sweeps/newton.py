@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..solvers.newton import Step
+from ..solvers.newton import FORCING, GOOD, LOST, NOISE, POOR, REACHED, TAKEN, Step, most_products
 from .stack import Stack, StackJet, dot, norms
 
 WAITING = 0.4  # of the problems wait for the others before they step
@@ -62,7 +62,7 @@ class Steihaug:
         self.p, self.residual = torch.where(rows, self.p, 0.0), torch.where(rows, self.residual, g)
         self.direction = torch.where(rows, self.direction, -g)
         self.square, self.decrease = torch.where(old, self.square, dot(g, g)), torch.where(old, self.decrease, 0.0)
-        forcing = jet.relative_gradient.sqrt().clamp_max(0.3)
+        forcing = jet.relative_gradient.sqrt().clamp_max(FORCING)
         self.tolerance = torch.where(old, self.tolerance, forcing * jet.size)
         self.spent, self.going = torch.where(old, self.spent, 0), torch.ones_like(old)
 
@@ -81,7 +81,7 @@ class Steihaug:
         previous, self.square = self.square, dot(self.residual, self.residual)
         self.spent, self.products = self.spent + self.going, self.products + self.going
         self.going = self.going & ~leaves & (self.square.sqrt() > self.tolerance)
-        self.going &= self.spent < 2 * jet.stack.size + 19
+        self.going &= self.spent < most_products(jet.stack.size)
         self.direction.mul_((self.square / previous)[:, None]).sub_(self.residual).mul_(self.going[:, None])
 
 
@@ -109,7 +109,7 @@ def descend(f: Stack, x: torch.Tensor, *, tol: float, max_iterations: int) -> De
         there, x = waiting[taken], x.clone()
         x[there] = ended[places[there]] = trial.x[taken]
         over = trials >= max_iterations
-        lost = inner.radius[waiting] < 1e-15 * (1 + norms(x[waiting]))
+        lost = inner.radius[waiting] < LOST * (1 + norms(x[waiting]))
         over[waiting] |= torch.where(taken, _at_rest(trial, tol), lost)
         _record(histories, places[there], trial, inner.products[waiting], taken)
     return Descents(ended, histories)
@@ -120,12 +120,12 @@ def _step(jet: StackJet, inner: Steihaug, waiting: torch.Tensor) -> tuple[StackJ
     step, radius = inner.p[waiting], inner.radius[waiting]
     trial, length = jet.stack.take(waiting).jet(jet.x[waiting] + step), norms(step)
     value, decrease = jet.value[waiting], inner.decrease[waiting]
-    noise = 64 * torch.finfo(value.dtype).eps * value.abs()
+    noise = NOISE * torch.finfo(value.dtype).eps * value.abs()
     smaller = (trial.size < jet.size[waiting]).to(value.dtype)
     ratio = torch.where(decrease > noise, (value - trial.value) / decrease, smaller)
-    wider = torch.where((ratio > 0.75) & (length > 0.99 * radius), 2 * radius, radius)
-    inner.radius[waiting] = torch.where(ratio < 0.25, 0.25 * length, wider)
-    return trial, ratio > 1e-4
+    wider = torch.where((ratio > GOOD) & (length > REACHED * radius), 2 * radius, radius)
+    inner.radius[waiting] = torch.where(ratio < POOR, POOR * length, wider)
+    return trial, ratio > TAKEN
 
 
 def _at_rest(jet: StackJet, tol: float) -> torch.Tensor:

@@ -11,6 +11,11 @@ As S_j scales with its row, sqrt(m) drops out of the second derivative:
 
     G~ = sqrt(m) slopes/N                 gradient  D X + [0 G~^T; G~ 0] X
     A~ = S (X_H dX_W^T + dX_H X_W^T)/N    Hessian   D dX + [0 G~^T; G~ 0] dX + [0 A~^T; A~ 0] X
+
+With x_j row j of X_H, entries (k, a) of X_W and (j, a) of X_H have in the Hessian itself, without decays,
+
+    (k, a), (l, e)   sum_j S_j[k, l] x_j[a] x_j[e]/N         (j, a), (j, e)   (X_W^T S_j X_W)[a, e]/N
+    (j, a), (l, e)   (X_W^T S_j)[a, l] x_j[e]/N, and G~[j, l] where a = e
 """
 
 from collections.abc import Sequence
@@ -21,7 +26,10 @@ import torch
 
 from ..losses import Loss
 from ..losses.own import has_conjugate
+from ..point import Point
 from ..problem import LEAST, Problem
+
+DERIVED = ("ridge", "stretch", "decay", "roots")  # what a part of a stack need not compute again
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +66,10 @@ class Stack:
     def take(self, places: torch.Tensor) -> "Stack":
         """The problems at these places."""
         own = ("counts", "num_samples", "lambdas", "floor", "least")
-        return replace(self, **{name: getattr(self, name)[places] for name in own})
+        part = replace(self, **{name: getattr(self, name)[places] for name in own})
+        known = {name: vars(self)[name][places] for name in DERIVED if name in vars(self)}
+        vars(part).update(known)
+        return part
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -147,6 +158,11 @@ class Stack:
         """(B, K + T, c) X of flat vectors, a view."""
         return x.view(-1, self.rows, self.columns)
 
+    def point(self, x: torch.Tensor, i: int, dim: int) -> Point:
+        """The collapsed point of problem i on the CPU, in its own dimension: the columns beyond are 0."""
+        W, H, b = (part[0] for part in self.take(torch.tensor([i], device=x.device)).split(x[i : i + 1]))
+        return Point(W[:, :dim].cpu(), H[:, :dim].cpu(), b.cpu())
+
     def evened(self, x: torch.Tensor) -> torch.Tensor:
         """Flat vectors of these problems as those of `even`."""
         return x * self.stretch.flatten(1)
@@ -209,6 +225,44 @@ class StackJet:
         into_W = torch.bmm(A.mT, self.H).baddbmm_(self.G.mT, V[:, K:])
         into_H = torch.bmm(A, self.W).baddbmm_(self.G, V[:, :K])
         return self._free(torch.cat([into_W, into_H], 1).addcmul_(f.decay, V))
+
+    @cached_property
+    def _seen(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(S (B, T, K, K), X_W^T S (B, T, c, K)), both over N."""
+        K, (B, T, _) = self.stack.num_classes, self.logits.shape
+        units = torch.eye(K, dtype=self.X.dtype, device=self.X.device)[:, None, :].expand(K, B * T, K)
+        S = self._curvature(units).view(K, B, T, K).permute(1, 2, 0, 3) / self.N[..., None]
+        return S, torch.einsum("bka,bjkl->bjal", self.W, S)
+
+    @cached_property
+    def within(self) -> torch.Tensor:
+        """(B, T, c, c) X_W^T S_j X_W/N."""
+        return torch.einsum("bjal,ble->bjae", self._seen[1], self.W)
+
+    def hessian(self) -> torch.Tensor:
+        """(B, size, size) the dense Hessians, over the free entries of X in order."""
+        f, (S, WS) = self.stack, self._seen
+        B, T, c, K = WS.shape
+        cut = K * c
+        full = self.X.new_zeros(B, f.rows * c, f.rows * c)
+        full[:, :cut, :cut] = torch.einsum("bjkl,bja,bje->bkale", S, self.H, self.H).reshape(B, cut, cut)
+        mixed = torch.einsum("bjal,bje->bjale", WS, self.H)
+        mixed.diagonal(dim1=2, dim2=4).add_(self.G[..., None])
+        full[:, cut:, :cut] = mixed.reshape(B, T * c, cut)
+        full[:, :cut, cut:] = full[:, cut:, :cut].mT
+        own = full[:, cut:, cut:].unflatten(2, (T, c)).unflatten(1, (T, c))
+        own.diagonal(dim1=1, dim2=3).copy_(self.within.permute(0, 2, 3, 1))
+        full.diagonal(dim1=1, dim2=2).add_(f.decay.flatten(1))
+        free = f.free.flatten().nonzero()[:, 0] if f.bias else slice(None)
+        return full[:, free][:, :, free]
+
+    @property
+    def rounding(self) -> torch.Tensor:
+        """(B,) as `ufm.solvers.sharpen.rounding`, for a loss with exact slopes."""
+        X, K = self.X.abs(), self.stack.num_classes
+        G, largest = self.G.abs(), self.logits.abs().amax((1, 2))
+        terms = torch.cat([torch.bmm(G.mT, X[:, K:]), torch.bmm(G, X[:, :K])], 1).addcmul_(self.stack.decay, X)
+        return torch.finfo(X.dtype).eps * (4 + largest) * norms(self._free(terms))
 
 
 def norms(x: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,11 @@ there is none for d >= K ("spheres landscape").
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..certificates import Certificate, certify
+from ..certificates import Certificate
 from ..errors import Setting, require
 from ..losses import CrossEntropy
 from ..models import Judgement, Spheres, of_plain
@@ -17,7 +18,7 @@ from ..problem import Problem
 from ..results import PointVerdict, Result
 from ..results.plain import READ
 from ..results.words import Word
-from ..solvers.minimize import minimize
+from ..sweeps import sweep
 from .code_search import reference_distance
 from .codes import one_vs_rest_distance
 
@@ -60,16 +61,24 @@ class End(Result):
     point: Point
 
     @classmethod
-    def of(cls, problem: Problem | Spheres, seed: int) -> "End":
-        """Descend on class means, which never raises f, and certify where that leads."""
+    def all_of(cls, problem: Problem | Spheres, seeds: Sequence[int]) -> list["End"]:
+        """Descend on class means, which never raises f, from the start of each seed, and certify where that leads."""
         if isinstance(problem, Spheres):
-            found = problem.minimize(seed, ON_SPHERES)
-            judged, point = problem.certify(found.point), found.point
-            return cls(seed, found.converged, judged, one_vs_rest_distance(point.W), point)
-        solution = minimize(problem, seed=seed, tol=TOL)
-        means = problem.class_means(solution.point)
-        certificate = replace(certify(problem, means), direction=None)
-        return cls(seed, solution.converged, certificate, one_vs_rest_distance(means.W), means)
+            return [cls._on_spheres(problem, seed) for seed in seeds]
+        found = sweep([problem] * len(seeds), seeds, TOL, device="cpu")  # the same numbers everywhere
+        ends = []
+        for seed, solution, certificate in zip(seeds, found, found.certificates or (), strict=True):
+            assert isinstance(certificate, Certificate)
+            means = problem.class_means(solution.point)
+            known = replace(certificate, direction=None)
+            ends.append(cls(seed, solution.converged, known, one_vs_rest_distance(means.W), means))
+        return ends
+
+    @classmethod
+    def _on_spheres(cls, model: Spheres, seed: int) -> "End":
+        found = model.minimize(seed, ON_SPHERES)
+        judged, point = model.certify(found.point), found.point
+        return cls(seed, found.converged, judged, one_vs_rest_distance(point.W), point)
 
     @property
     def value(self) -> float:
@@ -175,10 +184,11 @@ class Cell(Result):
 def survey(problem: Problem | Spheres, starts: int = 64, seed: int = 0) -> Cell:
     """Descend from `starts` random starts (those of `minimize` with seed, seed + 1, ...) and certify every end.
 
-    Starts that end in neither the best level nor a trap are counted apart. Raises InputError for starts < 1.
+    The descents are one `ufm.sweep`. Starts that end in neither the best level nor a trap are counted apart. Raises
+    InputError for starts < 1.
     """
     require(starts >= 1, (Setting("starts"), f" must be >= 1, got {starts}"))
-    ends = [End.of(problem, start) for start in range(seed, seed + starts)]
+    ends = End.all_of(problem, range(seed, seed + starts))
     lowest = min(ends, key=lambda end: end.value)
     width, bounds = _width_and_bounds(problem, ends, lowest.value)
     endings = [end.ending(lowest.value + width) for end in ends]

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..console import say, show
-from ..options import HtmlFile, JsonFile, ProblemFlags, Switch, require_plain_name, write_page, write_result
+from ..options import (
+    Dask,
+    HtmlFile,
+    JsonFile,
+    ProblemFlags,
+    Switch,
+    check_dask,
+    require_plain_name,
+    write_page,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from ufm import Spectrum
@@ -41,6 +51,7 @@ class Command:
     """of the random starts"""
     jobs: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     """rounds that run side by side, a process each"""
+    dask: Dask = None
     name: str = ""
     """of the folder in RUNS (default: atlas-K4-d6 for K = 4, d = 6)"""
     runs: Path = Path("runs")
@@ -52,15 +63,17 @@ class Command:
 
     def check(self, given: set[str]) -> None:
         self.problem.check(given)
+        check_dask(self.dask, given)
 
     def run(self) -> int:
         import ufm
         from ufm.atlas import explore
+        from ufm.cluster import connected
 
         problem = self.problem.problem()
         name = require_plain_name(self.name or f"atlas-K{problem.num_classes}-d{problem.dim}")
         file = self.runs / name / "atlas.json"
-        with _gauge(self.until_quiet) as on_round:
+        with connected(self.dask), _gauge(self.until_quiet) as on_round:
             atlas = explore(
                 problem,
                 self.seed,
@@ -92,8 +105,9 @@ class Command:
 
     def _proved(self, atlas: "Atlas", file: Path) -> "Completeness":
         from ufm import prove_complete
+        from ufm.cluster import connected
 
-        with _counter() as on_piece:
+        with connected(self.dask), _counter() as on_piece:
             proof = prove_complete(
                 atlas.problem, self.jobs, atlas=atlas, file=file, force=self.force, on_piece=on_piece
             )

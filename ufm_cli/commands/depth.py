@@ -9,7 +9,7 @@ import tyro
 from ..console import say, show
 from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import JsonFile, Switch
+from ..options import Dask, JsonFile, Switch, check_dask
 
 if TYPE_CHECKING:
     from ufm.depths import Cell, Grid
@@ -55,6 +55,7 @@ class Command:
     """of the random starts"""
     jobs: int = -1
     """processes side by side (-1: one a core)"""
+    dask: Dask = None
     name: str = "depth"
     """of the folder for the results"""
     runs: Path = Path("runs")
@@ -65,6 +66,7 @@ class Command:
 
     def check(self, given: set[str]) -> None:
         self.loss.check(given)
+        check_dask(self.dask, given)
 
     def run(self) -> int:
         from figures.theory.depths import depth_figure

@@ -10,7 +10,7 @@ from ..console import say, show
 from ..flags import names, require_unused
 from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import HtmlFile, JsonFile, Switch
+from ..options import Dask, HtmlFile, JsonFile, Switch, check_dask
 
 if TYPE_CHECKING:
     from ufm.traps import Cell, Grid, SpheresGrid
@@ -56,6 +56,7 @@ class Command:
     """of the first start of each cell; the others count up from it"""
     jobs: int = -1
     """processes side by side (-1: one a core)"""
+    dask: Dask = None
     name: str = "map"
     """of the folder for the results"""
     runs: Path = Path("runs")
@@ -75,6 +76,7 @@ class Command:
             others = {"lambdas", "lambda_b", *names(LossFlags)}
             require_unused(given, others, "the map of spheres is under cross-entropy, without decays")
         self.loss.check(given)
+        check_dask(self.dask, given)
 
     def defaults(self) -> "Command | None":
         """The flags that were not given, as the model has them."""

@@ -9,7 +9,7 @@ import tyro
 from ..console import say, show
 from ..grids import surveyed
 from ..losses import LossFlags, said
-from ..options import HtmlFile, JsonFile, Switch
+from ..options import Dask, HtmlFile, JsonFile, Switch, check_dask
 
 if TYPE_CHECKING:
     from ufm.phases import Cell, Grid
@@ -49,6 +49,7 @@ class Command:
     """of the first random start of each cell"""
     jobs: int = -1
     """processes side by side (-1: one a core)"""
+    dask: Dask = None
     name: str = "phase"
     """of the folder for the results"""
     runs: Path = Path("runs")
@@ -62,6 +63,7 @@ class Command:
         from ..flags import require_unused
 
         self.loss.check(given)
+        check_dask(self.dask, given)
         if not self.bias:
             require_unused(given, {"lambda_b"}, "--no-bias leaves no b to decay")
 

@@ -1,13 +1,14 @@
 """ufm reproduce: the paper's experimental claims, run and judged."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ..console import say, show, track
-from ..options import JsonFile, Switch, require_unused, write_result
+from ..console import say, show, track, watch
+from ..options import PLACE, JsonFile, Switch, require_unused, write_result
 
 if TYPE_CHECKING:
     from ufm_paper.driver import Grid
@@ -36,6 +37,7 @@ class Command:
     """the folder of the runs"""
     results: Path = Path("results")
     """the folder of the record: README.md, and a folder for the scale"""
+    dask: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help=f"{PLACE}, a training a worker")] = None
     list: Switch = False
     """only show the runs that are asked for, and how far each is"""
     no_training: Switch = False
@@ -44,10 +46,13 @@ class Command:
 
     def check(self, given: set[str]) -> None:
         if self.list:
-            require_unused(given, {"no_training"}, "--list neither trains nor judges")
+            require_unused(given, {"no_training", "dask"}, "--list neither trains nor judges")
+        if self.no_training:
+            require_unused(given, {"dask"}, "--no-training leaves nothing to a cluster")
 
     def run(self) -> int:
         from ufm import Status
+        from ufm.cluster import connected
         from ufm_paper import SCALES, reproduce
         from ufm_paper.driver import Grid
 
@@ -56,8 +61,9 @@ class Command:
         if self.list:
             write_result(self.json, "reproduce", {"scale": self.scale, "runs": _list(grid, claims)})
             return 0
-        told = {"on_cell": _told, "track": track}
-        outcomes = reproduce(grid, self.results, claims, training=not self.no_training, **told)
+        how = {"jobs": 1, "track": track} if self.dask is None else {"jobs": -1, "track": _watching(grid, claims)}
+        with connected(self.dask, alone=True, folder=self.runs):
+            outcomes = reproduce(grid, self.results, claims, training=not self.no_training, on_cell=_told, **how)
         result = {"scale": self.scale, "claims": {name: outcome.plain() for name, outcome in outcomes.items()}}
         show_result(result)
         say(str(self.results / "README.md"))
@@ -82,6 +88,15 @@ def _list(grid: "Grid", claims: tuple[str, ...] | None) -> list[dict[str, Any]]:
     rows = [(cell, grid.epochs_done(cell), grid.recipe(cell).epochs) for cell in cells]
     show(f"{len(cells)} runs at {grid.scale.name} scale: {grid.scale.about}", ("run", "epochs done", "of"), rows)
     return [{"run": cell, "epochs_done": done, "epochs": epochs} for cell, done, epochs in rows]
+
+
+def _watching(grid: "Grid", claims: tuple[str, ...] | None) -> Callable[[str], Callable[[Iterable], Iterable]]:
+    """As `track`, of the epochs of all runs, which workers write into the folder that they share."""
+    from ufm_paper.driver import cells_of
+
+    cells = cells_of(grid.scale, claims)
+    total = sum(grid.recipe(cell).epochs for cell in cells)
+    return lambda label: watch(f"epochs of {len(cells)} runs", total, lambda: sum(map(grid.epochs_done, cells)))
 
 
 def _told(cell: str, outcome: "Trained | str") -> None:

@@ -1,6 +1,8 @@
-"""ufm.sweep against ufm.minimize, problem by problem; its stack against autograd."""
+"""ufm.sweep against ufm.minimize, ufm.certify and ufm.spectrum, problem by problem; its stack against autograd."""
 
 import random
+from dataclasses import fields
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +10,9 @@ import torch
 import ufm
 from tests.cases import PROBLEMS, autograd_gradient, random_point
 from ufm import InputError
-from ufm.sweeps.stack import Stack
+from ufm.models import Nonnegative, Spheres
+from ufm.sweeps import judged as judging
+from ufm.sweeps.stack import Stack, StackJet
 
 LOSSES = (
     *(ufm.losses.CrossEntropy(), ufm.losses.MeanSquare(), ufm.losses.BinaryCrossEntropy()),
@@ -30,7 +34,9 @@ def drawn(count: int, seed: int = 0) -> list[ufm.Problem]:
 def test_a_sweep_ends_where_the_loop_does():
     problems = [*PROBLEMS.values(), *drawn(80)]
     problems += [ufm.Problem((2, 1, 3), 2, 1e-2, 1e-2, 1e-2, loss=loss) for loss in LOSSES]
-    for problem, one in zip(problems, ufm.sweep(problems, seed=3), strict=True):
+    found = ufm.sweep(problems, seed=3, certify=False)
+    assert (found.certificates, found.spectra) == (None, None)
+    for problem, one in zip(problems, found, strict=True):
         alone = ufm.minimize(problem, seed=3)
         assert one.converged == alone.converged
         assert one.value == pytest.approx(alone.value, rel=1e-10)
@@ -52,6 +58,137 @@ def test_the_gradient_of_a_stack_is_that_of_autograd():
         assert float(f.jet(x).size[place]) == pytest.approx(float(expected.norm()), rel=1e-12)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_dense_hessians_of_a_stack_are_those_of_autograd(bias):
+    shapes = PROBLEMS["imbalanced"].class_counts, (4, 4, 1)
+    pair = [ufm.Problem(n, 4, lW, 0.02, 0.3 * bias, bias) for n, lW in zip(shapes, (0.1, 0.01), strict=True)]
+    f = Stack.of(pair, 4)
+    means = [p.class_means(random_point(p, seed=5)) for p in pair]
+    x = f.join(*(torch.stack([getattr(m, name) for m in means]) for name in ("W", "H", "b")))
+    found, free = f.jet(x).hessian(), f.free.flatten().bool()
+
+    def value(v: torch.Tensor, place: int) -> torch.Tensor:
+        W, H, b = f.take(torch.tensor([place])).split(x[place].masked_scatter(free, v)[None])
+        return pair[place].objective(ufm.Point(W[0], H[0], b[0]))
+
+    for place in (0, 1):
+        expected = torch.autograd.functional.hessian(partial(value, place=place), x[place][free])
+        torch.testing.assert_close(found[place], expected, rtol=1e-11, atol=1e-14)
+
+
+# What ufm.certify and ufm.spectrum compute along other paths agrees to rounding, relative to the largest of its kind.
+CLOSE = {"relative_grad_norm": (1e-3, 1e-13), "lambda_min": (0, 1e-11), "duality_gap": (0, 1e-13)}
+CLOSE |= {"curvature": (1e-6, 0)}
+
+
+def compare(problem: ufm.Problem, solution, one: ufm.Certificate, levels: ufm.Spectrum) -> None:
+    """The row of a sweep is what the three functions give one by one."""
+    alone, expected = ufm.certify(problem, solution.point), ufm.spectrum(problem, solution.point)
+    for field in fields(alone):
+        ours, theirs = getattr(one, field.name), getattr(alone, field.name)
+        if field.name == "direction":
+            assert (ours is None) == (theirs is None)
+        elif isinstance(theirs, float):
+            rel, absolute = CLOSE.get(field.name, (1e-9, 0))
+            assert ours == pytest.approx(theirs, rel=rel, abs=absolute), field.name
+        else:
+            assert ours == theirs, field.name
+    assert (levels.method, levels.size) == (expected.method, expected.size)
+    assert levels.inertia.index == expected.inertia.index
+    assert levels.inertia.nullity == expected.inertia.nullity
+    scale = float(expected.values.abs().max())
+    torch.testing.assert_close(levels.expanded() / scale, expected.expanded() / scale, rtol=0, atol=1e-11)
+
+
+def compare_all(problems: list[ufm.Problem], seed: int = 0) -> set[str]:
+    """Every row of a sweep with the loop; the verdicts that were seen."""
+    found = ufm.sweep(problems, seed, tol=1e-12)
+    assert found.certificates is not None
+    assert found.spectra is not None
+    for row in zip(problems, found, found.certificates, found.spectra, strict=True):
+        compare(*row)
+    return {certificate.verdict for certificate in found.certificates}
+
+
+@pytest.fixture
+def alone(monkeypatch) -> list[ufm.Problem]:
+    """The problems that no batch judged."""
+    seen: list[ufm.Problem] = []
+    one = judging._alone
+    monkeypatch.setattr(judging, "_alone", lambda problem, means: seen.append(problem) or one(problem, means))
+    return seen
+
+
+def test_certificates_and_spectra_are_those_of_the_loop(alone):
+    problems = [p for p in PROBLEMS.values() if isinstance(p.loss, ufm.losses.CrossEntropy)] + drawn(60, seed=1)
+    assert "global minimizer" in compare_all(problems)
+    assert len(alone) < len(problems) / 4
+
+
+def test_traps_are_judged_in_company_too(alone):
+    """Below K - 1 dimensions descents end in local minimisers as well; what has a way down is judged alone."""
+    trap = ufm.Problem.balanced(6, 2, 2, lambda_w=2e-4, lambda_h=2e-4, lambda_b=1e-3)
+    found = ufm.sweep([trap] * 12, range(12), tol=1e-12)
+    assert {one.verdict for one in found.certificates} == {"local minimizer"}
+    assert len({round(one.value, 9) for one in found}) > 1
+    assert alone == []
+    for row in zip([trap] * 3, found, found.certificates, found.spectra, strict=False):
+        compare(*row)
+
+
+ERRORS = {
+    "a curvature": (StackJet, "hessian", lambda jet, made=StackJet.hessian: made(jet) * (1 + 1e-9)),
+    "a bound": (judging, "lower_bounds", lambda *of, made=judging.lower_bounds: made(*of) - 1e-7),
+    "a multiplicity": (judging, "orbit_dimension", lambda *of, made=judging.orbit_dimension: made(*of) + 1),
+}
+
+
+@pytest.mark.parametrize(("place", "name", "wrong"), ERRORS.values(), ids=ERRORS)
+def test_a_planted_error_is_caught(place, name, wrong, monkeypatch):
+    uneven = [ufm.Problem((4, 2, 1), 3, 1e-2, 2e-2, 1e-2)]
+    compare_all(uneven)
+    monkeypatch.setattr(place, name, wrong)
+    with pytest.raises(AssertionError):
+        compare_all(uneven)
+
+
+def test_other_losses_and_models_have_the_same_rows():
+    problems = [ufm.Problem((2, 1, 3), 2, 1e-2, 1e-2, 1e-2, loss=loss) for loss in LOSSES]
+    assert "global minimizer" in compare_all(problems)
+    models = [Nonnegative((2, 2, 2), 3, 1e-2, 1e-2), Spheres.balanced(3, 2, 3, 5.0)]
+    found = ufm.sweep([*models, problems[0]])
+    for model, one, known in zip(models, found, found.certificates, strict=False):
+        assert one.value == pytest.approx(model.minimize().value, rel=1e-12)
+        assert known.verdict == model.certify(one.point).verdict
+    table = found.to_pandas()
+    assert list(table["model"]) == ["nonnegative", "spheres", "free"]
+    assert list(table["verdict"]) == ["global minimizer"] * 3
+    assert table["nullity"].notna().all()
+
+
+def test_a_sweep_is_a_sequence_and_a_table():
+    problems = [ufm.Problem((3, n), 2, 1e-2, 1e-2, 1e-2) for n in (1, 2, 3)]
+    found = ufm.sweep(problems, [4, 5, 6])
+    assert len(found) == 3
+    assert [one.value for one in found[1:]] == [found[1].value, found[2].value]
+    rows = found.to_pandas()
+    assert list(rows["value"]) == [one.value for one in found]
+    assert list(rows["N"]) == [4, 5, 6]
+    assert rows["condition"][0] == pytest.approx(ufm.spectrum(problems[0], found[0].point).condition)
+    assert repr(found).splitlines()[0] == "sweep of 3 problems"
+    assert "<mi>f</mi>" in found._repr_html_()
+    assert ufm.sweep(problems, certify=False).to_pandas()["verdict"].isna().all()
+
+
+def test_every_problem_may_have_a_seed_of_its_own():
+    problem = ufm.Problem.balanced(6, 2, 2, lambda_w=2e-4, lambda_h=2e-4)
+    found = ufm.sweep([problem] * 3, [5, 1, 5], certify=False)
+    assert found[0].value == found[2].value
+    assert found[1].value == pytest.approx(ufm.minimize(problem, seed=1).value, rel=1e-10)
+    with pytest.raises(InputError, match="a sweep of 2 problems takes as many seeds, got 3"):
+        ufm.sweep([problem] * 2, [1, 2, 3])
+
+
 def test_a_loss_of_the_users_own_is_minimised_alone():
     class Mine:
         def values(self, logits, types):
@@ -67,9 +204,7 @@ def test_a_tolerance_out_of_range_is_refused():
         ufm.sweep([PROBLEMS["balanced"]], tol=2.0)
 
 
-def test_a_model_is_refused_in_one_line():
-    with pytest.raises(InputError, match="a sweep is of problems, got a Nonnegative; a model has its own minimize"):
-        ufm.sweep(
-            [ufm.Problem.balanced(3, 2, 3, lambda_w=0.01, lambda_h=0.01), ufm.models.Nonnegative((2, 2), 2, 0.01, 0.01)]
-        )
-    assert ufm.sweep([]) == []
+def test_what_is_no_problem_is_refused_in_one_line():
+    with pytest.raises(InputError, match="a sweep is of problems and models, got a str"):
+        ufm.sweep([PROBLEMS["balanced"], "balanced"])
+    assert list(ufm.sweep([])) == []

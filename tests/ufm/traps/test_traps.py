@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from functools import partial
+from importlib import import_module
 
 import pytest
 import torch
@@ -40,8 +40,9 @@ def test_the_trap_is_a_nondegenerate_local_minimiser_by_a_dense_hessian(plane):
 
 
 def test_every_end_can_be_had_again_from_its_seed(plane):
+    descents = ufm.sweep([PLANE] * 16, range(16), 1e-12, certify=False, device="cpu")
     for end in (plane.best, plane.worst):
-        again = ufm.minimize(PLANE, seed=end.seed, tol=1e-12)
+        again = descents[end.seed]
         assert again.value == pytest.approx(end.value, abs=1e-15)
         assert torch.allclose(again.point.W, end.point.W, atol=1e-12)
 
@@ -76,7 +77,7 @@ def test_a_trap_or_an_unproved_minimiser_from_k_minus_1_contradicts(plane):
 
 
 def test_descents_that_do_not_converge_are_counted_apart(monkeypatch):
-    monkeypatch.setattr("ufm.traps.descents.minimize", partial(ufm.minimize, max_iterations=3))
+    monkeypatch.setattr(import_module("ufm.sweeps.sweep"), "MOST_ITERATIONS", 3)
     cell = survey(PLANE, starts=3)
     assert cell.ends == {kind: 3 * (kind == Ending.UNCONVERGED) for kind in Ending}
     assert (cell.levels, cell.trapped, cell.worst, cell.certified) == (0, 0.0, None, False)
@@ -100,7 +101,7 @@ def test_a_cell_sums_up_its_ends(plane, monkeypatch):
         certificate = replace(plane.best.certificate, verdict=verdict, value=value, lower_bound=bound)
         return replace(plane.best, seed=seed, certificate=certificate)
 
-    monkeypatch.setattr(End, "of", planted)
+    monkeypatch.setattr(End, "all_of", lambda problem, seeds: [planted(problem, seed) for seed in seeds])
     cell = survey(PLANE, starts=7, seed=7)
     assert cell.ends == {
         Ending.BEST: 2,
