@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,7 +49,12 @@ class Entry:
         r = self.family.rank
         return r * (r - 1) // 2 + self.family.problem.bias_is_free + dimension(self.spaces)
 
-    @property
+    @cached_property
+    def rank(self) -> int:
+        """The rank of W, at most that of the family."""
+        return self.family.in_row_space(self.x)[0].rank
+
+    @cached_property
     def flatness(self) -> float:
         """The least |eigenvalue| beside those, relative to the largest; 1 without any (and at the origin)."""
         if self.family.rank == 0:
@@ -171,6 +177,5 @@ class Catalogue:
 
     def _same(self, entry: Entry, new: Entry) -> bool:
         if self.turning:
-            first, second = (e.family.in_row_space(e.x)[0].rank for e in (entry, new))
-            return first == second and entry.spaces == new.spaces
+            return entry.rank == new.rank and entry.spaces == new.spaces
         return same_point(new.logits, entry.logits, self.problem.kinds)

@@ -15,12 +15,19 @@ System = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 def find_zeros(
-    system: System, x: torch.Tensor, *, tol: float, damping: float, iterations: int = 100
+    system: System,
+    x: torch.Tensor,
+    *,
+    tol: float,
+    damping: float,
+    iterations: int = 100,
+    patience: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(x (B, m), norms (B,)): where each start ended, and |F| there; at most tol where it converged.
 
     system   x (B, m) -> F (B, m), its Jacobian (B, m, m)
     damping  mu in (J^T J + mu I) s = -J^T F at the start
+    patience a start that does not halve |F| in so many iterations creeps along a valley, and is given up; None: none is
 
     Steps longer than 1 + |x| are not taken: they end where the loss is saturated, and its gradient constant.
     """
@@ -28,8 +35,8 @@ def find_zeros(
     norms = F.norm(dim=1)
     mu, growth = torch.full_like(norms, damping), torch.full_like(norms, 2.0)
     active = (norms > tol).nonzero()[:, 0]
-    F, J = F[active], J[active]
-    for _ in range(iterations):
+    F, J, before = F[active], J[active], norms.clone()
+    for i in range(iterations):
         if not len(active):
             break
         step, decrease = _step(F, J, mu[active])
@@ -44,6 +51,9 @@ def find_zeros(
         x[active] = torch.where(good[:, None], x[active] + step, x[active])
         norms[active] = F.norm(dim=1)
         going = (norms[active] > tol) & (growth[active] < 1e12)
+        if patience and (i + 1) % patience == 0:
+            going &= norms[active] <= before[active] / 2
+            before = norms.clone()
         active, F, J = active[going], F[going], J[going]
     return x, norms
 

@@ -19,6 +19,7 @@ Blocks = tuple[tuple[int, ...], ...]  # a partition of the classes
 UNDAMPED = 1e-12  # of the usual damping, for starts about a point where f is flat
 FLATTEST = 3  # directions in which such starts lie
 CONVERGED = 1e-13  # |gradient| where a start counts as converged
+PATIENCE = 20  # iterations in which a start must halve |gradient|; those about a flat point may creep
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +47,12 @@ class Round:
         tol = CONVERGED
         begin = self._begin(family) if self.around is None else self._about(family, self.around)
         damping = self.problem.ridge**2 * (1 if self.around is None else UNDAMPED)
+        patience = PATIENCE if self.around is None else None
         y = begin if self.basis is None else begin @ self.basis
         found, known = [], family.logits(begin[:0])
         for _ in range(self.passes):
             system = gradient_system(family, self.basis, known)
-            ends, norms = find_zeros(system, y, tol=tol, damping=damping)
+            ends, norms = find_zeros(system, y, tol=tol, damping=damping, patience=patience)
             ends, norms = polished(gradient_system(family, self.basis), ends, norms, tol)
             ends = ends[norms <= tol] if self.basis is None else ends[norms <= tol] @ self.basis.T
             found.append(ends)

@@ -40,6 +40,19 @@ def test_a_system_without_zeros_does_not_converge():
     torch.testing.assert_close(norms, ends[:, 0] ** 2 + 1)
 
 
+def test_starts_that_creep_are_given_up_and_no_others():
+    """x^9: undamped, a step takes |F| to (8/9)^9 = 0.35 of it; damped at first, the first ones do less than halve it."""
+
+    def system(x):
+        return x**9, torch.diag_embed(9 * x**8)
+
+    start = 1 + normal(6, 1).abs()
+    ends, norms = find_zeros(system, start, tol=1e-12, damping=1e-2)
+    assert (norms <= 1e-12).all()
+    torch.testing.assert_close(find_zeros(system, start, tol=1e-12, damping=1e-2, patience=5)[0], ends)
+    assert (find_zeros(system, start, tol=1e-12, damping=1e-2, patience=1)[1] > 1e-8).all()
+
+
 def test_starts_do_not_depend_on_one_another():
     start = 3 * normal(7, 2)
     together, _ = find_zeros(circle_and_hyperbola, start, tol=1e-12, damping=1e-2)
