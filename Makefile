@@ -30,7 +30,7 @@ test: .venv/ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # tests/elsewhere/rounding.py says what these settings change; any tests and any ROUNDING go.
 ROUNDING ?= 1
@@ -40,11 +40,11 @@ SWAYED ?= tests/test_elsewhere.py $(wildcard $(patsubst %,tests/ufm/%/test_*.py,
   proofs/test_rigorous solvers/test_bias solvers/test_sharpen solvers/test_solver theorems/test_rigorous_theorems \
   traps/test_traps))
 test-rounding: .venv/ready-test
-	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 $(SWAYED)
+	ATEN_CPU_CAPABILITY=default UFM_ROUNDING=$(ROUNDING) PYTHONPATH=tests/elsewhere $(BIN)/python -m pytest -n 2 --dist worksteal $(SWAYED)
 
 test-oldest .venv-oldest/ready: BIN := .venv-oldest/bin
 test-oldest: .venv-oldest/ready
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 format: .venv/ready-test
 	$(BIN)/ruff check --fix .
