@@ -1,8 +1,9 @@
 """Many small problems at once.
 
 stack   their objectives as one: values, gradients, products with Hessians, dense Hessians
-newton  trust-region Newton on it        judged  certificates and spectra at its ends
-sweep   ufm.sweep                        result  what it returns: a row a problem
+newton  trust-region Newton on it        batches  which problems go together
+sweep   ufm.sweep                        judged  certificates and spectra at its ends
+result  what it returns: a row a problem
 """
 
 from .result import Sweep

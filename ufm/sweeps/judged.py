@@ -34,11 +34,13 @@ class Judged(NamedTuple):
     spectrum: Spectrum
 
 
-def judged(problems: Sequence[Problem], f: Stack, x: torch.Tensor) -> list[Judged]:
-    """The certificate and the spectrum at each x (B, (K + T) c) of the problems, which are those of the stack."""
+def judged(problems: Sequence[Problem], points: Sequence[Point], device: torch.device | str = "cpu") -> list[Judged]:
+    """The certificate and the spectrum at a collapsed point of each problem; the problems share what a `Stack` does."""
     found: dict[int, Judged] = {}
-    if _fits(f.loss):
-        jet = f.jet(x)
+    means = [_means(*pair) for pair in zip(problems, points, strict=True)]
+    if _fits(problems[0].loss):
+        f = Stack.of(problems, max(problem.dim for problem in problems), device)
+        jet = f.jet(f.packed(means))
         rows, ranks = _row_spaces(jet)
         ranks = torch.where(jet.relative_gradient <= CRITICAL, ranks, 0)
         for rank in set(ranks.tolist()) - {0}:
@@ -46,9 +48,13 @@ def judged(problems: Sequence[Problem], f: Stack, x: torch.Tensor) -> list[Judge
             ends = Ends(jet, places, rows[places, :rank].mT)
             judgements = [ends.judged(i, problems[place]) for i, place in enumerate(places.tolist())]
             found |= {place: one for place, one in zip(places.tolist(), judgements, strict=True) if one}
-    return [
-        found[i] if i in found else _alone(problem, f.point(x, i, problem.dim)) for i, problem in enumerate(problems)
-    ]
+    return [found[i] if i in found else _alone(problem, means[i]) for i, problem in enumerate(problems)]
+
+
+def _means(problem: Problem, point: Point) -> Point:
+    """The features of a collapsed point's types, one row each: those of each type's first sample."""
+    counts = torch.tensor(problem.class_counts, device=point.H.device)
+    return replace(point, H=point.H[counts.cumsum(0) - counts])
 
 
 def _fits(loss: Loss) -> bool:

@@ -1,14 +1,24 @@
 """What a sweep found: a row a problem."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, overload
 
-from ..certificates import Certificate
+import torch
+
+from ..analysis import spectrum
+from ..certificates import Certificate, certify
+from ..errors import InputError
 from ..models import Judgement, Minimum
+from ..problem import Problem
 from ..results import Shown, Table
 from ..solvers.minimize import Solution
 from ..spectra import Spectrum
+from .batches import batches, fits
+from .judged import judged
+
+Known = tuple[Certificate | Judgement, Spectrum | None]
 
 COLUMNS = (
     *("", "model", "loss", "K", "N", "d", "lambda_w", "lambda_h", "lambda_b", "value", "converged"),
@@ -29,15 +39,35 @@ SYMBOLS = {
 class Sweep(Shown, Sequence[Any]):
     """The sequence of the solutions, in the order of the problems; as a table, a row a problem.
 
-    solutions     of `ufm.minimize`, or of a model's own
-    certificates  of `ufm.certify` at each, or of a model's own; None where none were asked for
-    spectra       of `ufm.spectrum` at each, likewise; None in the place of one that a model does not have
+    solutions  of `ufm.minimize`, or of a model's own
+    device     where certificates and spectra are computed
+
+    Certificates and spectra, and so the table, are computed when they are first asked for: in batches at minimisers of
+    cross-entropy, weighted or not, and one by one elsewhere.
     """
 
     problems: tuple[Any, ...]
     solutions: tuple[Solution | Minimum[Any], ...]
-    certificates: tuple[Certificate | Judgement, ...] | None
-    spectra: tuple[Spectrum | None, ...] | None
+    device: torch.device | str = field(default="cpu", repr=False)
+
+    @property
+    def certificates(self) -> tuple[Certificate | Judgement, ...]:
+        """What `ufm.certify` says of each solution, or the model's own `certify`."""
+        return tuple(certificate for certificate, _ in self._known)
+
+    @property
+    def spectra(self) -> tuple[Spectrum | None, ...]:
+        """What `ufm.spectrum` says at each, likewise; None in the place of one that a model does not have."""
+        return tuple(levels for _, levels in self._known)
+
+    @cached_property
+    def _known(self) -> list[Known]:
+        found: dict[int, Known] = {}
+        for places in batches(self.problems):
+            members, points = [self.problems[i] for i in places], [self.solutions[i].point for i in places]
+            known = judged(members, points, self.device) if fits(members[0]) else map(_alone, members, points)
+            found.update(zip(places, known, strict=True))
+        return [found[i] for i in range(len(self))]
 
     def __len__(self) -> int:
         return len(self.solutions)
@@ -56,17 +86,27 @@ class Sweep(Shown, Sequence[Any]):
 
     def as_table(self) -> Table:
         """A row a problem: what was asked, f, and what the point is."""
-        rows = [(i, *_asked(self.problems[i]), *_found(self.solutions[i]), *self._known(i)) for i in range(len(self))]
+        parts = zip(self.problems, self.solutions, self._known, strict=True)
+        rows = [(i, *_asked(one), *_found(end), *_told(*known)) for i, (one, end, known) in enumerate(parts)]
         stuck = sum(not solution.converged for solution in self.solutions)
         notes = [f"{stuck} did not converge"] if stuck else []
         return Table(f"sweep of {len(self)} problems", COLUMNS, rows, SYMBOLS, notes=notes)
 
-    def _known(self, i: int) -> tuple[object, ...]:
-        if self.certificates is None or self.spectra is None:
-            return (None,) * 7
-        one, levels = self.certificates[i], self.spectra[i]
-        told = (None,) * 4 if levels is None else (levels.index, levels.nullity, levels.min, levels.condition)
-        return one.verdict, one.duality_gap, getattr(one, "rank", None), *told
+
+def _alone(problem: Any, point: Any) -> Known:
+    if isinstance(problem, Problem):
+        return certify(problem, point), spectrum(problem, point)
+    try:
+        levels = problem.spectrum(point)
+    except InputError:  # the point is not critical, or the model has none
+        levels = None
+    return problem.certify(point), levels
+
+
+def _told(certificate: Certificate | Judgement, levels: Spectrum | None) -> tuple[object, ...]:
+    """Verdict, gap, rank, index, nullity, least eigenvalue and condition; None for what is not known."""
+    read = (None,) * 4 if levels is None else (levels.index, levels.nullity, levels.min, levels.condition)
+    return certificate.verdict, certificate.duality_gap, getattr(certificate, "rank", None), *read
 
 
 def _asked(problem: Any) -> tuple[object, ...]:

@@ -158,10 +158,14 @@ class Stack:
         """(B, K + T, c) X of flat vectors, a view."""
         return x.view(-1, self.rows, self.columns)
 
-    def point(self, x: torch.Tensor, i: int, dim: int) -> Point:
-        """The collapsed point of problem i on the CPU, in its own dimension: the columns beyond are 0."""
-        W, H, b = (part[0] for part in self.take(torch.tensor([i], device=x.device)).split(x[i : i + 1]))
-        return Point(W[:, :dim].cpu(), H[:, :dim].cpu(), b.cpu())
+    def packed(self, means: Sequence[Point]) -> torch.Tensor:
+        """(B, (K + T) c) flat vectors of collapsed points, a row of H a type; columns beyond their own d are 0."""
+        both = [
+            torch.nn.functional.pad(torch.cat([one.W, one.H]), (0, self.dim - one.dim)).to(self.counts.device)
+            for one in means
+        ]
+        W, H = torch.stack(both).split([self.num_classes, self.num_types], 1)
+        return self.join(W, H, torch.stack([one.b for one in means]).to(self.counts.device))
 
     def evened(self, x: torch.Tensor) -> torch.Tensor:
         """Flat vectors of these problems as those of `even`."""

@@ -67,7 +67,7 @@ class End(Result):
             return [cls._on_spheres(problem, seed) for seed in seeds]
         found = sweep([problem] * len(seeds), seeds, TOL, device="cpu")  # the same numbers everywhere
         ends = []
-        for seed, solution, certificate in zip(seeds, found, found.certificates or (), strict=True):
+        for seed, solution, certificate in zip(seeds, found, found.certificates, strict=True):
             assert isinstance(certificate, Certificate)
             means = problem.class_means(solution.point)
             known = replace(certificate, direction=None)

@@ -1,0 +1,29 @@
+"""Which problems of a sweep go together: those of one loss, K, T and bias, with d within a factor of two."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+from ..losses.own import Own
+from ..problem import Problem
+from ..solvers.minimize import require_memory
+
+LARGEST = 2000  # collapsed variables: a problem of more gains nothing from company
+
+
+def fits(problem: Any) -> bool:
+    """Whether the problem is one of a batch, be it alone in it; models and losses of the user's own are not."""
+    if not isinstance(problem, Problem) or isinstance(problem.loss, Own):
+        return False
+    return (problem.num_classes + problem.num_types) * problem.dim <= LARGEST
+
+
+def batches(problems: Sequence[Any]) -> Iterator[list[int]]:
+    """The places of the problems that go together; one that fits no batch goes alone."""
+    found: dict[Hashable, list[int]] = {}
+    for i, problem in enumerate(problems):
+        alike: Hashable = i
+        if fits(problem):
+            require_memory(problem)
+            alike = problem.loss, problem.num_classes, problem.num_types, problem.bias, (problem.dim - 1).bit_length()
+        found.setdefault(alike, []).append(i)
+    yield from found.values()
