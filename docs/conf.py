@@ -84,6 +84,7 @@ linkcheck_retries = 2
 linkcheck_anchors = False
 
 # The tests build the site without running the gallery; tests of its own run it.
+suppress_warnings = ["sphinx_gallery.space_in_filename"]  # of a space in the path of the checkout
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
