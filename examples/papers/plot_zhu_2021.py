@@ -2,7 +2,7 @@ r"""
 Zhu et al. 2021: collapse in networks
 =====================================
 
-The experiments of :cite:t:`zhu2021geometric`, figures 2 to 6: NC1 to NC4 of networks
+The figures of the experiments of :cite:t:`zhu2021geometric`: NC1 to NC4 of networks
 while they train, under three optimisers, with a last layer that is fixed, with random
 labels over widths, and under two formulations of weight decay. Each is named here by
 what it shows. The curves are drawn from the record in ``results/``, which ``ufm
