@@ -158,6 +158,10 @@ class Stack:
         """(B, K + T, c) X of flat vectors, a view."""
         return x.view(-1, self.rows, self.columns)
 
+    def lengths(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,) the Euclidean norm of the free entries of flat vectors: that of (W, H~, b)."""
+        return norms(x * self.free.flatten())
+
     def point(self, x: torch.Tensor, i: int, dim: int) -> Point:
         """The collapsed point of problem i on the CPU, in its own dimension: the columns beyond are 0."""
         W, H, b = (part[0] for part in self.take(torch.tensor([i], device=x.device)).split(x[i : i + 1]))

@@ -1,6 +1,6 @@
 """ufm.sweep: thousands of small problems minimised, certified and read in batches."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -34,8 +34,8 @@ class Row(NamedTuple):
 
 
 def sweep(
-    problems: Sequence[Any],
-    seed: int | Sequence[int] = 0,
+    problems: Iterable[Any],
+    seed: int | Iterable[int] = 0,
     tol: float = 1e-10,
     *,
     certify: bool = True,
@@ -63,12 +63,16 @@ def sweep(
     [0.0214, 0.1483, 0.7917, 1.0986]
     """
     require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
+    problems = tuple(problems)
     others = [problem for problem in problems if not isinstance(problem, (Problem, *MODELS.values()))]
     require(not others, f"a sweep is of problems and models, got a {type((*others, None)[0]).__name__}")
-    seeds = [seed] * len(problems) if isinstance(seed, int) else list(seed)
+    seeds = list(seed) if isinstance(seed, Iterable) else [seed] * len(problems)
     require(len(seeds) == len(problems), f"a sweep of {len(problems)} problems takes as many seeds, got {len(seeds)}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     require_device(device)
+    for problem in problems if certify else ():
+        if isinstance(problem, Problem):
+            problem.require_decidable()
     together = partial(_together, device=device)
     found: dict[int, Row] = {}
     for places in _batches(problems):
@@ -77,7 +81,7 @@ def sweep(
         found.update(zip(places, solved(members, starts, tol, certify), strict=True))
     rows = [found[i] for i in range(len(problems))]
     solutions, certificates, spectra = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
-    return Sweep(tuple(problems), solutions, *((certificates, spectra) if certify else (None, None)))
+    return Sweep(problems, solutions, *((certificates, spectra) if certify else (None, None)))
 
 
 def _fits(problem: Any) -> bool:
