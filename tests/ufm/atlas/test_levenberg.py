@@ -41,7 +41,7 @@ def test_a_system_without_zeros_does_not_converge():
 
 
 def test_starts_that_creep_are_given_up_and_no_others():
-    """x^9: undamped, a step takes |F| to (8/9)^9 = 0.35 of it; damped at first, the first ones do less than halve it."""
+    """x^9: undamped, a step takes |F| to (8/9)^9 = 0.35 of it; damped, the first ones do less than halve it."""
 
     def system(x):
         return x**9, torch.diag_embed(9 * x**8)
