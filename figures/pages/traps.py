@@ -67,9 +67,10 @@ def traps_page(cells: Sequence[Cell], asked: Mapping[str, object], made: Mapping
 def _found(cells: Sequence[Cell], wide: bool) -> str:
     region = [cell for cell in cells if cell.wide == wide]
     traps, certified = sum(cell.gap is not None for cell in region), sum(cell.certified for cell in region)
-    where = f"d {'>=' if wide else '<'} {cells[0].edge}"
-    theory = ", where theory has none" if wide else ""
-    return f"{where}: traps in {traps} of {len(region)} cells{theory}; the best is certified as global in {certified}."
+    edge = cells[0].edge
+    where = f"d {'>=' if wide else '<'} {edge}: traps" if edge else "Traps"
+    theory = ", where theory has none" if wide else "" if edge else " (theory names no d without any)"
+    return f"{where} in {traps} of {len(region)} cells{theory}; the best is certified as global in {certified}."
 
 
 def _item(cell: Cell) -> Item:
@@ -115,8 +116,8 @@ def _chart(cells: Sequence[Cell]) -> Chart:
     classes = sorted({cell.problem.num_classes for cell in cells})
     dims = sorted({cell.problem.dim for cell in cells})
     panels = {setting: _panel(i, setting, classes, dims) for i, setting in enumerate(settings)}
-    least = 0 if cells[0].edge == "K" else 1
-    heights = [sum(d < K - least for d in dims) for K in classes]
+    edge = cells[0].edge
+    heights = [sum(d < K - (edge == "K - 1") for d in dims) for K in classes]
     marks = []
     for i, cell in enumerate(cells):
         place = classes.index(cell.problem.num_classes), dims.index(cell.problem.dim)
@@ -126,10 +127,10 @@ def _chart(cells: Sequence[Cell]) -> Chart:
     return Chart(
         width=width,
         height=last.bottom + FOOT,
-        said="Each cell: the percentage of random descents that end in a local minimiser that is certainly not global. "
-        f"Above the line, d >= {cells[0].edge}, theory has none.",
+        said="Each cell: the percentage of random descents that end in a local minimiser that is certainly not global."
+        + (f" Above the line, d >= {edge}, theory has none." if edge else ""),
         marks=marks,
-        strokes=[panel.stairs(heights) for panel in panels.values()],
+        strokes=[panel.stairs(heights) for panel in panels.values()] if edge else [],
         words=[
             *(word for panel in panels.values() for word in panel.words()),
             Words((SIDE + width) / 2, last.bottom + 38, "number of classes K", "middle"),
@@ -137,7 +138,7 @@ def _chart(cells: Sequence[Cell]) -> Chart:
         ],
         keys=[
             *(Key(f"cell {kind}", box(20, 16), said) for _, kind, said in SHARES),
-            Key("stroked", line((-11, 0), (11, 0)), f"d = {cells[0].edge}"),
+            *([Key("stroked", line((-11, 0), (11, 0)), f"d = {edge}")] if edge else []),
         ],
     )
 

@@ -73,7 +73,8 @@ QUANTITIES = (
 def traps_figure(cells: Sequence[Cell]) -> Drawing:
     """Two rows of panels over K and d, a column a lambda, with the line d = K - 1; cells not run are hatched.
 
-    On spheres a column is a scale. For a loss that is not shift-invariant, and on spheres, the line is d = K.
+    On spheres a column is a scale. For a loss that is not shift-invariant, and on spheres, the line is d = K; for one
+    that is not convex there is none.
 
     Raises InputError without any cell.
     """
@@ -90,7 +91,7 @@ def traps_figure(cells: Sequence[Cell]) -> Drawing:
             norm = quantity.norm([value for cell in cells if (value := quantity.of(cell)) is not None])
             for axes, column in zip(row, columns, strict=True):
                 _panel(axes, quantity, norm, column, classes, dims)
-                _border(axes, classes, dims, least=0 if cells[0].edge == "K" else 1)
+                _border(axes, classes, dims, cells[0].edge)
             colours = ScalarMappable(norm, quantity.colours)
             scale = figure.colorbar(colours, ax=list(row), format=lambda value, _, text=quantity.ticks: text(value))
             scale.set_label(quantity.title, labelpad=5)
@@ -121,17 +122,18 @@ def _panel(axes: Axes, quantity: Quantity, norm: Normalize, cells: list[Cell], c
     axes.set_yticks(range(len(dims)), dims)
 
 
-def _border(axes: Axes, classes: list[int], dims: list[int], least: int) -> None:
-    """The line d = K - least: from it upwards every critical point is a global minimiser or a strict saddle."""
-    heights = [sum(d < K - least for d in dims) - 0.5 for K in classes]
-    edges = np.arange(len(classes) + 1) - 0.5
-    axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.4, clip_on=False)
+def _border(axes: Axes, classes: list[int], dims: list[int], edge: str | None) -> None:
+    """The line d = K - 1 or K, if any: from it upwards a critical point is a global minimiser or a strict saddle."""
+    heights = [sum(d < K - (edge == "K - 1") for d in dims) - 0.5 for K in classes]
+    if edge is not None:
+        edges = np.arange(len(classes) + 1) - 0.5
+        axes.stairs(heights, edges, baseline=None, color="black", linewidth=1.4, clip_on=False)
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(-0.5, len(dims) - 0.5))
 
 
-def _legend(figure: Figure, edge: str) -> None:
+def _legend(figure: Figure, edge: str | None) -> None:
     keys = [
-        Line2D([], [], color="black", linewidth=1.4, label=f"d >= {edge} above"),
+        *([Line2D([], [], color="black", linewidth=1.4, label=f"d >= {edge} above")] if edge else []),
         Patch(facecolor="white", edgecolor="0.75", label="no trap found"),
         Patch(**NOT_RUN, label="not run"),
     ]
@@ -142,11 +144,14 @@ def _caption(cells: Sequence[Cell]) -> str:
     first, trapped = cells[0], sum(cell.gap is not None for cell in cells)
     beyond = sum(cell.contradicts for cell in cells)
     model, settings = _model(first)
+    where = (
+        f", {beyond} of them from the line d = {first.edge} upwards, where the theory has none" if first.edge else ""
+    )
     return (
         f"Random descents of {model}, {first.starts} a cell (n = {first.problem.class_counts[0]}, {settings}). Above: "
         "how many of them end in a local minimiser that is certainly not global. Below: how far the worst of those is "
-        f"above the best point found. White: no trap found. {trapped} of {len(cells)} cells have traps, {beyond} "
-        f"of them from the line d = {first.edge} upwards, where the theory has none. Hatched: not run."
+        f"above the best point found. White: no trap found. {trapped} of {len(cells)} cells have traps{where}. "
+        "Hatched: not run."
     )
 
 

@@ -112,9 +112,13 @@ def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
 
 
 def partition_basis(family: Family, blocks: Blocks) -> torch.Tensor:
-    """(size, m) orthonormal: the points whose classes are equal within each block."""
-    same = family.landscape.roots.new_zeros(family.problem.num_classes, len(blocks))
+    """(size, m) orthonormal: the points whose classes are equal within each block, and their types where these are the
+    classes; features of other types are free."""
+    K, T = family.problem.num_classes, family.problem.num_types
+    same = family.landscape.roots.new_zeros(K, len(blocks))
     for j, block in enumerate(blocks):
         same[list(block), j] = len(block) ** -0.5
-    wide = torch.kron(same, torch.eye(family.rank, dtype=same.dtype, device=same.device))
-    return torch.block_diag(wide, wide, same) if family.problem.bias else torch.block_diag(wide, wide)
+    types = same if T == K else torch.eye(T, dtype=same.dtype, device=same.device)
+    unit = torch.eye(family.rank, dtype=same.dtype, device=same.device)
+    parts = [torch.kron(same, unit), torch.kron(types, unit)]
+    return torch.block_diag(*parts, same) if family.problem.bias else torch.block_diag(*parts)

@@ -41,7 +41,10 @@ class Grid:
         most = f" must lie in 1 .. n = {self.per_class}, got {list(self.fewer)}"
         require(within, (Setting("fewer"), most))
         require(self.seed >= 0, (Setting("seed"), f" must be >= 0, got {self.seed}"))
-        _ = self.problems
+        kinds = self.problems[0].kinds
+        for name, group in (("majority", kinds[: self.majority]), ("minority", kinds[self.majority :])):
+            alike = len(set(group)) == 1
+            require(alike, f"the loss must take the classes of the {name} for alike; give them one weight and target")
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import index
 
 import torch
 
@@ -46,7 +47,7 @@ def random_point(problem: Problem, seed: int = 0) -> Point:
 def drawn(problem: Problem, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(W (K, d), H (N, d), b (K,)) of `random_point`."""
     require(0 <= seed < 2**63, (Setting("seed"), f" must lie in 0 .. 2^63 - 1, got {seed}"))
-    generator = torch.Generator(device="cpu").manual_seed(seed)
+    generator = torch.Generator(device="cpu").manual_seed(index(seed))
     K, N, d = problem.num_classes, problem.num_samples, problem.dim
 
     def draw(*shape: int) -> torch.Tensor:

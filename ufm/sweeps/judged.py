@@ -1,8 +1,8 @@
 """Certificates and spectra of many points at once: what `ufm.certify` and `ufm.spectrum` say of each, by their steps.
 
-One batch has the points of one rank. Each is followed to the critical point near it, judged by its duality gap, and its
-reduced Hessian is formed and diagonalised. Minimisers are what sweeps end in: whatever else a point is, and any that a
-step here leaves open, is judged alone.
+One batch has the points of one rank, or a part of them where their Hessians would fill the memory. Each is followed to
+the critical point near it, judged by its duality gap, and its reduced Hessian is diagonalised. Minimisers are
+what sweeps end in: whatever else a point is, and any that a step here leaves open, is judged alone.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,8 @@ from ..spectra.spectrum import BLOCKS, ZERO, Spectrum, listed
 from ..spectra.symmetric import symmetric_spectrum
 from .stack import Stack, StackJet, norms
 
+MOST = 2**24  # entries of the Hessians that are formed at once: 128 MiB, of which a few are held
+
 
 class Judged(NamedTuple):
     """What a point is, and the spectrum there, complete where a critical point is near."""
@@ -45,9 +47,11 @@ def judged(problems: Sequence[Problem], points: Sequence[Point], device: torch.d
         ranks = torch.where(jet.relative_gradient <= CRITICAL, ranks, 0)
         for rank in set(ranks.tolist()) - {0}:
             places = (ranks == rank).nonzero()[:, 0]
-            ends = Ends(jet, places, rows[places, :rank].mT)
-            judgements = [ends.judged(i, problems[place]) for i, place in enumerate(places.tolist())]
-            found |= {place: one for place, one in zip(places.tolist(), judgements, strict=True) if one}
+            size = f.rows * (rank + f.bias)
+            for part in places.split(max(1, MOST // size**2)):
+                ends = Ends(jet, part, rows[part, :rank].mT)
+                judgements = [ends.judged(i, problems[place]) for i, place in enumerate(part.tolist())]
+                found |= {place: one for place, one in zip(part.tolist(), judgements, strict=True) if one}
     return [found[i] if i in found else _alone(problem, means[i]) for i, problem in enumerate(problems)]
 
 

@@ -90,7 +90,7 @@ def descend(f: Stack, x: torch.Tensor, *, tol: float, max_iterations: int) -> De
     ended = x.clone()
     histories: list[list[Step]] = [[] for _ in x]
     places = torch.arange(len(x), device=x.device)
-    trials, inner = torch.zeros_like(places), Steihaug.idle(x, norms(x).clamp_min(1.0))
+    trials, inner = torch.zeros_like(places), Steihaug.idle(x, f.lengths(x).clamp_min(1.0))
     jet = f.jet(x)
     _record(histories, places, jet, inner.products)
     over = _at_rest(jet, tol)
@@ -109,7 +109,7 @@ def descend(f: Stack, x: torch.Tensor, *, tol: float, max_iterations: int) -> De
         there, x = waiting[taken], x.clone()
         x[there] = ended[places[there]] = trial.x[taken]
         over = trials >= max_iterations
-        lost = inner.radius[waiting] < LOST * (1 + norms(x[waiting]))
+        lost = inner.radius[waiting] < LOST * (1 + f.take(waiting).lengths(x[waiting]))
         over[waiting] |= torch.where(taken, _at_rest(trial, tol), lost)
         _record(histories, places[there], trial, inner.products[waiting], taken)
     return Descents(ended, histories)

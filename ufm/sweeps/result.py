@@ -62,6 +62,9 @@ class Sweep(Shown, Sequence[Any]):
 
     @cached_property
     def _known(self) -> list[Known]:
+        for problem in self.problems:
+            if isinstance(problem, Problem):
+                problem.require_decidable()
         found: dict[int, Known] = {}
         for places in batches(self.problems):
             members, points = [self.problems[i] for i in places], [self.solutions[i].point for i in places]

@@ -167,6 +167,10 @@ class Stack:
         W, H = torch.stack(both).split([self.num_classes, self.num_types], 1)
         return self.join(W, H, torch.stack([one.b for one in means]).to(self.counts.device))
 
+    def lengths(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,) the Euclidean norm of the free entries of flat vectors: that of (W, H~, b)."""
+        return norms(x * self.free.flatten())
+
     def evened(self, x: torch.Tensor) -> torch.Tensor:
         """Flat vectors of these problems as those of `even`."""
         return x * self.stretch.flatten(1)

@@ -1,6 +1,6 @@
 """ufm.sweep: thousands of small problems minimised in batches."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable
 from functools import cache
 from typing import Any
 
@@ -21,8 +21,8 @@ MOST_ITERATIONS = 1000
 
 
 def sweep(
-    problems: Sequence[Any],
-    seed: int | Sequence[int] = 0,
+    problems: Iterable[Any],
+    seed: int | Iterable[int] = 0,
     tol: float = 1e-10,
     *,
     device: torch.device | str | None = None,
@@ -47,9 +47,10 @@ def sweep(
     [0.0214, 0.1483, 0.7917, 1.0986]
     """
     require(0 < tol < 1, (Setting("tol"), f" must lie in (0, 1), got {tol}"))
+    problems = tuple(problems)
     others = [problem for problem in problems if not isinstance(problem, (Problem, *MODELS.values()))]
     require(not others, f"a sweep is of problems and models, got a {type((*others, None)[0]).__name__}")
-    seeds = [seed] * len(problems) if isinstance(seed, int) else list(seed)
+    seeds = list(seed) if isinstance(seed, Iterable) else [seed] * len(problems)
     require(len(seeds) == len(problems), f"a sweep of {len(problems)} problems takes as many seeds, got {len(seeds)}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     require_device(device)
@@ -58,7 +59,7 @@ def sweep(
         members, starts = [problems[i] for i in places], [seeds[i] for i in places]
         ends = _together(members, starts, tol, device) if fits(members[0]) else _one_by_one(members, starts, tol)
         found.update(zip(places, ends, strict=True))
-    return Sweep(tuple(problems), tuple(found[i] for i in range(len(problems))), device)
+    return Sweep(problems, tuple(found[i] for i in range(len(problems))), device)
 
 
 def _one_by_one(problems: list[Any], seeds: list[int], tol: float) -> list[Solution | Minimum[Any]]:

@@ -159,10 +159,12 @@ class Cell(Result):
         return self.problem.loss.convex and self.problem.dim >= self.problem.largest_rank
 
     @property
-    def edge(self) -> str:
-        """The d from which on there are no traps, in terms of K."""
+    def edge(self) -> str | None:
+        """The d from which on there are no traps, in terms of K; None where the loss is not convex: no d is known."""
         if isinstance(self.problem, Spheres):
             return "K"
+        if not self.problem.loss.convex:
+            return None
         return "K - 1" if self.problem.largest_rank < self.problem.num_classes else "K"
 
     @property

@@ -164,7 +164,12 @@ def _others(cell: "Cell") -> str | None:
 
 def _summary(cells: "list[Cell]") -> None:
     edge = cells[0].edge if cells else "K - 1"
-    for wide, where in ((False, f"d < {edge}"), (True, f"d >= {edge}")):
+    regions = (
+        ((False, f"d < {edge}"), (True, f"d >= {edge}"))
+        if edge
+        else ((False, "all d (theory names none without traps)"),)
+    )
+    for wide, where in regions:
         region = [cell for cell in cells if cell.wide == wide]
         traps = sum(cell.gap is not None for cell in region)
         certified = sum(cell.certified for cell in region)

@@ -9,6 +9,7 @@ import pytest
 from figures.pages import phases, traps
 from figures.pages.phases import phase_page
 from figures.pages.traps import traps_page
+from figures.theory.traps import traps_figure
 from tests.figures.browser import driven, needs_browser
 from tests.figures.pages.reading import complaints, read, values
 from ufm import InputError
@@ -127,6 +128,17 @@ def test_a_map_of_spheres_has_its_scale_and_the_logits_have_it_too():
     assert values(page, ["scale"], "scale") == [2.0, 2.0, 10.0, 10.0]
     assert np.abs(page.data["items"][3]["logits"]).max() == pytest.approx(10.0)
     assert "over K, d and scale" in text
+
+
+def test_a_map_of_a_loss_that_is_not_convex_claims_nothing_of_theory():
+    grid = Grid((3,), (1, 2), (1e-2,), starts=2, loss={"name": "focal", "focusing": 2.0})
+    cells = [survey(problem, starts=2) for problem in grid.problems]
+    text = traps_page(cells, grid.settings()).html()
+    assert complaints(text) == []
+    assert re.search(r"Traps in \d of 2 cells \(theory names no d without any\); the best is", text)
+    for claim in ("d &lt; K", "d &gt;= K", "theory has none", 'class="theory'):
+        assert claim not in text
+    assert "theory" not in traps_figure(cells).caption
 
 
 @pytest.mark.parametrize("page", [traps_page, phase_page])

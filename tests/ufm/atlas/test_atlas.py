@@ -17,6 +17,7 @@ from ufm import InputError, Problem
 from ufm.atlas import critical_points, explore, partition_points
 from ufm.atlas.family import Family
 from ufm.atlas.symmetry import same_point
+from ufm.losses import SoftCrossEntropy
 
 SMALL = ATLASES["K = 3"]
 
@@ -65,6 +66,16 @@ def test_points_with_few_different_classes_among_ten_are_strict_saddles():
     assert all(autograd_gradient(problem, point.point).norm() < 1e-10 for point in found)
     with pytest.raises(InputError, match="blocks must be >= 1, got 0"):
         partition_points(problem, blocks=0)
+
+
+def test_types_that_are_no_classes_are_searched_with_all_classes_apart():
+    loss = SoftCrossEntropy(((0.9, 0.1, 0.0), (0.0, 0.2, 0.8), (0.1, 0.8, 0.1), (0.4, 0.3, 0.3)))
+    problem = Problem((2, 1, 1, 2), 2, 1e-2, 1e-2, 1e-2, loss=loss)
+    found, whole = partition_points(problem), explore(problem, until_quiet=50)
+    assert all(any(abs(point.level - other.level) < 1e-9 for other in whole.points) for point in found)
+    assert [p.level for p in found if p.rank == 2] == pytest.approx([p.level for p in whole.points if p.rank == 2])
+    assert {point.rank for point in found} >= {0, 2}
+    assert [point.rank for point in partition_points(problem, blocks=2)] == [0]  # no two classes are alike
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ BAD = {
     "none": {"fewer": (0,)},
     "one class": {"minority": 1},
     "a repeated decay": {"lambdas": (0.1, 0.1)},
+    "a group of unequal weights": {"loss": {"name": "weighted", "loss": "cross-entropy", "weights": [1, 1, 1, 2]}},
     "a loss of other classes": {"loss": {"name": "logit-adjusted", "offsets": [0.0, 1.0], "scales": [1.0, 1.0]}},
 }
 

@@ -4,6 +4,7 @@ import random
 from dataclasses import fields
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +44,24 @@ def test_a_sweep_ends_where_the_loop_does():
         assert float(problem.objective(one.point)) == pytest.approx(one.value, rel=1e-12)
         assert problem.relative_gradient(one.point) == pytest.approx(one.relative_grad_norm, rel=1e-3, abs=1e-13)
         assert ufm.certify(problem, one.point).verdict == ufm.certify(problem, alone.point).verdict
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_sweep_takes_the_steps_that_the_loop_takes(bias):
+    """A column of sqrt(n_k) stands beside the bias: it is no part of the point that the trust region is about."""
+    problems = [ufm.Problem(counts, 3, 1e-3, 1e-2, 1e-2 * bias, bias) for counts in ((40, 2, 9), (30, 30, 30))]
+    for problem, one in zip(problems, ufm.sweep(problems, 1), strict=True):
+        alone = ufm.minimize(problem, 1).history
+        for ours, theirs in zip(one.history[:4], alone[:4], strict=True):
+            assert ours.value == pytest.approx(theirs.value, rel=1e-9)
+            assert ours.products == theirs.products
+
+
+def test_decays_too_small_for_verdicts_are_refused_as_by_certify():
+    tiny = ufm.Problem((2, 2, 2), 2, 1e-14, 1e-14, 0.0)
+    with pytest.raises(InputError, match="verdicts in float64 need"):
+        ufm.sweep([PROBLEMS["balanced"], tiny]).as_table()
+    assert len(ufm.sweep([PROBLEMS["balanced"], tiny])) == 2
 
 
 def test_the_gradient_of_a_stack_is_that_of_autograd():
@@ -133,6 +152,17 @@ def test_traps_are_judged_in_company_too(alone):
         compare(*row)
 
 
+def test_batches_whose_hessians_would_fill_the_memory_are_parted(alone, monkeypatch):
+    problems, sizes = [ufm.Problem((3, 2, 1), 2, decay, 1e-2, 1e-2) for decay in (1e-3, 1e-2, 2e-2)], []
+    whole, made = ufm.sweep(problems).certificates, judging.Ends.__init__
+    monkeypatch.setattr(judging, "MOST", 700)  # two of (6 * 3)^2
+    monkeypatch.setattr(judging.Ends, "__init__", lambda *of: sizes.append(len(of[2])) or made(*of))
+    parted = ufm.sweep(problems).certificates
+    assert sizes == [2, 1]
+    assert alone == []
+    assert [one.plain() for one in parted] == [one.plain() for one in whole]
+
+
 ERRORS = {
     "a curvature": (StackJet, "hessian", lambda jet, made=StackJet.hessian: made(jet) * (1 + 1e-9)),
     "a bound": (judging, "lower_bounds", lambda *of, made=judging.lower_bounds: made(*of) - 1e-7),
@@ -142,7 +172,7 @@ ERRORS = {
 
 @pytest.mark.parametrize(("place", "name", "wrong"), ERRORS.values(), ids=ERRORS)
 def test_a_planted_error_is_caught(place, name, wrong, monkeypatch):
-    uneven = [ufm.Problem((4, 2, 1), 3, 1e-2, 2e-2, 1e-2)]
+    uneven = [ufm.Problem((4, 2, 1), 2, 1e-2, 2e-2, 1e-2)]  # of full rank: rounding of sigma_max decides nothing
     compare_all(uneven)
     monkeypatch.setattr(place, name, wrong)
     with pytest.raises(AssertionError):
@@ -181,6 +211,9 @@ def test_every_problem_may_have_a_seed_of_its_own():
     found = ufm.sweep([problem] * 3, [5, 1, 5])
     assert found[0].value == found[2].value
     assert found[1].value == pytest.approx(ufm.minimize(problem, seed=1).value, rel=1e-10)
+    again = ufm.sweep((one for one in [problem] * 2), iter([5, 1]))
+    assert [one.value for one in again] == [found[0].value, found[1].value]
+    assert ufm.sweep([problem], np.int64(5))[0].value == found[0].value
     with pytest.raises(InputError, match="a sweep of 2 problems takes as many seeds, got 3"):
         ufm.sweep([problem] * 2, [1, 2, 3])
 
