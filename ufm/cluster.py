@@ -51,7 +51,7 @@ def _client(address: str) -> Iterator[Any]:
     where = _scheduler(address)
     try:
         client = Client(where, timeout=ANSWER, set_as_default=False)
-    except (OSError, ValueError) as error:  # ValueError: what is no address
+    except (OSError, ValueError, TypeError) as error:  # ValueError: no address; TypeError: TLS that is not configured
         raise InputError(
             f"no Dask scheduler answers at {where}", "start one with `dask scheduler`, or name another address"
         ) from error

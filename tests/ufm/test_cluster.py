@@ -60,6 +60,7 @@ def test_what_is_no_scheduler_file(content, capsys, tmp_path):
     [
         ([*QUICK, "--dask", "no-such-file.json"], "'no-such-file.json' is neither the address of a Dask scheduler"),
         ([*QUICK, "--dask", "nonsense://x:1"], "no Dask scheduler answers at nonsense://x:1"),
+        ([*QUICK, "--dask", "tls://127.0.0.1:1"], "no Dask scheduler answers at tls://127.0.0.1:1"),
         ([*QUICK, "--dask", CLOSED, "--jobs", "2"], "--jobs would do nothing here: a cluster runs as many tasks"),
         (["atlas", "--dask", CLOSED, "--jobs", "2"], "--jobs would do nothing here"),
         (["reproduce", "--list", "--dask", CLOSED], "--dask would do nothing here: --list neither trains nor judges"),
