@@ -3,7 +3,6 @@
 The rows compare one and two workers with this process alone; run them while nothing else computes.
 """
 
-import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,5 +76,7 @@ def empty_tasks(count: int) -> float:
 
 
 def sent() -> int:
-    """Bytes of a task as it is sent."""
-    return len(pickle.dumps(Survey(MAP, MAP.problems[0])))
+    """Bytes of a task as Dask sends it."""
+    from distributed.protocol import serialize_bytes
+
+    return len(serialize_bytes(Survey(MAP, MAP.problems[0])))

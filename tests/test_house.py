@@ -33,7 +33,7 @@ def test_names_that_pages_call_exist(page):
 FOLDERS = ["ufm", "validate", "networks", "figures", "ufm_paper", "ufm_cli", "ufm_names"]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", [*FOLDERS, "benchmarks", "examples", "docs/_ext"])
 def test_nothing_is_pickled(folder):
     for file in (HOUSE / folder).rglob("*.py"):
         assert not re.search(r"torch\.(save|load)\(|import pickle|np\.save", file.read_text()), file
