@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..problem import Problem
 from ..results import Result, Shown
 from ..results.plain import UNFIT
+from ..results.words import counted
 from ..storage.files import read_json
 
 BITS = 64
@@ -89,7 +90,7 @@ class Checker:
     def statement(self) -> str:
         listed = ", ".join(f"{number} of rank {rank}" for rank, number in sorted(self.ranks.items()) if number)
         whole = f"up to O({self.problem.dim}) and permutations of the classes the problem has exactly"
-        return f"{whole} {sum(self.ranks.values())} critical points: {listed}"
+        return f"{whole} {counted(sum(self.ranks.values()), 'critical point')}: {listed}"
 
     def run(self) -> None:
         K, d = self.K, self.problem.dim
