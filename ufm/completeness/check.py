@@ -21,7 +21,6 @@ from ..errors import InputError
 from ..problem import Problem
 from ..results import Result, Shown
 from ..results.plain import UNFIT
-from ..results.words import counted
 from ..storage.files import read_json
 
 BITS = 64
@@ -90,7 +89,8 @@ class Checker:
     def statement(self) -> str:
         listed = ", ".join(f"{number} of rank {rank}" for rank, number in sorted(self.ranks.items()) if number)
         whole = f"up to O({self.problem.dim}) and permutations of the classes the problem has exactly"
-        return f"{whole} {counted(sum(self.ranks.values()), 'critical point')}: {listed}"
+        points = sum(self.ranks.values())
+        return f"{whole} {points} critical point{'s' * (points != 1)}: {listed}"
 
     def run(self) -> None:
         K, d = self.K, self.problem.dim
