@@ -3,12 +3,15 @@
 Python runs with -S, so that no .pth file of this environment takes part, and the environment's packages come last.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,53 +28,59 @@ class Editable:
             return importlib.util.spec_from_file_location(name, folder / "__init__.py")
 sys.meta_path.append(Editable)
 """
-START = "import sys\nsys.path += sys.argv.pop(1).split({separator!r})\n"
+# A line on standard input is a program, its arguments, its folder, what comes last on its path, and where its output
+# goes; its exit status is answered. Frozen, what is imported is not copied when a child ends.
+FORK = """
+import gc, json, multiprocessing, os, sys
+own = sys.path[:]
+sys.path += json.loads(sys.argv.pop())
+import joblib, torch, scipy.fft, scipy.integrate, scipy.optimize
+sys.path[:] = own
+gc.collect()
+gc.freeze()
+
+def carry_out(program, arguments, folder, places, said):
+    os.chdir(folder)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(f"{said}/{name}", os.O_WRONLY | os.O_CREAT), number)
+    sys.argv += arguments
+    sys.path += places
+    exec(program, {"__name__": "__main__", "sys": sys})
+
+for line in sys.stdin:
+    child = multiprocessing.get_context("fork").Process(target=carry_out, args=json.loads(line))
+    child.start()
+    child.join(300)
+    child.kill()
+    child.join()
+    print(child.exitcode, flush=True)
+"""
 MODULE = "import runpy\nrunpy.run_module('ufm', run_name='__main__', alter_sys=True)\n"
 
 
 def run(program: str, *arguments: str, cwd: Path, wheel: Path | None = None) -> subprocess.CompletedProcess:
-    """The program in the folder cwd, which comes first on its path; from the folder of a wheel, or the checkout."""
+    """The program in the folder cwd, which comes first on its path; from the folder of a wheel, or the checkout.
+
+    In a process of its own, forked from one that has imported torch and scipy (which takes seconds), nothing of ours.
+    """
     places = [*([str(wheel)] if wheel else []), *_environment()]
-    start = START.format(separator=os.pathsep) + ("" if wheel else EDITABLE.format(house=str(HOUSE)))
+    program = program if wheel else EDITABLE.format(house=str(HOUSE)) + program
+    with tempfile.TemporaryDirectory() as said:
+        host = _host()
+        host.stdin.write(json.dumps([program, arguments, str(cwd), places, said]) + "\n")
+        host.stdin.flush()
+        code = int(host.stdout.readline())
+        texts = [Path(said, name).read_text() for name in ("stdout", "stderr")]
+    return subprocess.CompletedProcess(program, code, *texts)
+
+
+@cache
+def _host() -> subprocess.Popen:
+    """The process that others are forked from; it ends with this one."""
     keep = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    return subprocess.run(
-        [sys.executable, "-S", "-c", start + program, os.pathsep.join(places), *arguments],
-        cwd=cwd,
-        env=keep | {"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-# A process for each of several folders, forked from one that has imported what takes long.
-IN_EACH = """
-import os, joblib, torch, scipy.fft, scipy.integrate, scipy.optimize
-for folder in sys.argv.pop(1).split(os.pathsep):
-    child = os.fork()
-    if child == 0:
-        os.chdir(folder)
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            os.dup2(os.open(f"{folder}.{name}", os.O_WRONLY | os.O_CREAT), number)
-        break
-    with open(f"{folder}.returncode", "w") as file:
-        file.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
-else:
-    sys.exit()
-"""
-
-
-def run_in_each(folders: list[Path], program: str, *arguments: str) -> list[subprocess.CompletedProcess]:
-    """What `run` gives for each of the folders, from the checkout; files are left beside the folders."""
-    parent = run(IN_EACH + program, os.pathsep.join(map(str, folders)), *arguments, cwd=folders[0].parent)
-    assert (parent.returncode, parent.stderr) == (0, "")
-    return [
-        subprocess.CompletedProcess(program, int(said["returncode"]), said["stdout"], said["stderr"])
-        for said in (
-            {name: Path(f"{folder}.{name}").read_text() for name in ("returncode", "stdout", "stderr")}
-            for folder in folders
-        )
-    ]
+    command = [sys.executable, "-S", "-c", FORK, json.dumps(list(_environment()))]
+    environment = keep | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _environment() -> Iterable[str]:

@@ -1,12 +1,11 @@
 """Another's package or folder under one of our names is refused in one line that says which: checkout and wheel."""
 
-import itertools
 from pathlib import Path
 
 import pytest
 
 import ufm_names
-from tests.installed import HOUSE, MODULE, run, run_in_each
+from tests.installed import HOUSE, MODULE, run
 from ufm_cli.main import main
 from ufm_names import NAMES, require_own
 
@@ -44,22 +43,11 @@ def refused(done, found: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.fixture(scope="module")
-def beside(tmp_path_factory):
-    """(what the command said, what is found) for every name and kind, each in a folder and a process of its own."""
-    home, found = tmp_path_factory.mktemp("beside"), {}
-    for name, kind in itertools.product(ROOMS, KINDS):
-        folder = home / f"{name} {kind}"
-        folder.mkdir()
-        found[name, kind] = KINDS[kind](folder, name)
-    done = run_in_each([path.parent for path in found.values()], MODULE, "solve", "-K", "2")
-    return dict(zip(found, zip(done, found.values(), strict=True), strict=True))
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("name", ROOMS)
-def test_beside_an_editable_install(name, kind, beside):
-    refused(*beside[name, kind])
+def test_beside_an_editable_install(name, kind, tmp_path):
+    found = kind(tmp_path, name)
+    refused(run(MODULE, "solve", "-K", "2", cwd=tmp_path), found)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -1,10 +1,12 @@
 """A Dask cluster as the place where `ufm.spread` has its tasks run."""
 
+import asyncio
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +51,40 @@ def _client(address: str) -> Iterator[Any]:
     except ImportError as error:
         raise InputError(MISSING) from error
     where = _scheduler(address)
-    try:
-        client = Client(where, timeout=ANSWER, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # ValueError: no address; TypeError: TLS that is not configured
-        raise InputError(
-            f"no Dask scheduler answers at {where}", "start one with `dask scheduler`, or name another address"
-        ) from error
-    with client:
+    require(
+        _answers(where),
+        f"no Dask scheduler answers at {where}",
+        "start one with `dask scheduler`, or name another address",
+    )
+    with Client(where, timeout=ANSWER, set_as_default=False) as client:
         yield client
+
+
+def _answers(where: str) -> bool:
+    """Whether a scheduler answers there in time. What accepts a connection and is no scheduler keeps a Client waiting
+    for ever; this one waits in a thread of its own, which is left alone where it does not end."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        with suppress(Exception):  # of many kinds: no address, TLS that is not configured, another protocol
+            asyncio.run(_connection(where))
+            answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(3 * ANSWER)
+    return answered.is_set()
+
+
+async def _connection(where: str) -> None:
+    """Connect and part again; raises unless both end in time."""
+    from distributed import Client
+
+    client = Client(where, timeout=ANSWER, set_as_default=False, asynchronous=True)
+    try:
+        await asyncio.wait_for(client, ANSWER)
+    finally:
+        await asyncio.wait_for(client.close(), ANSWER)
 
 
 def _scheduler(address: str) -> str:

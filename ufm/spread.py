@@ -16,7 +16,7 @@ import joblib
 import torch
 from joblib.parallel import get_active_backend
 
-from .errors import InputError
+from .errors import InputError, require
 
 AT_ONCE = 50  # tasks in one message to the scheduler
 AHEAD = 5000  # tasks that a scheduler holds: enough for as many threads; all of them might fill its memory
@@ -37,9 +37,16 @@ def spread(tasks: Sequence[Task], jobs: int, *, one_thread: bool = True) -> Iter
     one_thread  torch computes on one thread in each task, so that sums are added up in one order wherever it runs
 
     What a task raises is raised here. A task whose worker died is run again elsewhere; InputError where Dask gives it
-    up, or the cluster goes away. What is not taken when the block ends is dropped.
+    up, the cluster goes away, or joblib's backend has no results before all are there ("multiprocessing"). What is not
+    taken when the block ends is dropped.
     """
-    client = getattr(get_active_backend()[0], "client", None)
+    backend = get_active_backend()[0]
+    client = getattr(backend, "client", None)
+    require(
+        client is not None or backend.supports_return_generator,
+        f"joblib's {type(backend).__name__} returns nothing before the last task ends",
+        "take another backend: loky, threading, or dask",
+    )
     results = _here(tasks, jobs, one_thread) if client is None else _on_cluster(client, tasks, one_thread)
     try:
         yield results
@@ -99,10 +106,12 @@ def _outcome(future: Any) -> tuple[int, Any]:
 
     if future.status == "cancelled":
         raise InputError("the Dask cluster went away", "start it again, and ask the same to go on")
-    if isinstance(future.exception(), KilledWorker):
+    lost = future.exception()
+    if isinstance(lost, KilledWorker):
         raise InputError(
-            "the Dask cluster gave a task up, as every worker that ran it died",
-            "give the workers more memory, and ask the same to go on",
+            "the Dask cluster gave a task up, as every worker that ran it ended",
+            f"see why in the log of the last one, {lost.last_worker.address} (interrupted, killed, out of memory), and "
+            "ask the same to go on",
         )
     return future.result()
 

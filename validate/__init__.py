@@ -30,7 +30,7 @@ from .statistics.moments import Moments
 from .theory.compare import Comparison, NotComparable, compare
 from .theory.compare_run import compare_run, not_covered
 from .theory.locate import Neighbourhood, locate
-from .theory.nearer import Deviation, nearer
+from .theory.nearer import Deviation, Deviations, nearer
 from .theory.on_spheres import OnSpheres, compare_on_spheres, compare_run_on_spheres
 from .theory.theorems import theorems
 
@@ -44,6 +44,7 @@ __all__ = [
     "Definitions",
     "Detection",
     "Deviation",
+    "Deviations",
     "Estimate",
     "Features",
     "Frames",

@@ -36,6 +36,10 @@ ENVIRONMENTS = {
     "cases",
     *(f"{kind}matrix" for kind in ("", "p", "b", "B", "v", "V", "small")),
 }
+DEFINITIONS = {"newcommand", "newenvironment", "def", "DeclareMathOperator"}  # passed over: each formula stands alone
+FONTS = {
+    f"math{style}" for style in ("bb", "bf", "cal", "frak", "it", "rm", "scr", "sf", "tt", "op")
+}  # others are lost
 DELIMITERS = {  # after \bigl and its kin they are left as they stand
     r"\|": "‖",
     r"\Vert": "‖",
@@ -84,6 +88,11 @@ def mathml(latex: str, display: bool = False) -> str:
     unknown = set(re.findall(r"\\begin\{(.*?)\}", written)) - ENVIRONMENTS
     if unknown:
         raise ValueError(f"no such environment: {' '.join(sorted(unknown))}")
+    lost = (
+        DEFINITIONS.intersection(_commands(latex)) | {name for name in _commands(latex) if name[:4] == "math"} - FONTS
+    )
+    if lost:
+        raise ValueError("not known: " + " ".join("\\" + name for name in sorted(lost)))
     try:
         made = convert(written.strip(), display="block" if display else "inline")
         root = ElementTree.fromstring(made.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ""))
@@ -98,6 +107,10 @@ def mathml(latex: str, display: bool = False) -> str:
     if left:
         raise ValueError(f"not known: {' '.join(left)}")
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _commands(latex: str) -> list[str]:
+    return re.findall(r"\\([a-zA-Z]+)", latex)
 
 
 def _delimiter(element: Element) -> None:

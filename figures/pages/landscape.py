@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from ufm import PointVerdict, Spectrum
 from ufm.atlas import Atlas, CriticalPoint
 from ufm.atlas.symmetry import group_order
+from ufm.results.words import counted
 
 from .chart import Chart, Key, Link, Mark, Stroke, Words, arrow, box, disc, line, polygon, swarm, ticks
 from .page import Column, Item, Levels, Page
@@ -79,21 +80,26 @@ def landscape_page(
 def _summary(atlas: Atlas) -> str:
     verdicts = [p.certificate.verdict for p in atlas.points]
     parts = [_counted(verdicts.count(one), one) for one in OUTLINES if one in verdicts]
-    return f"{len(verdicts)} critical points up to rotations and permutations of the classes: {', '.join(parts)}."
+    points = counted(len(verdicts), "critical point")
+    return f"{points} up to rotations and permutations of the classes: {', '.join(parts)}."
 
 
 def _counted(count: int, verdict: str) -> str:
-    return f"{count} {verdict}" + ("s" if count > 1 and verdict.endswith(("minimizer", "saddle")) else "")
+    return counted(count, verdict) if verdict.endswith(("minimizer", "saddle")) else f"{count} {verdict}"
 
 
 def _evidence(atlas: Atlas) -> str:
     failing, undecided = len(atlas.failing), len(atlas.undecided)
-    found = [f"{failing} are not" if failing else "", f"{undecided} are undecided" if undecided else ""]
+    found = [f"{_are(failing)} not" if failing else "", f"{_are(undecided)} undecided" if undecided else ""]
     said = " and ".join(filter(None, found)) or "all are"
-    sums = f"{len(atlas.sums)} Euler sums, each 1 if no point is missing: {said}"
-    hidden = f" Rounding hides {atlas.hidden} ends of searches." if atlas.hidden else ""
+    sums = f"{counted(len(atlas.sums), 'Euler sum')}, each 1 if no point is missing: {said}"
+    hidden = f" Rounding hides {counted(atlas.hidden, 'end')} of searches." if atlas.hidden else ""
     quiet = min(atlas.quiet.values(), default=0)
     return f"{sums}. At every rank the last {quiet} random starts or more found nothing new.{hidden}"
+
+
+def _are(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'}"
 
 
 def _item(atlas: Atlas, i: int, levels: Spectrum) -> Item:

@@ -38,8 +38,13 @@ def layers_figure(
     title   what the labels are values of
     facts   for each curve, what else the table says of it
     said    what else the caption says
-    Raises InputError without any label.
+    Raises InputError without any label, and where `layers` is something else.
     """
+    require(
+        isinstance(layers, Mapping) and all(isinstance(found, Layers) for found in layers.values()),
+        'layers must be a mapping of labels to what validate.layers found, such as {"last epoch": layers}, got '
+        f"{type(layers).__name__}{_kinds(layers)}",
+    )
     require(bool(layers), "there are no layers to draw; measure those of one model at least")
     given = facts or [{title or "curve": text} for text in layers]
     curves = [_curve(text, found, fact) for (text, found), fact in zip(layers.items(), given, strict=True)]
@@ -50,6 +55,12 @@ def layers_figure(
             fit = [found.law.start * found.law.rate**depth for depth in range(len(found))]
             drawing.figure.axes[0].plot(range(len(found)), fit, color=f"C{i % COLOURS}", zorder=1.5, **FIXED)
     return drawing
+
+
+def _kinds(layers: object) -> str:
+    """What a mapping leads to, in words."""
+    found = sorted({type(value).__name__ for value in layers.values()}) if isinstance(layers, Mapping) else []
+    return f" of {', '.join(found)}" if found else ""
 
 
 def drawings_of_layers(runs: Sequence[Run]) -> dict[str, Drawing]:

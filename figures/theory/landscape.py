@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ufm.atlas import Atlas
+from ufm.results.words import counted
 
 from ..drawing.drawing import ONE_COLUMN, TWO_COLUMNS, Drawing, house_style, new_figure
 from ..drawing.labels import Label, around
@@ -39,9 +40,10 @@ def landscape_figure(atlas: Atlas) -> Drawing:
         if len(atlas.points) <= LABELLED:
             around(axes, _shapes(atlas, places), places, [(places[start], places[end]) for start, end in edges])
     problem = atlas.problem
+    points, lines = counted(len(atlas.points), "critical point"), counted(len(edges), "connection")
     caption = (
-        f"The {len(atlas.points)} critical points found for K = {problem.num_classes}, N = {problem.num_samples}, "
-        f"d = {problem.dim}, up to rotations and permutations of classes, and {len(edges)} connections: a line goes "
+        f"The {points} found for K = {problem.num_classes}, N = {problem.num_samples}, "
+        f"d = {problem.dim}, up to rotations and permutations of classes, and {lines}: a line goes "
         "from a saddle to a point that the gradient flow reaches from it along a negative direction. Points of one "
         "index are set apart sideways. 3+1+1 stands beside a point with three equal classes, where there is room."
     )

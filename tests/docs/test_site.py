@@ -110,6 +110,8 @@ PLANTED = {  # what is written, and what the builder says of it
     "a section that is not there": ("[there](#no-such-heading)", "no-such-heading"),
     "a paper that is not there": ("{cite:t}`nobody1999nothing`", "nobody1999nothing"),
     "a command of LaTeX that is not there": (r"$\nosuchcommand{x}$", "nosuchcommand"),
+    "a definition in LaTeX": (r"$\newcommand{\half}{1/2} \half$", r"not known: \newcommand"),
+    "a font that is lost": (r"$\mathds{1}$", r"not known: \mathds"),
     "a formula that is cut off": (r"$\frac{1}{2$", "braces"),
     "an environment that is not there": ("$$\\begin{nosuch} a \\end{nosuch}$$", "nosuch"),
     "a label that is not there": ("{ref}`section-99.9`", "section-99.9"),

@@ -1,7 +1,12 @@
 """A cluster that cannot be had is refused in one line, within seconds. A real one is in tests/ufm_cli/test_dask.py."""
 
+import gc
 import json
+import logging
+import socket
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +32,39 @@ def refused(capsys, *words: str) -> str:
     return errors
 
 
+@pytest.fixture
+def quiet(monkeypatch):
+    """Dask says nothing, neither now nor at the end of the process: then a client complains that was not closed."""
+    client = pytest.importorskip("distributed").Client
+    said = []
+    monkeypatch.setattr(logging.Logger, "callHandlers", lambda logger, record: said.append(record))
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    yield
+    assert [found.status for found in gc.get_objects() if type(found) is client and found.status != "closed"] == []
+    gc.collect()
+    assert said == []
+
+
+@contextmanager
+def served(answer: bytes | None):
+    """The address of a server that accepts everyone and says nothing (None), or always the same."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with suppress(OSError):  # closed at the end of the block
+                while True:
+                    connections.append(server.accept()[0])
+                    if answer is not None:
+                        connections[-1].recv(1)
+                        connections[-1].sendall(answer)
+
+        connections: list[socket.socket] = []
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        for connection in connections:
+            connection.close()
+
+
 def test_no_address_changes_nothing():
     with connected(None):
         pass
@@ -45,6 +83,18 @@ def test_where_nobody_answers(capsys, tmp_path):
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": CLOSED}))
     assert f"answers at {CLOSED};" in refused(capsys, *QUICK, "--runs", str(tmp_path), "--dask", str(file))
+
+
+SPEAKERS = {"HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n", "SSH": b"SSH-2.0-OpenSSH_9.6\r\n"}
+OTHERS = {"silence": None, "nothing": b"", **SPEAKERS}
+
+
+@pytest.mark.parametrize("answer", OTHERS.values(), ids=OTHERS)
+@pytest.mark.usefixtures("quiet")
+def test_a_server_that_is_no_scheduler(answer, capsys, tmp_path):
+    with served(answer) as address:
+        said = refused(capsys, *QUICK, "--runs", str(tmp_path), "--dask", address)
+    assert said.startswith(f"ufm: no Dask scheduler answers at {address}; start one with `dask scheduler`")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"id": "Scheduler"}'])
@@ -68,8 +118,8 @@ def test_what_is_no_scheduler_file(content, capsys, tmp_path):
         (["map", "--dask", ""], "what --dask names is empty"),
     ],
 )
+@pytest.mark.usefixtures("quiet")
 def test_flags_that_cannot_be(words, message, capsys, tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, *words)
 

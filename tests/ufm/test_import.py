@@ -1,14 +1,11 @@
 """The theory runs without the tools of training and drawing; sympy is loaded to derive, python-flint to prove."""
 
-import subprocess
-import sys
-
 import pytest
 
 import ufm
+from tests.installed import run
 
 PROGRAM = """
-import sys
 for name in ("torchvision", "sklearn", "matplotlib", "rich", "tyro", "jinja2", "flint", "pandas", "latex2mathml"):
     sys.modules[name] = None  # importing it raises
 import ufm
@@ -18,8 +15,8 @@ print("sympy" in sys.modules, ufm.derive("threshold")[0].formulas[0][1], "sympy"
 """
 
 
-def test_ufm_alone():
-    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
+def test_ufm_alone(tmp_path):
+    result = run(PROGRAM, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["global minimizer", "False 1/K True"]
 

@@ -3,11 +3,13 @@
 A real cluster is in tests/ufm_cli/test_dask.py.
 """
 
+import contextlib
 import random
 import threading
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import joblib
 import pytest
 import torch
 
@@ -88,10 +90,23 @@ def test_tasks_side_by_side_in_a_process_leave_torch_its_threads():
 
 def test_what_dask_gives_up_is_one_line():
     distributed = pytest.importorskip("distributed")
-    lost = distributed.KilledWorker.__new__(distributed.KilledWorker)
+    lost = distributed.KilledWorker("task", SimpleNamespace(address="tcp://worker:1"), 3)
     gone = SimpleNamespace(status="cancelled")
     killed = SimpleNamespace(status="error", exception=lambda: lost)
     with pytest.raises(InputError, match="went away; start it again, and ask the same to go on"):
         _outcome(gone)
-    with pytest.raises(InputError, match="every worker that ran it died; give the workers more memory"):
+    why = "every worker that ran it ended; see why in the log of the last one, tcp://worker:1 "
+    with pytest.raises(InputError, match=why + r"\(interrupted, killed, out of memory\), and ask the same to go on"):
         _outcome(killed)
+
+
+@pytest.mark.parametrize(
+    ("backend", "refusal"),
+    [
+        ("multiprocessing", pytest.raises(InputError, match=r"MultiprocessingBackend .* take another backend: loky")),
+        ("threading", contextlib.nullcontext()),
+    ],
+)
+def test_a_backend_of_joblib_must_have_results_as_they_end(backend, refusal):
+    with joblib.parallel_config(backend=backend), refusal, spread([Square(3)], 2) as results:
+        assert [(place, square) for place, (square, _) in results] == [(0, 9)]

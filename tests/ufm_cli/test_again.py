@@ -16,13 +16,13 @@ import torch
 import networks
 from networks.recipe import idle, recipe_of
 from tests.cases import PROBLEMS
+from tests.installed import run as run_program
 from ufm.storage.files import read_json, write_json
 from ufm_cli.again import commands
 from ufm_cli.main import _parse, main
 from validate import Run
 from validate.runs.provenance import provenance
 
-HOUSE = Path(__file__).parents[2]
 RECIPES = {
     "defaults": networks.Recipe(),
     "much": networks.Recipe(
@@ -41,8 +41,10 @@ python3() { echo "python3 $*" >> asked; mkdir -p .venv/bin; touch .venv/bin/acti
 ufm() { printf '%s\\0' "$@" END >> words; }
 """
 CARRY_OUT = """
-import sys
+import torch
 from ufm_cli.main import main
+
+torch.set_num_threads({threads})
 
 command = []
 for word in open("words").read().split("\\0")[:-1]:
@@ -77,14 +79,16 @@ def test_in_a_fresh_folder_they_make_the_run_and_its_report(tmp_path):
     shown = html.unescape(re.search(r"<pre>(.*?)</pre>", (run.path / "report.html").read_text(), re.S).group(1))
     fresh = tmp_path / "fresh"
     fresh.mkdir()
-    environment = os.environ | {
-        "PYTHON": sys.executable,
-        "PYTHONPATH": str(HOUSE),
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),
-    }
-    for program in (["bash", "-c", STUBS + shown], [sys.executable, "-c", CARRY_OUT]):
-        answer = subprocess.run(program, cwd=fresh, env=environment, capture_output=True, text=True)
-        assert answer.returncode == 0, answer.stderr
+    shell = subprocess.run(
+        ["bash", "-c", STUBS + shown],
+        cwd=fresh,
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert shell.returncode == 0, shell.stderr
+    answer = run_program(CARRY_OUT.format(threads=torch.get_num_threads()), cwd=fresh)
+    assert answer.returncode == 0, answer.stderr
     assert (fresh / "words").read_text().count("\0END\0") == 4
     again = Run.open(fresh / "runs" / "it's mine")
     assert recipe_of(again) == recipe_of(run)

@@ -22,6 +22,7 @@ from ufm_paper.grid import CELLS, SCALES, Scale
 
 LONGEST = 300.0  # seconds that anything here may take on a busy machine
 distributed = pytest.importorskip("distributed", reason='needs pip install -e ".[cluster]"')
+dask = pytest.importorskip("dask")
 
 
 class Cluster:
@@ -48,8 +49,10 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster():
-    with warnings.catch_warnings():
+    """Its workers are forked from a process that has imported what takes long; one is started anew for each killed."""
+    with warnings.catch_warnings(), dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         warnings.simplefilter("ignore")
+        distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "torch", "ufm_paper.trained"])
         cluster = Cluster()
         with contextlib.closing(cluster):
             yield cluster

@@ -18,6 +18,13 @@ from .lower_bound import LowerBound, bound_of
 GAP = 1e-8  # a duality gap below this fraction of f certifies a global minimiser
 NO_CONJUGATE = "global optimality is not covered: the loss {!r} has no conjugate, and so there is no lower bound"
 FINE = 1e-9  # of sqrt(lW lH): rounding of the slopes above it hides whether a duality gap closes
+NOT_CONVEX = (
+    "global optimality is not decided: the loss {!r} is not convex, and the duality gap of a minimiser may stay open"
+)
+NARROW = (
+    "global optimality is not decided: d = {} is below {}, the largest rank of W, and the duality gap of a minimiser "
+    "may stay open"
+)
 COARSE = "the slopes of this loss are differences, whose rounding exceeds 1e-9 sqrt(lW lH): a larger decay decides"
 ROOM = 1e-6  # by which sigma_max may exceed sqrt(lW lH) there, relative
 
@@ -38,7 +45,8 @@ class Certificate(Shown, Result):
     orbit_dimension  of the point's symmetry orbit: what the nullity is when nothing else is degenerate
     direction    for a strict saddle: a direction of negative curvature, with one row of H a class
     curvature    the second form along it, over its squared norm (over all N features); None without one
-    note         what is not covered, and why; empty where all is
+    note         what is not covered, and why; empty where all is. Of what is not a saddle: why its duality gap is open,
+                 where the loss is not convex, or d below the largest rank of W
     """
 
     verdict: PointVerdict
@@ -107,8 +115,9 @@ def certify(problem: Problem, point: Point) -> Certificate:
     even = seen.even_levels if seen.critical else None
     levels = seen.levels if even else None
     direction = _descent(seen, even) if seen.critical and not optimal else None
+    verdict = _verdict(seen, optimal, direction, even, orbit, coarse)
     return Certificate(
-        verdict=_verdict(seen, optimal, direction, even, orbit, coarse),
+        verdict=verdict,
         value=value,
         relative_grad_norm=seen.relative_gradient,
         lower_bound=bound.value,
@@ -122,8 +131,22 @@ def certify(problem: Problem, point: Point) -> Certificate:
         orbit_dimension=orbit,
         direction=direction,
         curvature=None if direction is None else problem.curvature(seen.point, direction),
-        note=NO_CONJUGATE.format(problem.loss.name) if not has_conjugate(problem.loss) else COARSE if coarse else "",
+        note=_note(problem, verdict, coarse),
     )
+
+
+def _note(problem: Problem, verdict: PointVerdict, coarse: bool) -> str:
+    """What is not covered, and why; why the duality gap of what may be a minimiser is open."""
+    name = problem.loss.name
+    if not has_conjugate(problem.loss):
+        return NO_CONJUGATE.format(name)
+    if coarse:
+        return COARSE
+    if verdict not in (PointVerdict.LOCAL_MINIMIZER, PointVerdict.DEGENERATE):
+        return ""
+    if not problem.loss.convex:
+        return NOT_CONVEX.format(name)
+    return NARROW.format(problem.dim, problem.largest_rank) if problem.dim < problem.largest_rank else ""
 
 
 def _is_optimal(value: float, bound: LowerBound) -> bool:

@@ -89,7 +89,8 @@ class Checker:
     def statement(self) -> str:
         listed = ", ".join(f"{number} of rank {rank}" for rank, number in sorted(self.ranks.items()) if number)
         whole = f"up to O({self.problem.dim}) and permutations of the classes the problem has exactly"
-        return f"{whole} {sum(self.ranks.values())} critical points: {listed}"
+        points = sum(self.ranks.values())
+        return f"{whole} {points} critical point{'s' * (points != 1)}: {listed}"
 
     def run(self) -> None:
         K, d = self.K, self.problem.dim

@@ -16,6 +16,7 @@ from ..errors import InputError, Setting, require
 from ..losses import CrossEntropy
 from ..problem import Problem
 from ..results import Result, Shown
+from ..results.words import counted
 from ..spread import in_order, spread
 from ..storage.files import read_json, require_writable, write_json
 from ..storage.locks import held
@@ -149,14 +150,14 @@ class Work:
         ranks = ", ".join(f"{number} of rank {rank}" for rank, number in sorted(self.by_rank.items()))
         return (
             f"up to O({self.problem.dim}) and permutations of the classes the problem has exactly "
-            f"{len(self.atlas.points)} critical points: {ranks}"
+            f"{counted(len(self.atlas.points), 'critical point')}: {ranks}"
         )
 
     @property
     def leaves(self) -> dict[str, int]:
-        counted = Counter("".join(piece.codes for piece in self.pieces if piece))
+        found = Counter("".join(piece.codes for piece in self.pieces if piece))
         kinds = {"no point": "x", "a point": POINTS, "out of order": "o", "mirrored": "m"}
-        return {kind: sum(counted[c] for c in letters) for kind, letters in kinds.items()}
+        return {kind: sum(found[c] for c in letters) for kind, letters in kinds.items()}
 
     @property
     def boxes(self) -> int:

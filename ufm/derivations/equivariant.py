@@ -263,8 +263,14 @@ def second_form(part: Part, place: Place, model: ModelOf = Model) -> tuple[sp.Im
 
 def _hessian(f: sp.Expr, steps: tuple[sp.Symbol, ...]) -> sp.ImmutableMatrix:
     """The Hessian of f in the steps, at zero."""
-    here = dict.fromkeys(steps, 0)
-    upper = {(i, j): sp.diff(f, t, u).subs(here) for i, t in enumerate(steps) for j, u in enumerate(steps) if i <= j}
+    slopes = [f.diff(t) for t in steps]  # two derivatives at once would have sympy factor between them
+
+    def entry(i: int, j: int) -> sp.Expr:
+        along = steps[max(i, j)]
+        line = slopes[min(i, j)].subs({t: 0 for t in steps if t != along})
+        return line.diff(along).subs(along, 0)
+
+    upper = {(i, j): entry(i, j) for j in range(len(steps)) for i in range(j + 1)}
     return sp.ImmutableMatrix(len(steps), len(steps), lambda i, j: upper[min(i, j), max(i, j)])
 
 

@@ -3,6 +3,11 @@
 from enum import Enum
 
 
+def counted(number: int, noun: str) -> str:
+    """The number and the noun: 1 critical point, 2 critical points."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 class Word(str, Enum):
     """A member equals its text, and carries what the text means and what to do where it is not what was hoped for.
 

@@ -69,6 +69,7 @@ class Command:
         import ufm
         from ufm.atlas import explore
         from ufm.cluster import connected
+        from ufm.results.words import counted
 
         problem = self.problem.problem()
         name = require_plain_name(self.name or f"atlas-K{problem.num_classes}-d{problem.dim}")
@@ -91,7 +92,7 @@ class Command:
         complaints = atlas.complaints(connected=self.connections)
         for complaint in complaints:
             say(complaint)
-        say(f"{len(atlas.points)} critical points: {file}")
+        say(f"{counted(len(atlas.points), 'critical point')}: {file}")
         proof = self._proved(atlas, file.with_name("proof.json")) if self.prove else None
         self._write_page(atlas, spectra, [*complaints, *([_facts(proof)["statement"]] if proof else [])])
         write_result(self.json, "atlas", atlas.plain() | ({"completeness": _facts(proof)} if proof else {}))

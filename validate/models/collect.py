@@ -11,7 +11,7 @@ from ufm.errors import require
 
 from .heads import Head, Headed
 from .probing import averages_positions, find_head, require_makes_outputs
-from .tracing import capturing, evaluating, run, saying, torch_module
+from .tracing import batches_of, capturing, evaluating, run, saying, torch_module
 
 IGNORED = -100  # the label of positions that count for nothing, as in torch.nn.CrossEntropyLoss
 
@@ -62,7 +62,7 @@ class Features(Headed):
     """
 
     def __init__(self, model: nn.Module, loader: Iterable[Any], head: str | Head | None = None):
-        self.model, self.loader, self.asked = torch_module(model), loader, head
+        self.model, self.loader, self.asked = torch_module(model), batches_of(loader), head
         self._found: Head | None = None
         self._averages: bool | None = None  # the outputs of its head over positions; None: not asked yet
         self._looked_at = head is None  # whether the head is known to be no hidden layer

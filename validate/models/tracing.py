@@ -39,7 +39,19 @@ def parts(batch: Any) -> tuple[Any, torch.Tensor | None]:
     else:
         require(isinstance(batch, list | tuple) and len(batch) == 2, "the loader must yield pairs (inputs, labels)")
         inputs, labels = batch
-    return inputs, labels if labels is None or isinstance(labels, torch.Tensor) else torch.as_tensor(labels)
+    labels = labels if labels is None or isinstance(labels, torch.Tensor) else torch.as_tensor(labels)
+    require(
+        labels is None or labels.ndim > 0,
+        "the loader yields samples, and must yield batches of them, as torch.utils.data.DataLoader makes of a data set",
+    )
+    return inputs, labels
+
+
+def batches_of(loader: Any) -> Any:
+    """The loader. Raises InputError where it is nothing to iterate over."""
+    iterable = hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")
+    require(iterable, f"the loader must yield batches (inputs, labels), got {type(loader).__name__}")
+    return loader
 
 
 def device_of(model: nn.Module) -> torch.device:

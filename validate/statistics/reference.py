@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 
 from ufm import Point
-from ufm.errors import require
+from ufm.errors import InputError, require
 
 from .classes import Batches, ClassStatistics, batch_statistics, point_statistics
 from .moments import Moments
@@ -82,4 +82,9 @@ def _statistics(reference: Reference, num_classes: int) -> ClassStatistics | Mom
         "reference must be (point, labels), batches [(features, labels), ...], or the statistics of a pass over them; "
         f"got {type(reference).__name__}{' of tensors' * tensors}",
     )
-    return batch_statistics(reference, num_classes)
+    try:
+        return batch_statistics(reference, num_classes)
+    except InputError as error:
+        raise InputError(
+            f"of the reference: {error}", "if it is a model's loader, pass validate.collect(model, loader)"
+        ) from error

@@ -1,10 +1,11 @@
 """Which of two models predicts a network's last layer better, quantity by quantity."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ufm.errors import require
-from ufm.results import Result
+from ufm.results import Result, Shown, Table
 
 from .compare import Comparison
 
@@ -32,7 +33,21 @@ class Deviation(Result):
         return 1 if self.first < self.second else 2
 
 
-def nearer(first: Comparison, second: Comparison) -> list[Deviation]:
+class Deviations(Shown, list[Deviation]):
+    """The deviations, in the order of the comparison's quantities."""
+
+    def __init__(self, deviations: Iterable[Deviation] = ()):
+        super().__init__(deviations)
+
+    def as_table(self) -> Table:
+        """A row a quantity."""
+        rows = [(d.name, d.first, d.second, ("-", "first", "second")[d.nearer], d.meaning) for d in self]
+        counts = [sum(d.nearer == which for d in self) for which in (1, 2)]
+        title = f"nearer: the first model in {counts[0]}, the second in {counts[1]} of {len(self)} quantities"
+        return Table(title, ("quantity", "first", "second", "nearer", "meaning"), rows)
+
+
+def nearer(first: Comparison, second: Comparison) -> Deviations:
     """The deviations of one network from two models, for what both have, is not arranged, and is no level of f.
 
     Raises InputError where the comparisons are of different last layers.
@@ -42,10 +57,10 @@ def nearer(first: Comparison, second: Comparison) -> list[Deviation]:
     for one, other in pairs:
         same = math.isclose(one.network, other.network, rel_tol=SAME, abs_tol=SAME) or math.isnan(one.network)
         require(same, f"the comparisons are of different last layers: {one.name} {one.network:g}, {other.network:g}")
-    return [
+    return Deviations(
         Deviation(one.name, one.meaning, _deviation(one.theory, one.network), _deviation(other.theory, other.network))
         for one, other in pairs
-    ]
+    )
 
 
 def _deviation(theory: float, network: float) -> float:

@@ -159,6 +159,14 @@ def test_equal_levels_stand_side_by_side(atlas):
     assert np.diff(np.sort(places[:, 0])).min() >= 30.0
 
 
+def test_points_are_counted_in_words(atlas, text):
+    assert f"{len(atlas.points)} critical points up to" in text
+    one = replace(atlas, points=atlas.points[:1], descents=(), hidden=1)
+    alone = landscape_page(one, [ufm.spectrum(atlas.problem, atlas.points[0].point)]).html()
+    assert "1 critical point up to" in alone
+    assert "hides 1 end of" in alone
+
+
 def test_what_is_not_known_of_a_point_is_left_open(atlas):
     first = atlas.points[0]
     certificate = replace(first.certificate, verdict=PointVerdict.NOT_CRITICAL, index=None, nullity=None)

@@ -63,6 +63,10 @@ def test_it_is_drawn_where_there_is_something_to_draw(measured, trained, monkeyp
 def test_what_cannot_be_drawn_is_refused(measured, tmp_path):
     with pytest.raises(InputError, match="no layers to draw"):
         layers_figure({})
+    layers = LayersOfRun.load(measured.layers).epochs[-1].layers
+    for given, kind in ((layers, "Layers"), ([layers], "list"), ({"last": layers.rows}, "dict of tuple")):
+        with pytest.raises(InputError, match=rf"layers must be a mapping of labels .* got {kind}$"):
+            layers_figure(given)
     broken = Run(tmp_path / "broken")
     shutil.copytree(measured.path, broken.path)
     broken.layers.write_text('{"epochs": [{"epoch": 1}]}')

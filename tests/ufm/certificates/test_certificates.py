@@ -13,6 +13,7 @@ from tests.cases import PROBLEMS, autograd_hessian, flat, naive_objective, rando
 from ufm import Point, Problem
 from ufm.certificates import descent_direction
 from ufm.solvers.critical import narrow_solution, origin
+from ufm.theorems.evidence import Evidence
 
 WIDE = [name for name, problem in PROBLEMS.items() if problem.dim >= problem.num_classes - 1]
 
@@ -141,3 +142,16 @@ def test_numbers_are_plain():
     assert set(numbers.pop("direction")) == {"W", "H", "b", "labels"}
     assert all(isinstance(value, str | int | float) for value in numbers.values())
     assert math.isfinite(numbers["curvature"])
+
+
+def test_an_open_gap_is_explained_where_no_certificate_is_expected():
+    """Below the largest rank and for a loss that is not convex; a saddle, and what is certified, need no word."""
+    flat, local, better = Evidence(PROBLEMS["balanced"]).trap
+    for point in (local, better):
+        note = ufm.certify(flat, point).note
+        assert note.startswith("global optimality is not decided: d = 2 is below 5, the largest rank of W")
+    assert ufm.certify(flat, origin(flat)).note == ""
+    wide = replace(flat, dim=5)
+    assert ufm.certify(wide, ufm.minimize(wide).point).note == ""
+    focal = Problem.balanced(3, 1, 1, lambda_w=5e-2, lambda_h=5e-2, loss=ufm.losses.Focal(2.0))
+    assert "the loss 'focal' is not convex" in ufm.certify(focal, ufm.minimize(focal).point).note

@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
 def test_proved_and_checked(name, folder):
     found = check(certificate(name, folder))
     assert found.holds, found.statement
-    assert f"exactly {len(atlas(name).points)} critical points" in found.statement
+    assert f"exactly {len(atlas(name).points)} critical point" in found.statement
 
 
 def without_piece(data):

@@ -358,6 +358,10 @@ BAD = {
     "one left": ({"least_count": 20}, "at least 2 classes, got 1"),
     "none left": ({"least_count": 21}, "at least 2 classes, got 0"),
     "reference": ({"reference": 3}, r"reference must be \(point, labels\), batches"),
+    "a loader": (
+        {"reference": [(torch.ones(4, 1, 8, 8), torch.arange(4))]},
+        r"of the reference: features must .* got torch.float32 of shape \(4, 1, 8, 8\); .* pass validate.collect",
+    ),
     "reference of another layer": ({"reference": draw((2, 2, 2, 2), d=4)}, r"shape \(4, 4\), and .* 5 dimensions"),
     "reference of other classes": ({"reference": draw((2, 2, 2))}, r"shape \(3, 5\), and .* 4 classes"),
 }

@@ -306,6 +306,8 @@ def test_what_would_be_measured_wrongly_is_refused(kind, message):
 
 REFUSED = {
     "no labels": ([{"x": torch.ones(1, 2)}], None, 'needs an entry "labels"'),
+    "a data set": ([(torch.ones(2), 1)], None, "yields samples, and must yield batches of them"),
+    "a number": (3, None, r"the loader must yield batches \(inputs, labels\), got int"),
     "no pairs": ([torch.ones(2, 2, 2)], None, "must yield pairs"),
     "one label a sequence": ([(torch.ones(3, 4, 2), torch.zeros(3).long())], None, r"need labels of shape \(3, 4\)"),
     "a layer that is not used": ([(torch.ones(3, 2), torch.zeros(3).long())], "unused", "did not run through the head"),

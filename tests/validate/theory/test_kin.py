@@ -10,7 +10,7 @@ from ufm import InputError, Point
 from ufm.closed_forms.simplex import unit_frame
 from ufm.losses.tables import table
 from ufm.models import FixedClassifier, Nonnegative
-from validate import NotComparable, compare, nearer
+from validate import Deviation, Deviations, NotComparable, compare, nearer
 from validate.theory.compare import Comparison
 from validate.theory.implied import by_scale
 
@@ -154,3 +154,12 @@ def test_what_does_not_fit_is_refused():
         compare(below, labels, **asked(model))
     with pytest.raises(NotComparable, match="longer features would raise"):
         compare(replace(point, W=-point.W), labels, bias=False, classifier="fixed")
+
+
+def test_the_deviations_are_printed_as_a_table():
+    rows = [("margin", "mean margin", 0.02, 0.5), ("norm", "norm of W", 0.3, 0.1), ("loss", "loss", float("nan"), 0.1)]
+    lines = str(Deviations(Deviation(*row) for row in rows)).splitlines()
+    assert lines[0] == "nearer: the first model in 1, the second in 1 of 3 quantities"
+    assert [line.split()[3] for line in lines[2:4]] == ["first", "second"]
+    assert len(lines) == 5
+    assert max(map(len, lines)) <= 100

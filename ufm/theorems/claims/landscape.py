@@ -65,7 +65,7 @@ LANDSCAPE_FROM_K_MINUS_1 = Theorem(
 
 
 def sharpness(problem: Problem, evidence: Evidence) -> Finding:
-    """A local minimiser with a better point elsewhere, for K = 6 classes in the plane.
+    """A local minimiser of cross-entropy with a better point elsewhere, for K = 6 classes in the plane.
 
     Its Hessian is positive semidefinite with the orbit's tangent as null space, so no direction descends.
     """
@@ -81,7 +81,9 @@ def sharpness(problem: Problem, evidence: Evidence) -> Finding:
     return Finding(-rise if trapped else math.inf, -1e-6, note if trapped else f"found a {certificate.verdict}")
 
 
-SHARPNESS = Theorem("sharpness", "with d < K - 1 some local minimisers are not global", here("4.5"), (), sharpness)
+SHARPNESS = Theorem(
+    "sharpness", "with d < K - 1 some local minimisers are not global", here("4.5"), (CROSS_ENTROPY,), sharpness
+)
 
 
 def binary_sharpness(problem: Problem, evidence: Evidence) -> Finding:
