@@ -3,11 +3,20 @@
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -63,8 +72,8 @@ def _cell(value: object) -> Text:
     return Text(text, style=STYLES.get(text, ""))
 
 
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _bar(counted: ProgressColumn | None = None) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), counted or MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
@@ -109,3 +118,14 @@ def watch(label: str, total: int, done: Callable[[], int]) -> Callable[[Iterable
                 looking.join()
 
     return wrap
+
+
+@contextmanager
+def meter(label: str) -> Iterator[Callable[[float, str], None]]:
+    """Yield what shows (share done, words on it) as a bar on standard error while a terminal is looking."""
+    if not sys.stderr.isatty():
+        yield lambda share, words: None
+        return
+    with _bar(TaskProgressColumn()) as progress:
+        task = progress.add_task(label, total=1.0)
+        yield lambda share, words: progress.update(task, completed=share, description=f"{label}: {words}")

@@ -42,6 +42,16 @@ def test_what_goes_on_elsewhere_is_looked_at_while_somebody_looks(monkeypatch, s
     assert ("epochs" in errors.getvalue()) is looked.is_set() is errors.isatty()
 
 
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_a_share_is_shown_where_somebody_looks(monkeypatch, stream):
+    errors = stream()
+    monkeypatch.setattr("sys.stderr", errors)
+    with console.meter("proving") as show_share:
+        show_share(0.25, "1,234 boxes")
+    text = errors.getvalue()
+    assert ("proving: 1,234 boxes" in text) is ("25%" in text) is errors.isatty()
+
+
 def test_tables_line_up_and_mark_what_is_missing(capsys):
     console.show("title", ("name", "value"), [("a [bracket]", 1.5), ("b", None), ("c", float("nan"))])
     lines = capsys.readouterr().out.splitlines()

@@ -1,6 +1,6 @@
 """The inner unknowns of many points at once, in plain floating point: approximations, which prove nothing.
 
-R = B = 0 is the gradient of (1/K) sum_k (zeta_k^2/(2t) + log sum_j exp(z_kj) - z_kk) + lb/2 |b|^2, strictly convex.
+R = B = 0 is the gradient of sum_k s_k (zeta_k^2/(2t) + log sum_j exp(z_kj) - <r_k, z_k>) + lb/2 |b|^2, strictly convex.
 """
 
 import numpy as np
@@ -45,5 +45,5 @@ def _energy(system: System, p: np.ndarray, y: np.ndarray) -> np.ndarray:
         z = z + jet.beta[None]
         decay = system.lambda_b / 2 * ((jet.beta - jet.beta.mean(0)) ** 2).sum(0)
     most = z.max(1)
-    loss = most + np.log(np.exp(z - most[:, None]).sum(1)) - z[np.arange(K), np.arange(K)]
-    return (y[:K] ** 2 / (2 * p[0]) + loss).mean(0) + decay
+    loss = most + np.log(np.exp(z - most[:, None]).sum(1)) - (system.targets[..., None] * z).sum(1)
+    return system.weights @ (y[:K] ** 2 / (2 * p[0]) + loss) + decay

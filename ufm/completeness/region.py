@@ -1,10 +1,12 @@
-"""Where points of rank 1 can be, one of each orbit (docs/theory, sections 16.2 and 16.3)."""
+"""Where points of rank 1 can be, one of each orbit: a region an order of the classes (docs/theory, section 16.3)."""
 
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from sympy.utilities.iterables import multiset_permutations
 
 from .intervals import Interval
 from .system import System
@@ -14,11 +16,18 @@ GRID = 4  # pieces of [0, 1] on the side of each u
 
 @dataclass(frozen=True)
 class Region:
-    """Boxes of (t, u_2 .. u_{K-1}): 0 <= t <= T, 1 >= u_2 >= ... >= u_{K-1} >= 0, u_2 + u_{K-1} <= 1."""
+    """Boxes of (t, u_2 .. u_{K-1}): 0 <= t <= T, 1 >= u_2 >= ... >= u_{K-1} >= 0.
+
+    With u_2 + u_{K-1} <= 1 where the counts are the same from behind: v -> -v reverses the order.
+    """
 
     system: System
 
     @property
+    def mirrors(self) -> bool:
+        return self.system.counts == self.system.counts[::-1]
+
+    @cached_property
     def edges(self) -> list[list[float]]:
         """The sides cut into the pieces that the search begins with: 0 to T, where all points are, and 0 to 1."""
         K = self.system.K
@@ -26,7 +35,7 @@ class Region:
         scale = 2.0 ** (math.floor(math.log2(most)) - 7)
         top = math.ceil(most / scale) * scale  # of few digits
         powers = list(itertools.takewhile(lambda t: t < top, (2.0**i for i in range(1100))))
-        half = 0.5 if K == 3 else 1.0  # u_2 + u_2 <= 1
+        half = 0.5 if K == 3 and self.mirrors else 1.0  # u_2 + u_2 <= 1
         side = [half * i / GRID for i in range(GRID + 1)]
         return [[0.0, *powers, top], *[side] * (K - 2)]
 
@@ -40,9 +49,16 @@ class Region:
         found = np.full(lo.shape[1], "?")
         if self.system.K > 3:
             found[(hi[1:-1] < lo[2:]).any(0)] = "o"
-        both = Interval(lo[1], lo[1]) + Interval(lo[-1], lo[-1])
-        found[(both.lo > 1) & (found == "?")] = "m"
+        if self.mirrors:
+            both = Interval(lo[1], lo[1]) + Interval(lo[-1], lo[-1])
+            found[(both.lo > 1) & (found == "?")] = "m"
         return found
+
+
+def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The orders of the counts that differ, and one of two that are each other's mirror images; the larger one."""
+    found = map(tuple, multiset_permutations(sorted(counts)))
+    return sorted({max(order, order[::-1]) for order in found}, reverse=True)
 
 
 def _largest_product(K: int) -> float:

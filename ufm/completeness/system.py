@@ -1,12 +1,13 @@
 """The critical points of rank 1 as zeros of a small system, in scaled coordinates (docs/theory, section 16.2).
 
-The classes are in the order of their rows, w = r u with u_1 = 1 >= u_2 >= ... >= u_K = 0 up to a shift. With
-t = r^2/(N lH), h_k = (r/(N lH)) eta_k and kappa = N lW lH a point is (t, u_2 .. u_{K-1}) and, on the inside, zeta_k =
-t eta_k and, with a bias, beta_j = b_j - b_K. Then p_k = softmax(zeta_k u + beta), and with m_k = <p_k, u>
+The classes are in the order of their rows, w = r u with u_1 = 1 >= u_2 >= ... >= u_K = 0 up to a shift, and class k has
+a share s_k = n_k/N of the samples. With t = r^2/(N lH), h_k = (r/(N lH)) eta_k and kappa = N lW lH a point is
+(t, u_2 .. u_{K-1}) and, on the inside, zeta_k = t eta_k and, with a bias, beta_j = b_j - b_K. The targets are
+r_k = (1 - a) e_k + a/K, a = 0 without label smoothing. Then p_k = softmax(zeta_k u + beta), and
 
-    R_k = zeta_k - t eta_k                                                 eta_k = u_k - m_k
-    B_j = lb (beta_j - mean beta) + (1/K) sum_k (p_kj - [k = j])             j < K
-    E_j = kappa (u_j - mean u) - (1/K) sum_k eta_k ([k = j] - p_kj)          j < K
+    R_k = zeta_k - t eta_k                                                 eta_k = <r_k - p_k, u>
+    B_j = lb (beta_j - mean beta) - sum_k s_k (r_kj - p_kj)                  j < K
+    E_j = kappa (u_j - mean u) - sum_k s_k eta_k (r_kj - p_kj)               j < K
 
 vanish just at critical points. R = B = 0 has one solution (zeta, beta) for each (t, u): it is the gradient of a
 strictly convex function.
@@ -23,13 +24,20 @@ from .intervals import Interval, Numbers, down, each, up
 
 @dataclass(frozen=True)
 class System:
-    """The system of a problem: K classes of n samples each; lambda_b is None without a bias."""
+    """The system of a problem with n_k samples of class k, in the order in which u falls.
 
-    K: int
-    n: int
+    lambda_b is None without a bias; smoothing is a of the targets (1 - a) e_k + a/K.
+    """
+
+    counts: tuple[int, ...]
     lambda_w: float
     lambda_h: float
     lambda_b: float | None
+    smoothing: float = 0.0
+
+    @property
+    def K(self) -> int:
+        return len(self.counts)
 
     @property
     def inner(self) -> int:
@@ -44,13 +52,31 @@ class System:
     @cached_property
     def kappa(self) -> Interval:
         """N lW lH"""
-        N = float(self.K * self.n)
+        N = float(sum(self.counts))
         return Interval(N, N) * self.lambda_w * self.lambda_h
 
-    def constants(self, exact: bool) -> tuple[Any, Any]:
-        """(kappa, 1/K): intervals, or (exact is False) doubles near them."""
-        values = (self.kappa, Interval(down(np.float64(1 / self.K)), up(np.float64(1 / self.K))))
-        return values if exact else tuple(float(v.lo + v.hi) / 2 for v in values)  # type: ignore[return-value]
+    @cached_property
+    def constants(self) -> tuple[Interval, Interval, list[Interval], Interval]:
+        """kappa, 1/K, the shares s_k, and the smoothing's a [k = j] - a/K (K, K, 1)"""
+        K, N = self.K, sum(self.counts)
+        a, mean, shares = self.smoothing, quotient(1, K), [quotient(n, N) for n in self.counts]
+        return self.kappa, mean, shares, a * (Interval(np.eye(K), np.eye(K)) - mean)[..., None]
+
+    @cached_property
+    def near(self) -> tuple[Any, Any, list[Any], Any]:
+        """Doubles near the constants."""
+        kappa, mean, shares, smoothed = self.constants
+        return _middle(kappa), _middle(mean), [_middle(share) for share in shares], _middle(smoothed)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """s_k (K,), about"""
+        return np.array(self.near[2])
+
+    @property
+    def targets(self) -> np.ndarray:
+        """r_kj (K, K), about"""
+        return np.eye(self.K) - self.near[3][..., 0]
 
 
 class Jet:
@@ -62,7 +88,8 @@ class Jet:
     def __init__(self, system: System, p: Numbers, y: Numbers, z: Interval | None = None):
         self.system, self.z, K = system, z, system.K
         self.exact = isinstance(p, Interval) or isinstance(y, Interval)
-        self.kappa, self.share = system.constants(self.exact)
+        constants: Any = system.constants if self.exact else system.near
+        self.kappa, self.mean, self.shares, self.smoothed = constants
         self.t, self.zeta = p[0], y[:K]  # type: ignore[index]
         self.u = each(lambda x: np.concatenate([np.ones_like(x[:1]), x[1:], np.zeros_like(x[:1])]), p)
         biased = system.lambda_b is not None
@@ -85,29 +112,33 @@ class Jet:
 
     @cached_property
     def wrong(self) -> Any:
-        """q_kj = [k = j] - p_kj (K, K, M)"""
+        """q_kj = r_kj - p_kj (K, K, M)"""
         K, p = self.system.K, self.probabilities
         own = [_sum([p[k, j] for j in range(K) if j != k]) for k in range(K)]
-        return each(lambda x, *w: np.where(np.eye(K)[..., None] > 0, np.stack(w)[:, None], x), -p, *own)
+        q = each(lambda x, *w: np.where(np.eye(K)[..., None] > 0, np.stack(w)[:, None], x), -p, *own)
+        return q - self.smoothed if self.system.smoothing else q
 
     @cached_property
     def eta(self) -> Any:
-        """eta_k = sum_j p_kj (u_k - u_j) (K, M)"""
+        """eta_k = sum_j (p_kj - a/K) (u_k - u_j) (K, M)"""
         p, K = self.probabilities, self.system.K
-        return _sum([p[:, j] * self.du[:, j] for j in range(K)])
+        eta = _sum([p[:, j] * self.du[:, j] for j in range(K)])
+        if self.system.smoothing:
+            eta = eta - self.system.smoothing * (self.mean * _sum([self.du[:, j] for j in range(K)]))
+        return eta
 
     @property
     def value(self) -> Any:
         """R, B, E (inner + outer, M)"""
         K, q, eta = self.system.K, self.wrong, self.eta
-        E = self.kappa * (self.u - _sum([self.u[j] for j in range(K)]) * self.share)
+        E = self.kappa * (self.u - _sum([self.u[j] for j in range(K)]) * self.mean)
         for k in range(K):
-            E = E - self.share * (eta[k] * q[k])
+            E = E - self.shares[k] * (eta[k] * q[k])
         parts = [self.zeta - self.t * eta]
         if self.beta is not None:
-            B = self.system.lambda_b * (self.beta - _sum([self.beta[j] for j in range(K)]) * self.share)
+            B = self.system.lambda_b * (self.beta - _sum([self.beta[j] for j in range(K)]) * self.mean)
             for k in range(K):
-                B = B - self.share * q[k]
+                B = B - self.shares[k] * q[k]
             parts.append(B[:-1])
         return each(lambda *x: np.concatenate(x), *parts, E[:-1])
 
@@ -128,6 +159,7 @@ class Jet:
     def slopes(self, V: np.ndarray) -> Any:
         """The derivatives of R, B, E (inner + outer, C, M) along the columns of V (outer + inner, C, M).
 
+        The entries of V that move u are 0 and 1: their sums and differences are exact.
         Written by the differences of the logits: dp_kj = p_kj sum_l p_kl d(z_kj - z_kl), so that what cancels between
         zeta and beta does so before it is enclosed.
         """
@@ -137,15 +169,17 @@ class Jet:
         pairs = [(j, i) for i in range(K) for j in range(i)]
         dm = _sum([(p[:, j] * p[:, i]) * (D[:, j, i] * self.du[j, i][None, None]) for j, i in pairs])
         deta = _sum([p[:, j] * (du - du[j]) for j in range(K)]) - dm
+        if self.system.smoothing:
+            deta = deta - self.system.smoothing * (self.mean * (K * du - du.sum(0)))
         q, eta = self.wrong[..., None, :], self.eta[:, None]
-        E = self.kappa * (du - du.sum(0) * self.share)
+        E = self.kappa * (du - du.sum(0) * self.mean)
         for k in range(K):
-            E = E - self.share * (deta[k] * q[k] - eta[k] * dp[k])
+            E = E - self.shares[k] * (deta[k] * q[k] - eta[k] * dp[k])
         parts = [dzeta - dt * eta - self.t[None] * deta]
         if self.beta is not None:
-            B = self.system.lambda_b * (dbeta - _sum([self._one(dbeta[j]) for j in range(K)]) * self.share)
+            B = self.system.lambda_b * (dbeta - _sum([self._one(dbeta[j]) for j in range(K)]) * self.mean)
             for k in range(K):
-                B = B + self.share * dp[k]
+                B = B + self.shares[k] * dp[k]
             parts.append(B[:-1])
         return each(lambda *x: np.concatenate(x), *parts, E[:-1])
 
@@ -157,6 +191,14 @@ class Jet:
         """(inner + outer, outer + inner, M): rows R, B, E, columns t, u_2 .., zeta, beta."""
         size = self.system.inner + self.system.outer
         return self.slopes(np.broadcast_to(np.eye(size)[..., None], (size, size, self.zeta.shape[-1])))
+
+
+def _middle(x: Interval) -> np.ndarray:
+    return x.middle()[0]
+
+
+def quotient(a: int, b: int) -> Interval:
+    return Interval(down(np.float64(a / b)), up(np.float64(a / b)))
 
 
 def _sum(terms: list[Any]) -> Any:

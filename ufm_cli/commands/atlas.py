@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import say, show
+from ..console import meter, say, show
 from ..options import (
     Dask,
     HtmlFile,
@@ -108,7 +108,11 @@ class Command:
         from ufm import prove_complete
         from ufm.cluster import connected
 
-        with connected(self.dask), _counter() as on_piece:
+        with connected(self.dask), meter("proving") as show_share:
+
+            def on_piece(done: int, pieces: int, boxes: int, volume: float) -> None:
+                show_share(volume, f"{boxes:,} boxes decided, {done} of {pieces} pieces; of the volume")
+
             proof = prove_complete(
                 atlas.problem, self.jobs, atlas=atlas, file=file, force=self.force, on_piece=on_piece
             )
@@ -236,15 +240,3 @@ def _gauge(until_quiet: int):
             status.update(f"{doing}: {found} points; quiet for {least} of {until_quiet} starts")
 
         yield update
-
-
-@contextmanager
-def _counter():
-    """Yield a callback that shows how many pieces are searched, while a terminal is looking."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("proving") as status:
-        yield lambda done, pieces, boxes: status.update(f"proving: {done} of {pieces} pieces, {boxes:,} boxes")

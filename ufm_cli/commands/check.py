@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..console import say
+from ..console import meter, say
 from ..options import JsonFile, write_result
 
 
@@ -20,12 +20,17 @@ class Command:
 
     target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """the certificate"""
+    jobs: int = 1
+    """pieces that are gone through side by side, a process each: worth their start where a check takes minutes"""
     json: JsonFile = None
 
     def run(self) -> int:
         from ufm.completeness.check import check
 
-        found = check(self.target)
+        with meter("checking") as show_share:
+            found = check(
+                self.target, self.jobs, on_piece=lambda seen, all: show_share(seen / all, f"{seen:,} of {all:,} leaves")
+            )
         show_result(found.plain())
         write_result(self.json, "check", found.plain())
         return 0 if found.holds else 1

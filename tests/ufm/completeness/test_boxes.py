@@ -10,9 +10,10 @@ from ufm.completeness.intervals import Interval
 from ufm.completeness.system import Jet, System
 
 SYSTEMS = {
-    "K = 3": System(3, 2, 1e-2, 3e-2, None),
-    "K = 3, bias": System(3, 1, 2e-2, 2e-2, 1e-2),
-    "K = 4, free bias": System(4, 1, 2e-2, 2e-2, 0.0),
+    "K = 3": System((2, 2, 2), 1e-2, 3e-2, None),
+    "K = 3, bias": System((1, 4, 2), 2e-2, 2e-2, 1e-2),
+    "K = 3, smoothed": System((1, 1, 2), 2e-2, 2e-2, 1e-2, smoothing=0.2),
+    "K = 4, free bias": System((1, 1, 1, 1), 2e-2, 2e-2, 0.0),
 }
 
 
@@ -21,19 +22,21 @@ def residual(system: System, z: list) -> list:
     K, t, lb = system.K, z[0], system.lambda_b
     u, zeta = [mpmath.mpf(1), *z[1 : K - 1], mpmath.mpf(0)], z[K - 1 : 2 * K - 1]
     beta = [*z[2 * K - 1 :], mpmath.mpf(0)] if lb is not None else [mpmath.mpf(0)] * K
-    kappa = K * system.n * mpmath.mpf(system.lambda_w) * mpmath.mpf(system.lambda_h)
+    N, a = sum(system.counts), mpmath.mpf(system.smoothing)
+    kappa, s = N * mpmath.mpf(system.lambda_w) * mpmath.mpf(system.lambda_h), [mpmath.mpf(n) / N for n in system.counts]
     p = []
     for k in range(K):
         e = [mpmath.exp(zeta[k] * u[j] + beta[j]) for j in range(K)]
         p.append([x / sum(e) for x in e])
-    eta = [u[k] - mpmath.fdot(p[k], u) for k in range(K)]
+    q = [[(1 - a) * (k == j) + a / K - p[k][j] for j in range(K)] for k in range(K)]
+    eta = [mpmath.fdot(q[k], u) for k in range(K)]
     R = [zeta[k] - t * eta[k] for k in range(K)]
     B = (
-        [lb * (beta[j] - sum(beta) / K) + sum(p[k][j] - (k == j) for k in range(K)) / K for j in range(K - 1)]
+        [lb * (beta[j] - sum(beta) / K) - sum(s[k] * q[k][j] for k in range(K)) for j in range(K - 1)]
         if (lb is not None)
         else []
     )
-    E = [kappa * (u[j] - sum(u) / K) - sum(eta[k] * ((k == j) - p[k][j]) for k in range(K)) / K for j in range(K - 1)]
+    E = [kappa * (u[j] - sum(u) / K) - sum(s[k] * eta[k] * q[k][j] for k in range(K)) for j in range(K - 1)]
     return [*R, *B, *E]
 
 
