@@ -98,7 +98,7 @@ class Landscape:
         return bool((self.counts == 1).all())
 
     def _penalty(self, x: torch.Tensor) -> torch.Tensor:
-        W, H, b = (part.square().sum() for part in self.split(x))
+        W, H, b = (part.flatten() @ part.flatten() for part in self.split(x))
         return self.lambda_w / 2 * W + self.lambda_h / 2 * H + self.lambda_b / 2 * b
 
 
@@ -106,17 +106,22 @@ class Jet:
     """f at one x to second order: `value` (0-d), `gradient` (flat), `hvp(v)` (flat), `G` (R, K) = G~."""
 
     def __init__(self, landscape: Landscape, x: torch.Tensor):
-        f, x = landscape, x.detach()
-        self.landscape = landscape
-        self.W, self.scaled, b = f.split(x)
-        losses, self.slopes, self.curvature = f.loss.expand(f.logits(x), f.labels)
-        self.value = f.counts @ losses / f.num_samples + f._penalty(x)
-        weighted, share = f.weighted(self.slopes), 1 / f.num_samples
-        self.gradient = torch.empty_like(x)
-        into_W, into_H, into_b = f.split(self.gradient)
+        f = landscape
+        self.landscape, self.x = landscape, x.detach()
+        self.W, self.scaled, self.b = f.split(self.x)
+        losses, self.slopes, self.curvature = f.loss.expand(f.logits(self.x), f.labels)
+        self.value = f.counts @ losses / f.num_samples + f._penalty(self.x)
+
+    @cached_property
+    def gradient(self) -> torch.Tensor:
+        """Of two more products, which a trial step that is refused does without."""
+        f = self.landscape
+        weighted, share, gradient = f.weighted(self.slopes), 1 / f.num_samples, torch.empty_like(self.x)
+        into_W, into_H, into_b = f.split(gradient)
         torch.addmm(self.W, weighted.T, self.scaled, beta=f.lambda_w, alpha=share, out=into_W)
         torch.addmm(self.scaled, weighted, self.W, beta=f.lambda_h, alpha=share, out=into_H)
-        torch.addmv(b, weighted.T, f.roots[:, 0], beta=f.lambda_b, alpha=share, out=into_b)
+        torch.addmv(self.b, weighted.T, f.roots[:, 0], beta=f.lambda_b, alpha=share, out=into_b)
+        return gradient
 
     @cached_property
     def G(self) -> torch.Tensor:

@@ -16,8 +16,13 @@ LARGEST = 3000  # variables: the Hessian is formed
 class SecondOrder(Protocol):
     """A function at one point."""
 
-    value: torch.Tensor
-    gradient: torch.Tensor
+    @property
+    def value(self) -> torch.Tensor:
+        """The function there, 0-d."""
+
+    @property
+    def gradient(self) -> torch.Tensor:
+        """Flat."""
 
     @property
     def unit(self) -> float:

@@ -13,7 +13,10 @@ from ..point import Point
 from ..problem import Problem
 from ..results import Result, Shown
 from .bias import without_shift
-from .newton import Step, trust_region_newton
+from .collapsing import Collapsing
+from .newton import Step, truncated, trust_region_newton
+
+MANY = 2**18  # N K d: from here on a product with the Hessian costs more than what `Collapsing` adds
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +27,8 @@ class Solution(Shown, Result):
     value      f there
     grad_norm  Euclidean norm of the gradient of f over all variables
     relative_grad_norm   problem.relative_gradient(point), what `tol` is compared with
-    iterations accepted steps   history  a Step(value, relative_grad_norm, products) for each, start first
+    iterations accepted steps   history  a Step(value, relative_grad_norm, products) for each, start first; products
+               are with the Hessian, or with the model of `ufm.solvers.collapsing`
     converged  whether relative_grad_norm <= tol
     reduced    whether features were averaged within classes first (False: all N stayed free)
     """
@@ -85,7 +89,8 @@ def minimize(
     device    where to compute and to leave the solution: by default where `start` is, else the CPU. A seed means
               the same random start on every device.
     reduce    average the features within each type first, which never increases f where the loss is convex (Jensen:
-              f is convex in H for fixed W, b), and go on with T weighted samples. False keeps all N features free.
+              f is convex in H for fixed W, b), and go on with T weighted samples. False keeps all N features free; of
+              many, steps move the means of types and the deviations from them (docs/theory, section 6.5)
     on_step   called with each Step, for progress
 
     Equivalent to scipy.optimize.minimize(method="trust-ncg") on the flat variables, except that it works
@@ -110,7 +115,11 @@ def minimize(
     start = problem.class_means(start) if reduce else start
     f, begin = problem.even.landscape_at(problem.evened(start))
     history = []
-    for x, step in trust_region_newton(f, begin, tol=tol, max_iterations=max_iterations):  # noqa: B007 (read after it)
+    many = len(f.labels) * problem.num_classes * problem.dim >= MANY
+    solver = Collapsing(f) if many and problem.loss.convex and not reduce else truncated
+    for x, step in trust_region_newton(  # noqa: B007 (read after it)
+        f, begin, tol=tol, max_iterations=max_iterations, solver=solver
+    ):
         history.append(step)
         if on_step:
             on_step(step)

@@ -2,7 +2,8 @@
 
 A product with the Hessian is one for every problem at once. Conjugate gradients end at different times: problems whose
 iteration has ended wait until enough of them do, step together, and begin the next one beside those that go on. What
-has converged leaves the stack. Sums are made in another order than alone, so that paths agree up to rounding.
+has converged leaves the stack. Values and gradients are computed where a step leads, and nowhere twice. Sums are made
+in another order than alone, so that paths agree up to rounding.
 """
 
 from dataclasses import dataclass, fields
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..solvers.newton import FORCING, GOOD, LOST, NOISE, POOR, REACHED, TAKEN, Step, most_products
+from ..solvers.newton import EXACT, FORCING, GOOD, LOST, NOISE, POOR, REACHED, TAKEN, Step, most_products
 from .stack import Stack, StackJet, dot, norms
 
 WAITING = 0.4  # of the problems wait for the others before they step
@@ -23,18 +24,31 @@ class Descents(NamedTuple):
     histories: list[list[Step]]
 
 
+class Seen(NamedTuple):
+    """Iterates of the problems at some places, each a `Step`: (B,) numbers."""
+
+    places: torch.Tensor
+    value: torch.Tensor
+    relative_grad_norm: torch.Tensor
+    products: torch.Tensor
+
+
 @dataclass
 class Steihaug:
     """Truncated conjugate gradients of B problems in their trust regions.
 
-    p, residual, direction (B, size); square |residual|^2, decrease as predicted, tolerance and radius (B,);
-    spent (B,) products of this iteration, products (B,) of all so far; going (B,) whether the iteration goes on.
+    p, residual, direction (B, size); square |residual|^2, pp |p|^2, pd <p, direction>, dd |direction|^2, decrease as
+    predicted, tolerance and radius (B,); spent (B,) products of this iteration, products (B,) of all so far;
+    going (B,) whether the iteration goes on.
     """
 
     p: torch.Tensor
     residual: torch.Tensor
     direction: torch.Tensor
     square: torch.Tensor
+    pp: torch.Tensor
+    pd: torch.Tensor
+    dd: torch.Tensor
     decrease: torch.Tensor
     tolerance: torch.Tensor
     radius: torch.Tensor
@@ -47,8 +61,9 @@ class Steihaug:
         """Iterations that are still to be begun."""
         count = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         p, residual, direction = x.new_zeros(3, *x.shape)
-        square, decrease, tolerance = x.new_zeros(3, len(x))
-        return cls(p, residual, direction, square, decrease, tolerance, radius, count, count.clone(), count > 0)
+        square, pp, pd, dd, decrease, tolerance = x.new_zeros(6, len(x))
+        numbers = square, pp, pd, dd, decrease, tolerance, radius
+        return cls(p, residual, direction, *numbers, count, count.clone(), count > 0)
 
     def keep(self, kept: torch.Tensor) -> None:
         """Leave the others out."""
@@ -57,62 +72,64 @@ class Steihaug:
 
     def begin(self, jet: StackJet) -> None:
         """Begin anew where the iteration has ended."""
-        old, g = self.going, jet.gradient
-        rows = old[:, None]
-        self.p, self.residual = torch.where(rows, self.p, 0.0), torch.where(rows, self.residual, g)
-        self.direction = torch.where(rows, self.direction, -g)
-        self.square, self.decrease = torch.where(old, self.square, dot(g, g)), torch.where(old, self.decrease, 0.0)
-        forcing = jet.relative_gradient.sqrt().clamp_max(FORCING)
-        self.tolerance = torch.where(old, self.tolerance, forcing * jet.size)
-        self.spent, self.going = torch.where(old, self.spent, 0), torch.ones_like(old)
+        new = (~self.going).nonzero()[:, 0]
+        g = jet.gradient[new]
+        self.residual[new], self.direction[new] = g, -g
+        self.square[new] = self.dd[new] = dot(g, g)
+        for start in (self.p, self.pp, self.pd, self.decrease, self.spent):
+            start[new] = 0
+        relative = jet.relative_gradient[new]
+        forcing = torch.maximum(relative.sqrt(), EXACT / relative).clamp_max(FORCING)
+        self.tolerance[new], self.going = forcing * jet.size[new], torch.ones_like(self.going)
 
     def advance(self, jet: StackJet) -> None:
-        """One product. Those that have ended stay: their direction is 0."""
+        """One product. Those that have ended stay."""
         image = jet.hvp(self.direction)
         curvature = dot(self.direction, image)
         length = torch.where(curvature > 0, self.square / curvature, torch.inf)
-        a, b, c = (dot(x, y) for x, y in ((self.direction, self.direction), (self.p, self.direction), (self.p, self.p)))
-        reach = _reach(a, b, c - self.radius**2)
-        leaves = length >= reach
-        length = torch.where(self.going, torch.where(leaves, reach, length), 0.0)
-        self.decrease = self.decrease + length * self.square - length.square() * curvature / 2
+        reach = _reach(self.dd, self.pd, self.pp - self.radius.square())
+        going = self.going & (length < reach)
+        length = torch.where(self.going, torch.minimum(length, reach), 0.0)
+        self.decrease += length * (self.square - length * curvature / 2)
         self.p.addcmul_(self.direction, length[:, None])
         self.residual.addcmul_(image, length[:, None])
         previous, self.square = self.square, dot(self.residual, self.residual)
-        self.spent, self.products = self.spent + self.going, self.products + self.going
-        self.going = self.going & ~leaves & (self.square.sqrt() > self.tolerance)
-        self.going &= self.spent < most_products(jet.stack.size)
-        self.direction.mul_((self.square / previous)[:, None]).sub_(self.residual).mul_(self.going[:, None])
+        self.spent += self.going
+        self.products += self.going
+        self.going = going & (self.square.sqrt() > self.tolerance) & (self.spent < most_products(jet.stack.size))
+        ratio, beyond = torch.where(self.going, self.square / previous, 0.0), self.pd + length * self.dd
+        self.pp += length * (self.pd + beyond)
+        self.pd, self.dd = ratio * beyond, self.square + ratio.square() * self.dd
+        self.direction.mul_(ratio[:, None]).sub_(self.residual)
 
 
 def descend(f: Stack, x: torch.Tensor, *, tol: float, max_iterations: int) -> Descents:
     """`ufm.solvers.newton.trust_region_newton` from every row of x (B, size), to its end."""
     ended = x.clone()
-    histories: list[list[Step]] = [[] for _ in x]
     places = torch.arange(len(x), device=x.device)
     trials, inner = torch.zeros_like(places), Steihaug.idle(x, f.lengths(x).clamp_min(1.0))
     jet = f.jet(x)
-    _record(histories, places, jet, inner.products)
+    seen = [Seen(places, jet.value, jet.relative_gradient, inner.products.clone())]
     over = _at_rest(jet, tol)
     while not bool(over.all()):
         if bool(over.any()):
-            kept = ~over
-            f, x, places, trials = f.take(kept), x[kept], places[kept], trials[kept]
+            kept = (~over).nonzero()[:, 0]
+            jet, places, trials = jet.take(kept), places[kept], trials[kept]
             inner.keep(kept)
-        jet = f.jet(x)
         inner.begin(jet)
-        while int(inner.going.sum()) > (1 - WAITING) * len(x):
+        while int(inner.going.sum()) > (1 - WAITING) * len(places):
             inner.advance(jet)
         waiting = (~inner.going).nonzero()[:, 0]
         trial, taken = _step(jet, inner, waiting)
         trials[waiting] += 1
-        there, x = waiting[taken], x.clone()
-        x[there] = ended[places[there]] = trial.x[taken]
+        there = waiting[taken]
+        jet = jet.put(there, trial, taken)
+        ended[places[there]] = jet.x[there]
+        seen.append(Seen(places[there], jet.value[there], jet.relative_gradient[there], inner.products[there]))
         over = trials >= max_iterations
-        lost = inner.radius[waiting] < LOST * (1 + f.take(waiting).lengths(x[waiting]))
+        lost = inner.radius[waiting] < LOST * (1 + jet.stack.lengths(jet.x)[waiting])
         over[waiting] |= torch.where(taken, _at_rest(trial, tol), lost)
-        _record(histories, places[there], trial, inner.products[waiting], taken)
-    return Descents(ended, histories)
+    return Descents(ended, _histories(seen))
 
 
 def _step(jet: StackJet, inner: Steihaug, waiting: torch.Tensor) -> tuple[StackJet, torch.Tensor]:
@@ -132,16 +149,13 @@ def _at_rest(jet: StackJet, tol: float) -> torch.Tensor:
     return (jet.relative_gradient <= tol) | (jet.size == 0)
 
 
-def _record(
-    histories: list[list[Step]],
-    places: torch.Tensor,
-    jet: StackJet,
-    products: torch.Tensor,
-    taken: torch.Tensor | slice = slice(None),
-) -> None:
-    seen = (jet.value[taken], jet.relative_gradient[taken], products[taken])
-    for place, *step in zip(places.tolist(), *(part.tolist() for part in seen), strict=True):
-        histories[place].append(Step(*step))
+def _histories(seen: list[Seen]) -> list[list[Step]]:
+    """The iterates of each problem, in order."""
+    every = Seen(*(torch.cat(part) for part in zip(*seen, strict=True)))
+    order = every.places.argsort(stable=True)
+    steps = list(map(Step, *(part[order].tolist() for part in every[1:])))
+    ends = every.places.bincount().cumsum(0).tolist()
+    return [steps[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _reach(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:

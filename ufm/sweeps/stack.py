@@ -25,11 +25,13 @@ from functools import cached_property
 import torch
 
 from ..losses import Loss
+from ..losses.loss import Expansion
 from ..losses.own import has_conjugate
 from ..point import Point
 from ..problem import LEAST, Problem
 
 DERIVED = ("ridge", "stretch", "decay", "roots")  # what a part of a stack need not compute again
+KNOWN = ("logits", "value", "gradient", "size", "relative_gradient")  # nor one of a jet
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,21 +187,63 @@ class Stack:
 
 
 class StackJet:
-    """f of each problem at its x, to second order: `value` (B,), `gradient` (as x), `hvp`, `G` (B, T, K) = G~."""
+    """f of each problem at its x, to second order: `value` (B,), `gradient` (as x), `hvp`, `G` (B, T, K) = G~.
 
-    def __init__(self, stack: Stack, x: torch.Tensor):
-        f = self.stack = stack
-        self.x, self.X = x, f.matrix(x)
-        self.W, self.H = self.X[:, : f.num_classes], self.X[:, f.num_classes :]
-        self.logits = torch.bmm(self.H, self.W.mT).div_(f.roots)
-        losses, slopes, self._curvature = f.loss.expand(self.logits.flatten(0, 1).clone(), f.types)
-        self.slopes = slopes.view_as(self.logits)
-        self.N = f.num_samples[:, None, None]
-        self.G = self.slopes * f.roots / self.N
-        decayed = f.decay * self.X
-        self.value = dot(f.counts, losses.view_as(f.counts)) / f.num_samples + dot(x, decayed.flatten(1)) / 2
+    known   what of `KNOWN` need not be computed
+    """
+
+    def __init__(self, stack: Stack, x: torch.Tensor, known: dict[str, torch.Tensor] | None = None):
+        self.stack, self.x, self.X = stack, x, stack.matrix(x)
+        self.W, self.H = self.X[:, : stack.num_classes], self.X[:, stack.num_classes :]
+        self.N = stack.num_samples[:, None, None]
+        vars(self).update(known or {})
+
+    def take(self, places: torch.Tensor) -> "StackJet":
+        """That of the problems at these places."""
+        known = {name: vars(self)[name][places] for name in KNOWN if name in vars(self)}
+        return StackJet(self.stack.take(places), self.x[places], known)
+
+    def put(self, places: torch.Tensor, other: "StackJet", rows: torch.Tensor) -> "StackJet":
+        """With the points of these rows of another, which is of the problems at these places."""
+
+        def both(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+            return ours.index_put((places,), theirs[rows])
+
+        known = {name: both(getattr(self, name), getattr(other, name)) for name in KNOWN}
+        return StackJet(self.stack, both(self.x, other.x), known)
+
+    @cached_property
+    def logits(self) -> torch.Tensor:
+        """(B, T, K)"""
+        return torch.bmm(self.H, self.W.mT).div_(self.stack.roots)
+
+    @cached_property
+    def _expansion(self) -> Expansion:
+        return self.stack.loss.expand(self.logits.flatten(0, 1).clone(), self.stack.types)
+
+    @property
+    def slopes(self) -> torch.Tensor:
+        """(B, T, K)"""
+        return self._expansion[1].view_as(self.logits)
+
+    @cached_property
+    def G(self) -> torch.Tensor:
+        return self.slopes * (self.stack.roots / self.N)
+
+    @cached_property
+    def value(self) -> torch.Tensor:
+        f = self.stack
+        losses = dot(f.counts, self._expansion[0].view_as(f.counts)) / f.num_samples
+        return losses + dot(self.x, self._decayed.flatten(1)) / 2
+
+    @cached_property
+    def _decayed(self) -> torch.Tensor:
+        return self.stack.decay * self.X
+
+    @cached_property
+    def gradient(self) -> torch.Tensor:
         coupled = torch.cat([torch.bmm(self.G.mT, self.H), torch.bmm(self.G, self.W)], 1)
-        self.gradient = self._free(coupled.add_(decayed))
+        return self._free(coupled.add_(self._decayed))
 
     def _free(self, X: torch.Tensor) -> torch.Tensor:
         """(B, (K + T) c) the entries of X that are free, and 0 in the place of the others."""
@@ -220,7 +264,7 @@ class StackJet:
         """(B,) f - floor, more than 0."""
         return torch.maximum(self.value - self.stack.floor, self.stack.least)
 
-    @property
+    @cached_property
     def relative_gradient(self) -> torch.Tensor:
         """(B,) as `ufm.landscape.Jet.relative_gradient`."""
         return norms(self.gradient / self.stack.stretch.flatten(1)) / self.unit
@@ -229,7 +273,7 @@ class StackJet:
         """The Hessian of f at x times flat vectors v (B, (K + T) c), which are 0 where X is fixed."""
         f, V, K = self.stack, self.stack.matrix(v), self.stack.num_classes
         change = torch.bmm(self.H, V[:, :K].mT).baddbmm_(V[:, K:], self.W.mT)
-        A = self._curvature(change.flatten(0, 1)).view_as(change).div_(self.N)
+        A = self._expansion[2](change.flatten(0, 1)).view_as(change).div_(self.N)
         into_W = torch.bmm(A.mT, self.H).baddbmm_(self.G.mT, V[:, K:])
         into_H = torch.bmm(A, self.W).baddbmm_(self.G, V[:, :K])
         return self._free(torch.cat([into_W, into_H], 1).addcmul_(f.decay, V))
@@ -239,7 +283,7 @@ class StackJet:
         """(S (B, T, K, K), X_W^T S (B, T, c, K)), both over N."""
         K, (B, T, _) = self.stack.num_classes, self.logits.shape
         units = torch.eye(K, dtype=self.X.dtype, device=self.X.device)[:, None, :].expand(K, B * T, K)
-        S = self._curvature(units).view(K, B, T, K).permute(1, 2, 0, 3) / self.N[..., None]
+        S = self._expansion[2](units).view(K, B, T, K).permute(1, 2, 0, 3) / self.N[..., None]
         return S, torch.einsum("bka,bjkl->bjal", self.W, S)
 
     @cached_property
