@@ -22,11 +22,13 @@ from ..problem import Problem
 from ..results import Result, Shown
 from ..results.plain import UNFIT
 from ..storage.files import read_json
+from .ranges.check import RangeChecker
+from .refused import Fails, need
 
 BITS = 64
 DEPTH = 14  # how many times a leaf may be cut here
 LETTERS = "abcdefghijklnpqrstuvwyz"  # leaves inside the boxes of the points 0, 1, ...
-FORMAT = "ufm completeness 1"
+FORMAT, RANGES = "ufm completeness 1", "ufm completeness over ranges 1"
 Box = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -42,19 +44,15 @@ class Checked(Shown, Result):
     precision: str = f"balls of {BITS} bits"
 
 
-class Fails(Exception):
-    """What does not hold."""
-
-
 def check(file: Path | str) -> Checked:
     """Verify the certificate in a file; InputError where it is none."""
     data = read_json(file)
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") not in (FORMAT, RANGES):
         raise InputError(f"{file} is no certificate of completeness; name the proof.json of an atlas")
     before, ctx.prec = ctx.prec, BITS
     start, checker = time.monotonic(), None
     try:
-        checker = Checker(data)
+        checker = _checker(data)
         checker.run()
         holds, statement = True, checker.statement
     except Fails as failure:
@@ -67,9 +65,8 @@ def check(file: Path | str) -> Checked:
     return Checked(holds, statement, *seen, round(time.monotonic() - start, 1))
 
 
-def need(condition: Any, what: str) -> None:
-    if not bool(condition):
-        raise Fails(what)
+def _checker(data: dict[str, Any]) -> "Checker | RangeChecker":
+    return RangeChecker(data) if data["format"] == RANGES else Checker(data)
 
 
 class Checker:

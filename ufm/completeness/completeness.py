@@ -20,6 +20,8 @@ from ..spread import in_order, spread
 from ..storage.files import read_json, require_writable, write_json
 from ..storage.locks import held
 from .intervals import Interval
+from .ranges import work as ranges
+from .refused import NotProved
 from .region import Region
 from .search import POINTS, Piece, Task, single
 from .system import Jet, System
@@ -55,14 +57,6 @@ class Completeness(Shown, Result):
     precision: str = PRECISION
 
 
-class NotProved(Exception):
-    """A step that did not go through; missing: the list lacks a point."""
-
-    def __init__(self, reason: str, missing: bool = False):
-        super().__init__(reason)
-        self.missing = missing
-
-
 def prove_complete(
     problem: Problem,
     jobs: int = 1,
@@ -75,8 +69,8 @@ def prove_complete(
 ) -> Completeness:
     """Prove that the atlas has every critical point of a problem up to O(d) and permutations of the classes.
 
-    Cross-entropy, balanced classes, K <= 3 with any d or d = 1 with any K (its cost grows fast beyond K = 4); with or
-    without a bias. Anything else is a refusal: proved is False, and `reason` says why.
+    Cross-entropy, balanced classes, K <= 3 with any d or d = 1 with any K (its cost grows fast beyond K = 4), with or
+    without a bias; K = 4 with any d without a bias. Anything else is a refusal: proved is False, and `reason` says why.
 
     jobs      how many pieces are searched side by side, in processes of one thread each. Inside
               `joblib.parallel_config(backend="dask")` they go to the workers of a Dask cluster (`ufm.cluster`)
@@ -85,8 +79,9 @@ def prove_complete(
     force     begin anew, whatever the file holds
     on_piece  called with (pieces done, pieces, boxes) as pieces are done
 
-    Ranks 0 and K - 1 have one orbit each by theorem. For rank 1 the region of (t, u) in docs/theory, section 16, is
-    cut into boxes, each shown to hold no critical point, or to lie in a box with exactly one, which the atlas lists.
+    Ranks 0 and K - 1 have one orbit each by theorem. For the others a region is cut into boxes, of (t, u) in
+    docs/theory, section 16.2, or from K = 4 on and without a bias of u in section 16.6. Each is shown to hold no
+    critical point, or to lie in a box with exactly one, which the atlas lists.
     Raises InputError for settings out of range and for a file of another problem or that another process writes.
 
     >>> import ufm
@@ -102,7 +97,8 @@ def prove_complete(
     atlas = explore(problem, seed, jobs=jobs) if atlas is None else atlas
     require(atlas.problem.settings() == problem.settings(), "the atlas is of another problem; make one of this problem")
     with nullcontext() if file is None else held(file):
-        work = Work(problem, atlas, None if file is None else Path(file), force)
+        kind = ranges.Work if ranges.covers(problem) else Work
+        work = kind(problem, atlas, None if file is None else Path(file), force)
         try:
             work.begin()
             work.search(jobs, on_piece)
@@ -120,9 +116,11 @@ def out_of_scope(problem: Problem) -> str:
         return f"the loss is {problem.loss.name!r}; only cross-entropy's list can be proved complete"
     if not problem.is_balanced:
         return "the classes are not balanced; only lists of balanced problems can be proved complete"
-    if K > 3 and d > 1:
-        free = [(K - 1) * r - r * (r - 1) // 2 for r in range(2, min(d, K - 2) + 1)]
+    if K > 4 and d > 1:
+        free = [r * (K - 1 - r) for r in range(2, min(d, K - 2) + 1)]
         return f"points of rank 2 and more would need searches in {', '.join(map(str, free))} dimensions; take d = 1"
+    if K == 4 and d > 1 and problem.bias:
+        return "points of rank 2 at K = 4 are searched for without a bias only; take bias=False or d = 1"
     return ""
 
 
