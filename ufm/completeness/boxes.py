@@ -10,6 +10,7 @@ Vectors are compared entry by entry; C and the row are any numbers: what roundin
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,17 +47,20 @@ class Boxes:
 class Enclosed:
     """The system on M boxes: `known` (M,) bool, and for those the enclosures that the other verdicts rest on."""
 
+    jet: Any = Jet
+    solve: Any = staticmethod(inner_solution)
+
     def __init__(self, system: System, boxes: Boxes):
         self.system, self.boxes = system, boxes
         m, n, p0 = system.outer, system.inner, boxes.middle
-        self.y = inner_solution(system, p0, boxes.y)
+        self.y = self.solve(system, p0, boxes.y)
         self.half = up(np.maximum(up(boxes.hi - p0), up(p0 - boxes.lo)))
-        point = Jet(system, p0, self.y)
+        point = self.jet(system, p0, self.y)
         self.J, self.E = _first(point.jacobian), point.value[n:].T
         self.S = -np.linalg.solve(self.J[:, :n, m:], self.J[:, :n, :m])
         self.frame = self._frame()
         self.C = np.linalg.inv((self.J @ np.moveaxis(self.frame, 2, 0))[:, :n, m:])
-        self.at = Jet(system, Interval(p0, p0), Interval(self.y, self.y)).value
+        self.at = self.jet(system, Interval(p0, p0), Interval(self.y, self.y)).value
         first = np.einsum("mij,jm->im", np.abs(self.S), self.half)
         self.room = 0.1 * first + 1e-13 * (1 + np.abs(self.y))
         self.reach, self.known = self.room.copy(), np.zeros(len(boxes), bool)

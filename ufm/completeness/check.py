@@ -1,37 +1,32 @@
 """ufm check: verify a certificate of `ufm.prove_complete`, in ball arithmetic and by code of its own.
 
 Only the trees of boxes are the prover's. Checked here: each order of the classes has its region; the pieces tile a
-region that is large enough, the leaves of each tree tile its piece, each leaf is empty (or in the box of a listed
-point, out of order, or mirrored), each listed box holds exactly one critical point, no two of these can be one, and
-what theorems say of ranks 0 and K - 1. A leaf that these enclosures do not decide is cut further. The mathematics:
-docs/theory, section 16.
+region that is large enough, the trees of boxes are what they say (`trees`), each listed box holds exactly one critical
+point, no two of these can be one, and what theorems say of ranks 0 and K - 1. The mathematics: docs/theory, section 16.
 """
 
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from flint import arb, ctx
+from flint import arb
 
 from ..errors import InputError, Setting, require
 from ..problem import Problem
 from ..results import Result, Shown
 from ..results.plain import UNFIT
-from ..spread import spread
 from ..storage.files import read_json
-from .local import Box, Equations, Local
+from .local import Equations, Local
 from .lowest import at_origin, at_point
+from .ranges.check import RangeChecker
+from .trees import BITS, Box, Certificate, Fails, Tree, listed_boxes, need, precision
 
-BITS = 64
-DEPTH = 14  # how many times a leaf may be cut here
-LETTERS = "abcdefghijklnpqrstuvwyz"  # leaves inside the boxes of the points 0, 1, ...
-FORMAT = "ufm completeness 2"
+FORMAT, RANGES = "ufm completeness 2", "ufm completeness over ranges 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +41,6 @@ class Checked(Shown, Result):
     precision: str = f"balls of {BITS} bits"
 
 
-class Fails(Exception):
-    """What does not hold."""
-
-
 def check(file: Path | str, jobs: int = 1, *, on_piece: Callable[[int, int], None] | None = None) -> Checked:
     """Verify the certificate in a file; InputError where it is none.
 
@@ -58,11 +49,12 @@ def check(file: Path | str, jobs: int = 1, *, on_piece: Callable[[int, int], Non
     """
     require(jobs >= 1, (Setting("jobs"), f" must be >= 1, got {jobs}"))
     data = read_json(file)
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    checkers = {FORMAT: Checker, RANGES: RangeChecker}
+    if not isinstance(data, dict) or data.get("format") not in checkers:
         raise InputError(f"{file} is no certificate of completeness; name the proof.json of an atlas")
-    start, checker = time.monotonic(), Checker(data)
+    start, checker = time.monotonic(), checkers[data["format"]](data)
     try:
-        with _precision():
+        with precision():
             checker.run(jobs, on_piece or (lambda done, leaves: None))
         holds, statement = True, checker.statement
     except Fails as failure:
@@ -72,40 +64,12 @@ def check(file: Path | str, jobs: int = 1, *, on_piece: Callable[[int, int], Non
     return Checked(holds, statement, checker.leaves, checker.cut, round(time.monotonic() - start, 1))
 
 
-@contextmanager
-def _precision() -> Iterator[None]:
-    before, ctx.prec = ctx.prec, BITS
-    try:
-        yield
-    finally:
-        ctx.prec = before
-
-
-def need(condition: Any, what: str) -> None:
-    if not bool(condition):
-        raise Fails(what)
-
-
-class Checker:
-    """One certificate; `run` raises Fails where something does not hold."""
-
-    def __init__(self, data: dict[str, Any]):
-        self.data = data
-        self.leaves = self.cut = 0
-
-    @property
-    def statement(self) -> str:
-        found = {rank: number for rank, number in sorted(self.ranks.items()) if number}
-        listed = ", ".join(f"{number} of rank {rank}" for rank, number in found.items())
-        exchanged = {1: " and permutations of the classes", self.K: ""}
-        classes = exchanged.get(len(set(self.problem.class_counts)), " and permutations of classes of equal counts")
-        whole = f"up to O({self.problem.dim}){classes} the problem has exactly"
-        points = sum(found.values())
-        return f"{whole} {points} critical point{'s' * (points != 1)}: {listed}"
+class Checker(Certificate):
+    """Points of rank 1 searched for in (t, u), an order of the classes at a time."""
 
     def run(self, jobs: int, on_piece: Callable[[int, int], None]) -> None:
         self.problem = Problem.of_plain(self.data["problem"])
-        K = self.K = self.problem.num_classes
+        K = self.problem.num_classes
         loss = self.problem.loss.to_plain()
         smoothed = isinstance(loss, dict) and loss["name"] == "label-smoothing"
         self.smoothing = float(loss["smoothing"]) if smoothed else 0.0
@@ -122,24 +86,17 @@ class Checker:
         for a, b in itertools.combinations([(order, box) for order in orders for box in order.boxes], 2):
             need(not _may_be_one(a, b), f"the points in {a[1]} and {b[1]} may be one and the same")
         self.ranks[K - 1] += self._of_top_rank(orders)
-        stated = {int(rank): int(number) for rank, number in self.data["ranks"].items()}
-        need(+Counter(stated) == +self.ranks, "the numbers of points of each rank are others")
-        self._trees([tree for order in orders for tree in order.trees()], jobs, on_piece)
+        self.numbers()
+        self.go_through([tree for order in orders for tree in order.trees()], jobs, on_piece)
 
     def _of_top_rank(self, orders: list["Order"]) -> int:
         """How many points of rank K - 1 there are: none where a point of lower rank is global, one where none is."""
-        lower = [at_origin(Equations(self.problem, list(self.problem.class_counts), self.smoothing))]
-        lower += [at_point(order.c, box) for order in orders for box in order.boxes if self.problem.dim >= self.K - 1]
+        problem = self.problem
+        there = problem.dim >= problem.num_classes - 1
+        lower = [at_origin(Equations(problem, list(problem.class_counts), self.smoothing))]
+        lower += [at_point(order.c, box) for order in orders for box in order.boxes if there]
         need(None not in lower, "which points of lower rank are global minimisers is not decided")
-        return int(self.problem.dim >= self.K - 1 and not any(lower))
-
-    def _trees(self, trees: list["Tree"], jobs: int, on_piece: Callable[[int, int], None]) -> None:
-        leaves = sum(not code.isdigit() for tree in trees for code in tree.codes)
-        with spread(trees, max(1, min(jobs, len(trees)))) as results:
-            for _, (seen, cut, fails) in results:
-                self.leaves, self.cut = self.leaves + seen, self.cut + cut
-                need(not fails, fails)
-                on_piece(self.leaves, leaves)
+        return int(there and not any(lower))
 
 
 class Order:
@@ -148,7 +105,7 @@ class Order:
     def __init__(self, checker: Checker, part: dict[str, Any]):
         self.checker, self.part, self.counts = checker, part, [int(n) for n in part["counts"]]
         self.c = Equations(checker.problem, self.counts, checker.smoothing)
-        self.boxes = [(tuple(map(float, p["lo"])), tuple(map(float, p["hi"]))) for p in part["points"]]
+        self.boxes = listed_boxes(part)
 
     @property
     def mirrors(self) -> bool:
@@ -160,7 +117,7 @@ class Order:
             local = Local(self.c, box)
             need(local.known and local.alone(), f"the box {box} is not shown to hold exactly one critical point")
 
-    def trees(self) -> list["Tree"]:
+    def trees(self) -> list["OrderTree"]:
         """The pieces, whose union is shown to have a point of every orbit."""
         edges, c = [[float(e) for e in side] for side in self.part["edges"]], self.c
         need(len(edges) == c.m and all(a < b for e in edges for a, b in itertools.pairwise(e)), "edges out of order")
@@ -174,69 +131,27 @@ class Order:
         pieces = self.part["pieces"]
         need(len(cells) == len(pieces), "there are not as many pieces as the edges make")
         need(None not in pieces, "a piece is left out")
-        settings = self.checker.problem, self.counts, self.checker.smoothing, self.boxes
+        settings = self.checker.problem, self.counts, self.checker.smoothing
         return [
-            Tree(*settings, cell, str(piece["codes"]), [float(cut) for cut in piece["cuts"]])
-            for cell, piece in zip(cells, pieces, strict=True)
+            OrderTree(1, self.mirrors, self.boxes, cell, str(p["codes"]), list(map(float, p["cuts"])), *settings)
+            for cell, p in zip(cells, pieces, strict=True)
         ]
 
 
 @dataclass(eq=False)
-class Tree:
-    """A piece to go through."""
+class OrderTree(Tree):
+    """A piece of the region of one order of the classes."""
 
     problem: Problem
     counts: list[int]
     smoothing: float
-    points: list[Box]
-    cell: Box
-    codes: str
-    cuts: list[float]
-    leaves: int = 0
-    cut: int = 0
 
-    def run(self) -> tuple[int, int, str]:
-        """(leaves, how many boxes more, what does not hold)"""
-        with _precision():
-            self.c = Equations(self.problem, self.counts, self.smoothing)
-            try:
-                self._tiled()
-            except Fails as failure:
-                return self.leaves, self.cut, str(failure)
-        return self.leaves, self.cut, ""
+    def begin(self) -> None:
+        self.c = Equations(self.problem, self.counts, self.smoothing)
 
-    def _tiled(self) -> None:
-        boxes, used, where = [self.cell], 0, f"in the piece {self.cell}"
-        for box, code in zip(boxes, self.codes, strict=False):  # which grows as boxes are cut
-            lo, hi = box
-            if code.isdigit():
-                need(lo[int(code)] < self.cuts[used] < hi[int(code)], f"{where} a box is cut outside itself")
-                boxes += _halves(box, int(code), self.cuts[used])
-                used += 1
-            else:
-                self.leaves += 1
-                need(self._leaf(code, lo, hi), f"{where} the box {lo} to {hi} is not what its leaf {code!r} says")
-        need(len(boxes) == len(self.codes) and used == len(self.cuts), f"{where} boxes are left out")
-
-    def _leaf(self, code: str, lo: tuple[float, ...], hi: tuple[float, ...]) -> bool:
-        if code == "x":
-            return self._empty((lo, hi), DEPTH)
-        if code == "o":
-            return any(hi[i] < lo[i + 1] for i in range(1, len(lo) - 1))
-        if code == "m":
-            return self.counts == self.counts[::-1] and Fraction(lo[1]) + Fraction(lo[-1]) > 1
-        low, high = self.points[LETTERS.index(code)]
-        return all(map(float.__le__, low, lo)) and all(map(float.__le__, hi, high))
-
-    def _empty(self, box: Box, depth: int) -> bool:
-        """Whether no critical point is there."""
+    def look(self, box: Box) -> tuple[bool, int]:
         local = Local(self.c, box)
-        if local.known and local.misses():
-            return True
-        axis = int(local.by_side.argmax())
-        self.cut += 2 * (depth > 0)
-        halves = _halves(box, axis, (box[0][axis] + box[1][axis]) / 2)
-        return depth > 0 and all(self._empty(half, depth - 1) for half in halves)
+        return local.known and local.misses(), int(local.by_side.argmax())
 
 
 def _may_be_one(one: tuple[Order, Box], other: tuple[Order, Box]) -> bool:
@@ -259,8 +174,3 @@ def _signatures(order: Order, box: Box) -> list[list[tuple[Fraction, Fraction]]]
         high = sorted((n, T * b**2) for n, (_, b) in zip(order.counts, gaps, strict=True))
         found.append([(a, b) for (_, a), (_, b) in zip(low, high, strict=True)])
     return found
-
-
-def _halves(box: Box, axis: int, cut: float) -> tuple[Box, Box]:
-    (lo, hi), after = box, axis + 1
-    return (lo, (*hi[:axis], cut, *hi[after:])), ((*lo[:axis], cut, *lo[after:]), hi)

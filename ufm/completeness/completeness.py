@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..results import Result, Shown
 from ..storage.files import require_writable
 from ..storage.locks import held
+from .ranges import work as ranges
 from .work import PRECISION, NotProved, Work
 
 
@@ -53,7 +54,8 @@ def prove_complete(
     """Prove that the atlas has every critical point of a problem up to O(d) and permutations of the classes.
 
     Cross-entropy, with label smoothing or without, any class counts, K <= 3 with any d or d = 1 with any K (its cost
-    grows fast beyond K = 4); with or without a bias. Anything else is a refusal: proved is False, `reason` says why.
+    grows fast beyond K = 4), with or without a bias; and K = 4 with any d for cross-entropy with equal class counts and
+    no bias. Anything else is a refusal: proved is False, `reason` says why.
 
     jobs      how many pieces are searched side by side, in processes of one thread each. Inside
               `joblib.parallel_config(backend="dask")` they go to the workers of a Dask cluster (`ufm.cluster`)
@@ -62,10 +64,11 @@ def prove_complete(
               However it was stopped, what it becomes is the same to the byte
     force     begin anew, whatever the file holds
     on_piece  called with (pieces done, pieces, boxes, share of the region's volume decided) as pieces are done; the
-              volume is that in log(1 + t) and u
+              volume is that in log(1 + t) and u, or in u alone
 
-    Ranks 0 and K - 1 have one orbit at most, by theorem. For rank 1 the regions of (t, u) in docs/theory, section 16,
-    are cut into boxes, each shown to hold no critical point, or to lie in a box with exactly one that the atlas lists.
+    Ranks 0 and K - 1 have one orbit at most, by theorem. For the others regions are cut into boxes: of (t, u) in
+    docs/theory, section 16.2, or of u in section 16.6 for K >= 4, equal class counts and no bias. Each is shown to hold
+    no critical point, or to lie in a box with exactly one that the atlas lists.
     Raises InputError for settings out of range and for a file of another problem or that another process writes.
 
     >>> import ufm
@@ -82,7 +85,8 @@ def prove_complete(
     require(atlas.problem.settings() == problem.settings(), "the atlas is of another problem; make one of this problem")
     begun = time.monotonic()
     with nullcontext() if file is None else held(file):
-        work = Work(problem, atlas, None if file is None else Path(file), force)
+        kind = ranges.Work if ranges.covers(problem) else Work
+        work = kind(problem, atlas, None if file is None else Path(file), force)
         try:
             work.begin()
             work.search(jobs, on_piece)
@@ -98,7 +102,9 @@ def out_of_scope(problem: Problem) -> str:
     K, d, loss = problem.num_classes, problem.dim, problem.loss
     if not isinstance(loss, CrossEntropy | LabelSmoothing):
         return f"the loss is {loss.name!r}; only lists of cross-entropy and label smoothing can be proved complete"
-    if K > 3 and d > 1:
-        free = [(K - 1) * r - r * (r - 1) // 2 for r in range(2, min(d, K - 2) + 1)]
-        return f"points of rank 2 and more would need searches in {', '.join(map(str, free))} dimensions; take d = 1"
+    if K > 3 and d > 1 and not ranges.covers(problem):
+        if K == 4:
+            return "at K = 4 rank 2 is searched with cross-entropy, equal class counts and no bias alone; take d = 1"
+        free = ", ".join(str(r * (K - 1 - r)) for r in range(2, min(d, K - 2) + 1))
+        return f"points of rank 2 and more would need searches in {free} dimensions; take d = 1"
     return ""

@@ -49,7 +49,10 @@ class Interval:
         return Interval(down(self.lo - hi), up(self.hi - lo))
 
     def __mul__(self, other: Numbers) -> "Interval":
-        lo, hi = _ends(other)
+        if not isinstance(other, Interval):
+            a, b = self.lo * other, self.hi * other
+            return Interval(down(np.minimum(a, b)), up(np.maximum(a, b)))
+        lo, hi = other.lo, other.hi
         a, b, c, d = self.lo * lo, self.lo * hi, self.hi * lo, self.hi * hi
         least, most = np.minimum(np.minimum(a, b), np.minimum(c, d)), np.maximum(np.maximum(a, b), np.maximum(c, d))
         return Interval(down(least), up(most))

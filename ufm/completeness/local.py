@@ -12,8 +12,8 @@ import numpy as np
 from flint import arb, arb_mat
 
 from ..problem import Problem
+from .trees import Box
 
-Box = tuple[tuple[float, ...], tuple[float, ...]]
 TRIES = 5  # rooms that are tried
 DAMPED = 1.5  # the longest step of Newton's method
 SPARE = 1.1  # how much larger the room is than it needs to be

@@ -37,10 +37,17 @@ class Task:
     known: tuple[np.ndarray, np.ndarray]
     most: int
 
+    def enclosed(self, boxes: Boxes) -> Enclosed:
+        return Enclosed(self.region.system, boxes)
+
+    def start(self) -> np.ndarray:
+        """(inner, 1): where Newton's method for the inner unknowns begins."""
+        return np.zeros((self.region.system.inner, 1))
+
     def run(self) -> Piece:
         codes: list[str] = []
         cuts: list[float] = []
-        level = Boxes(self.lo[:, None], self.hi[:, None], np.zeros((self.region.system.inner, 1)))
+        level = Boxes(self.lo[:, None], self.hi[:, None], self.start())
         while len(level):
             made = []
             for begin in range(0, len(level), AT_ONCE):
@@ -65,7 +72,7 @@ class Task:
         left = np.flatnonzero(codes == "?")
         if not len(left):
             return codes, boxes.part(left), np.zeros(0)
-        enclosed = Enclosed(self.region.system, boxes.part(left))
+        enclosed = self.enclosed(boxes.part(left))
         empty = enclosed.empty()
         codes[left] = np.where(empty, "x", enclosed.axis().astype(str))
         rest = left[~empty]

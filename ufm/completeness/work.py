@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from .region import Region, orders
 from .search import POINTS, Piece, Task
 from .system import Jet, System
 
-FORMAT = "ufm completeness 2"
 EVERY = 20.0  # seconds between two writings of the file
 MOST = 3_000_000  # boxes in one piece
 PRECISION = "float64 intervals, every operation rounded outward"
@@ -51,6 +51,11 @@ class Sought:
     points: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     pieces: list[Piece | None] = field(default_factory=list)
 
+    @cached_property
+    def cells(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(lo, hi) of each piece."""
+        return self.region.pieces()
+
     @property
     def known(self) -> tuple[np.ndarray, np.ndarray]:
         """(lo, hi) (P, outer) of the points."""
@@ -58,9 +63,51 @@ class Sought:
         lo, hi = ([box[end] for box in self.points] for end in (0, 1))
         return np.array(lo).reshape(-1, m), np.array(hi).reshape(-1, m)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """Which region it is."""
+        return {"counts": list(self.region.system.counts)}
+
+    def volume(self, piece: int) -> float:
+        """Of a piece, in log(1 + t) and u."""
+        lo, hi = self.cells[piece]
+        return float((np.log1p(hi[0]) - np.log1p(lo[0])) * np.prod(hi[1:] - lo[1:]))
+
+    def task(self, piece: int) -> Task:
+        return Task(self.region, *self.cells[piece], self.known, MOST)
+
+    def lost(self, where: np.ndarray) -> NotProved:
+        """Why a box was left: a critical point that the list does not have, or nothing that can be told."""
+        system = self.region.system
+        said = f"t = {where[0]:.6g}, u = {np.round(where[1 : system.outer], 6).tolist()}"
+        if len(set(system.counts)) > 1:
+            said += f", class counts {', '.join(map(str, system.counts))} by falling u"
+        z = self._settled(where)
+        off = np.abs(self._jet(z).value).max()
+        return self._told(where, z, bool(off < 1e-12), f"rank 1, at {said}")
+
+    def _jet(self, z: np.ndarray) -> Any:
+        m = self.region.system.outer
+        return Jet(self.region.system, z[:m, None], z[m:, None])
+
+    def _settled(self, where: np.ndarray) -> np.ndarray:
+        """Where Newton's method leads from there."""
+        z = where.copy()
+        for _ in range(30):
+            jet = self._jet(z)
+            z = z - np.linalg.lstsq(jet.jacobian[..., 0], jet.value[:, 0], rcond=None)[0]
+        return z
+
+    def _told(self, where: np.ndarray, z: np.ndarray, zero: bool, said: str) -> NotProved:
+        """zero: whether z is a critical point, which then is new if it is near and not listed."""
+        m, near = self.region.system.outer, bool((np.abs(z - where) < 1e-4 * (1 + np.abs(where))).all())
+        if zero and near and not any((z[:m] >= lo).all() and (z[:m] <= hi).all() for lo, hi in self.points):
+            return NotProved(f"the atlas misses a critical point of {said}", True)
+        return NotProved(f"a box of {said} is not decided: it is too near a degenerate point, or too many are needed")
+
     def plain(self) -> dict[str, Any]:
         return {
-            "counts": list(self.region.system.counts),
+            **self.about,
             "edges": self.region.edges,
             "points": [{"lo": lo.tolist(), "hi": hi.tolist()} for lo, hi in self.points],
             "pieces": [piece and {"codes": piece.codes, "cuts": list(piece.cuts)} for piece in self.pieces],
@@ -68,9 +115,8 @@ class Sought:
 
     def restore(self, stored: Any) -> bool:
         """Take the pieces that `plain` gave; whether they were of this region and these points."""
-        asked = self.plain()
         pieces = [p and Piece(str(p["codes"]), tuple(map(float, p["cuts"]))) for p in stored["pieces"]]
-        same = all(stored[name] == asked[name] for name in ("counts", "edges", "points"))
+        same = all(stored[name] == value for name, value in self.plain().items() if name != "pieces")
         if same and len(pieces) == len(self.pieces):
             self.pieces = pieces
         return same and len(pieces) == len(self.pieces)
@@ -79,10 +125,16 @@ class Sought:
 class Work:
     """The proof as it goes: what the file holds."""
 
+    format, parts = "ufm completeness 2", "orders"  # of the certificate; what its regions are
+
     def __init__(self, problem: Problem, atlas: Atlas, file: Path | None, force: bool):
         self.problem, self.atlas, self.file, self.force = problem, atlas, file, force
-        self.sought = [Sought(Region(system)) for system in systems(problem)]
         self.by_rank = Counter(p.rank for p in atlas.points)
+        self.sought = self.regions()
+
+    def regions(self) -> Sequence[Sought]:
+        """What there is to search."""
+        return [Sought(Region(system)) for system in systems(self.problem)]
 
     @property
     def pieces(self) -> list[Piece | None]:
@@ -111,9 +163,9 @@ class Work:
         origin = at_origin(system)
         if origin is None:
             raise NotProved("the decay is at the collapse threshold, or too near it, where the origin is degenerate")
-        self._expect(0, 1)
+        self.expect(0, 1)
         if K == 2:
-            self._expect(1, int(not origin))
+            self.expect(1, int(not origin))
             return
         regions = [sought.region for sought in self.sought]
         places = [place(problem, p, regions) for p in self.atlas.points if p.rank == 1]
@@ -124,13 +176,17 @@ class Work:
             self.sought[at.order].points.append(box)
         if (most := max(len(sought.points) for sought in self.sought)) > len(POINTS):
             raise NotProved(f"the atlas lists {most} points of rank 1 in one order; at most {len(POINTS)} are taken on")
+        self.expect(K - 1, self._of_top_rank(origin, places))
+        self.resume()
+
+    def resume(self) -> None:
+        """No piece is done but those that the file holds."""
         for sought in self.sought:
-            sought.pieces = [None] * len(sought.region.pieces())
-        self._expect(K - 1, self._of_top_rank(origin, places))
+            sought.pieces = [None] * len(sought.cells)
         if self.file is not None and self.file.is_file() and not self.force:
             self._restore(read_json(self.file))
 
-    def _expect(self, rank: int, number: int) -> None:
+    def expect(self, rank: int, number: int) -> None:
         if (count := self.by_rank[rank]) != number:
             raise NotProved(f"the atlas lists {count} points of rank {rank}, and there are {number}", True)
 
@@ -151,25 +207,24 @@ class Work:
 
     def search(self, jobs: int, on_piece: Callable[[int, int, int, float], None] | None) -> None:
         """Every piece that is not done yet; NotProved where one cannot be decided."""
-        cells = [(sought, i, cell) for sought in self.sought for i, cell in enumerate(sought.region.pieces())]
-        todo = [(sought, i, cell) for sought, i, cell in cells if sought.pieces and sought.pieces[i] is None]
-        tasks = [Task(sought.region, *cell, sought.known, MOST) for sought, _, cell in todo]
-        whole, left = (sum(volume(*cell) for _, _, cell in some) for some in (cells, todo))
+        pieces = [(sought, i) for sought in self.sought for i in range(len(sought.pieces))]
+        todo = [(sought, i) for sought, i in pieces if sought.pieces[i] is None]
+        whole, left = (sum(sought.volume(i) for sought, i in some) for some in (pieces, todo))
         written = time.monotonic()
         try:
-            with spread(tasks, max(1, min(jobs, len(tasks)))) as results:
+            with spread([sought.task(i) for sought, i in todo], max(1, min(jobs, len(todo)))) as results:
                 for at, piece in in_order(results):
-                    sought, i, cell = todo[at]
+                    sought, i = todo[at]
                     if piece.stuck:
-                        raise self._lost(np.array(piece.stuck), sought)
+                        raise sought.lost(np.array(piece.stuck))
                     sought.pieces[i] = piece
-                    left -= volume(*cell)
+                    left -= sought.volume(i)
                     if time.monotonic() - written > EVERY:
                         self._write()
                         written = time.monotonic()
                     if on_piece:
-                        done = len(cells) - len(todo) + at + 1
-                        on_piece(done, len(cells), self.boxes, 1 - max(0.0, left) / whole)
+                        done = len(pieces) - len(todo) + at + 1
+                        on_piece(done, len(pieces), self.boxes, 1 - max(0.0, left) / whole)
         finally:
             self._write()
 
@@ -177,39 +232,22 @@ class Work:
         if self.file is not None:
             write_json(self.file, self.plain())
 
-    def _lost(self, where: np.ndarray, sought: "Sought") -> NotProved:
-        """Why a box was left: a critical point that the list does not have, or nothing that can be told."""
-        system = sought.region.system
-        z, m = where.copy(), system.outer
-        for _ in range(30):
-            jet = Jet(system, z[:m, None], z[m:, None])
-            z = z - np.linalg.lstsq(jet.jacobian[..., 0], jet.value[:, 0], rcond=None)[0]
-        said = f"t = {where[0]:.6g}, u = {np.round(where[1:m], 6).tolist()}"
-        if not self.problem.is_balanced:
-            said += f", class counts {', '.join(map(str, system.counts))} by falling u"
-        off = np.abs(Jet(system, z[:m, None], z[m:, None]).value).max()
-        near = bool((np.abs(z - where) < 1e-4 * (1 + np.abs(where))).all() and off < 1e-12)
-        listed = any(bool((z[:m] >= lo).all() and (z[:m] <= hi).all()) for lo, hi in sought.points)
-        if near and not listed:
-            return NotProved(f"the atlas misses a critical point of rank 1, at {said}", True)
-        return NotProved(f"a box at {said} is not decided: it is too near a degenerate point, or too many are needed")
-
     def plain(self) -> dict[str, Any]:
         """The certificate, or what there is of it: pieces that are not done are null."""
         done = all(piece is not None for piece in self.pieces)
         return {
-            "format": FORMAT,
+            "format": self.format,
             "problem": self.problem.settings(),
             "statement": self.statement if done else "not proved: pieces are left",
             "ranks": dict(sorted(self.by_rank.items())),
             "precision": PRECISION,
-            "orders": [sought.plain() for sought in self.sought] if self.problem.num_classes > 2 else [],
+            self.parts: [sought.plain() for sought in self.sought if sought.pieces],
         }
 
     def _restore(self, stored: Any) -> None:
         """Go on from what `plain` gave; InputError names the file when it is about something else or damaged."""
         try:
-            asked, parts = self.plain(), stored.get("orders", [])
+            asked, parts = self.plain(), stored.get(self.parts, [])
             same = all(stored[name] == asked[name] for name in ("format", "problem")) and len(parts) == len(self.sought)
             same = same and all(sought.restore(part) for sought, part in zip(self.sought, parts, strict=True))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -223,8 +261,3 @@ def symmetries(problem: Problem) -> str:
         return f"O({problem.dim}) and permutations of the classes"
     alike = len(set(problem.class_counts)) < problem.num_classes
     return f"O({problem.dim})" + (" and permutations of classes of equal counts" if alike else "")
-
-
-def volume(lo: np.ndarray, hi: np.ndarray) -> float:
-    """Of a box, in log(1 + t) and u."""
-    return float((np.log1p(hi[0]) - np.log1p(lo[0])) * np.prod(hi[1:] - lo[1:]))

@@ -14,8 +14,7 @@ import pytest
 import ufm
 from tests.forked import forked
 from ufm import Problem, prove_complete
-from ufm.completeness import check as checker
-from ufm.completeness import work
+from ufm.completeness import trees, work
 from ufm.completeness.check import check
 from ufm.errors import InputError
 
@@ -214,7 +213,7 @@ PLANTED_IN = [
 
 @pytest.mark.parametrize(("name", "plant"), PLANTED_IN)
 def test_planted_errors_are_caught(name, plant, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(checker, "DEPTH", 4)
+    monkeypatch.setattr(trees, "DEPTH", 4)
     data = json.loads(certificate(name, folder).read_text())
     plant(data)
     (tmp_path / "planted.json").write_text(json.dumps(data))
@@ -300,7 +299,9 @@ def pieces_of(file) -> list:
 
 
 REFUSED = {
-    "5 dimensions": Problem.balanced(4, 1, 2, lambda_w=0.1, lambda_h=0.1, bias=False),
+    "4 dimensions": Problem.balanced(5, 1, 2, lambda_w=0.1, lambda_h=0.1, bias=False),
+    "no bias alone": Problem.balanced(4, 1, 2, lambda_w=0.1, lambda_h=0.1),
+    "equal class counts": Problem((1, 1, 2, 2), 2, lambda_w=0.1, lambda_h=0.1, bias=False),
     "cross-entropy": Problem.balanced(3, 1, 2, lambda_w=0.1, lambda_h=0.1, loss=ufm.losses.MeanSquare()),
 }
 
@@ -332,4 +333,9 @@ def test_the_checker_is_independent_and_short():
         assert len(source.splitlines()) <= 300
 
 
-CHECKER = {"check": {"local", "lowest"}, "lowest": {"local"}, "local": set()}
+CHECKER = {
+    "check": {"local", "lowest", "ranges.check", "trees"},
+    "lowest": {"local"},
+    "local": {"trees"},
+    "trees": set(),
+}

@@ -28,6 +28,7 @@ OPERATIONS = {
     "sum": (lambda a, b: a + b, lambda x, y: x + y),
     "difference": (lambda a, b: a - b, lambda x, y: x - y),
     "product": (lambda a, b: a * b, lambda x, y: x * y),
+    "multiple": (lambda a, b: a * b.lo, lambda x, y: x * y),
     "reciprocal": (lambda a, b: (a * a).reciprocal(), lambda x, y: 1 / (x * x)),
     "square": (lambda a, b: a.square(), lambda x, y: x * x),
 }
