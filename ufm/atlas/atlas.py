@@ -199,6 +199,7 @@ def explore(
             Path(file).unlink(missing_ok=True)
         search = Exploration(problem, seed, jobs, None if file is None else Path(file), on_round)
         search.partitions()
+        search.reflections()
         while True:
             search.at_random(until_quiet)
             sums = search.by_sums(until_quiet, patience)
