@@ -55,8 +55,8 @@ class Descent(Result):
 
 @dataclass
 class Exploration:
-    """What was found so far and how far each part got; all of it is in `file` after every round, or now and
-    then where the file is large.
+    """What was found so far and how far each part got; all of it is in `file` after every round, or after some where
+    that takes long.
 
     starts, quiet  by rank: random starts that converged, and how many of the last ones in a row found nothing new
     barren         by rank: how many rounds of random starts in a row found nothing new
