@@ -9,7 +9,7 @@ import torch
 import networks
 import ufm
 from benchmarks import __main__ as front
-from benchmarks import before, metrics, timing
+from benchmarks import before, growth, metrics, timing
 from tests.cases import PROBLEMS, autograd_gradient, autograd_hessian, flat, random_point
 from validate import neural_collapse
 
@@ -253,3 +253,30 @@ def test_a_revision_that_git_does_not_have_is_refused_in_one_line(monkeypatch, c
     assert capsys.readouterr().err == (
         "benchmarks: git has no revision 'no-such-revision' here; name one that git log lists\n"
     )
+
+
+def test_growth_tells_what_is_finished_from_what_was_begun(tmp_path):
+    growth.search(tmp_path, "K = 3")
+    (finished,) = growth.rows(tmp_path)
+    assert finished["state"] == "finished"
+    assert finished["by rank"] == [1, 2, 1]  # docs/theory, section 7.2
+    assert (finished["points"], finished["not 1"], finished["undecided"]) == (4, 0, 0)
+    assert finished["cpu_s"] > 0
+    (tmp_path / "K = 3.done.json").unlink()
+    (begun,) = growth.rows(tmp_path)
+    assert begun["state"] == "begun"
+    assert begun["by rank"] == [1, 2, 1]
+    assert "sums" not in begun
+    drawing = growth.growth_figure([finished, begun])
+    faces = [line.get_markerfacecolor() for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
+    assert faces == ["C0", "white"]
+    assert [row[:5] for row in drawing.rows] == [["K = 3", 3, state, 4, "1 2 1"] for state in ("finished", "begun")]
+    assert [row[5] for row in drawing.rows] == [finished["sums"], ""]
+
+
+def test_the_tally_goes_on_from_the_processes_before(tmp_path):
+    growth.write_json(tmp_path / "t.json", {"cpu": 1e6, "peak": 1e9})
+    tally = growth.Tally(tmp_path / "t.json")
+    tally.write()
+    assert growth.Tally(tmp_path / "t.json").before["cpu"] >= 1e6
+    assert tally.now()["peak"] == 1e9

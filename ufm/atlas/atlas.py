@@ -173,7 +173,8 @@ def explore(
     jobs         how many rounds run side by side, in processes of one thread each. Inside
                  `joblib.parallel_config(backend="dask")` they go to the workers of a Dask cluster (`ufm.cluster`)
     patience     how many rounds without a find are spent on the subspaces of Euler sums that are not 1
-    file         what is found is written there (JSON) after every round, and gone on with if it is there
+    file         what is found is written there (JSON) after every round (where that takes long, after some), and gone
+                 on with if it is there
     force        begin anew, whatever the file holds
     on_round     called with the exploration and what it is doing, after every round
 
@@ -199,6 +200,7 @@ def explore(
             Path(file).unlink(missing_ok=True)
         search = Exploration(problem, seed, jobs, None if file is None else Path(file), on_round)
         search.partitions()
+        search.reflections()
         while True:
             search.at_random(until_quiet)
             sums = search.by_sums(until_quiet, patience)

@@ -1,6 +1,6 @@
 """The critical points found so far, each once: no two are equal up to rotation and permutations of the classes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from ..solvers.sharpen import TOLD, at_rest, is_told
 from ..spectra.spectrum import ZERO
 from .family import Family
 from .rotations import dimension, grassmannian, groups
-from .search import partition_basis
+from .subspaces import Subspace, Symmetry
 from .symmetry import same_point
 
 FOLLOWED = 150  # ends that are followed in ball arithmetic, at most: each takes a few tenths of a second
@@ -85,6 +85,7 @@ class Catalogue:
         self.problem = problem
         self.entries: list[Entry] = []
         self.turning = groups(problem)
+        self._levels = np.zeros(0)
         self.hidden = self.followed = self.excluded = self.tried = 0
 
     def enter(self, family: Family, x: torch.Tensor, found_by: str) -> int | None:
@@ -94,14 +95,17 @@ class Catalogue:
         is one (`ufm.solvers.sharpen.is_told`, among the points of the same equal classes): a small gradient is none.
         There the end is followed in ball arithmetic (`ufm.proofs.followed`), and what is proved there is entered.
         """
-        place = self.find(family, x)
+        return self._enter(self.entry(family, x, found_by))
+
+    def _enter(self, given: Entry) -> int | None:
+        place = self._place(given)
         if place is not None:
             return place
-        family, x = family.in_row_space(x)
+        family, x = given.family.in_row_space(given.x)
         end = at_rest(family.landscape, x, NEAR)
         if end is None:
             return None
-        entry = self.entry(*family.in_row_space(end), found_by)
+        entry = self.entry(*family.in_row_space(end), given.found_by)
         place = self._place(entry)
         if place is not None:
             return place
@@ -143,14 +147,12 @@ class Catalogue:
                 for block in family.partition(entry.x)
                 for kind in sorted({problem.kinds[k] for k in block})
             ]
-            basis = partition_basis(family, tuple(alike))
+            basis = Subspace(family, Symmetry.within(tuple(alike), family.rank)).basis
         return is_told(family.landscape, entry.x, basis, entry.orbit)
 
     def add(self, family: Family, x: torch.Tensor, found_by: str) -> bool:
         """Enter a point; returns whether it was new."""
-        before = len(self.entries)
-        self.enter(family, x, found_by)
-        return len(self.entries) > before
+        return bool(self.add_all(family, x[None], found_by))
 
     def find(self, family: Family, x: torch.Tensor) -> int | None:
         """The place of the entry that a critical point x (size,), up to rounding, is; None when there is none."""
@@ -158,22 +160,30 @@ class Catalogue:
 
     def entry(self, family: Family, x: torch.Tensor, found_by: str) -> Entry:
         """What would be entered of a critical point x (size,) of full rank."""
-        logits = family.logits(x[None])[0]
-        if self.problem.bias_is_free:
-            logits = without_shift(self.problem, logits)
-        spaces = grassmannian(self.turning, family, x)
-        return Entry(family, x, float(family.values(x[None])), logits.numpy(), spaces, found_by)
+        return next(self._entries(family, x[None], found_by))
 
-    def add_all(self, family: Family, xs: Iterable[torch.Tensor], found_by: str) -> list[int]:
+    def _entries(self, family: Family, xs: torch.Tensor, found_by: str) -> Iterator[Entry]:
+        levels = family.values(xs).tolist()
+        for x, level, logits in zip(xs, levels, family.logits(xs), strict=True):
+            if self.problem.bias_is_free:
+                logits = without_shift(self.problem, logits)
+            yield Entry(family, x, level, logits.numpy(), grassmannian(self.turning, family, x), found_by)
+
+    def add_all(self, family: Family, xs: torch.Tensor, found_by: str) -> list[int]:
         """Which of the points, by their place, were new."""
-        return [i for i, x in enumerate(xs) if self.add(family, x, found_by)]
+        new = []
+        for i, entry in enumerate(self._entries(family, xs, found_by)):
+            before = len(self.entries)
+            self._enter(entry)
+            new += [i] * (len(self.entries) - before)
+        return new
 
     def _place(self, new: Entry) -> int | None:
+        if len(self._levels) != len(self.entries):
+            self._levels = np.array([entry.level for entry in self.entries])
         gap = SAME_LEVEL * (1 + abs(new.level))
-        for place, entry in enumerate(self.entries):
-            if abs(entry.level - new.level) <= gap and self._same(entry, new):
-                return place
-        return None
+        near = np.flatnonzero(np.abs(self._levels - new.level) <= gap).tolist()
+        return next((place for place in near if self._same(self.entries[place], new)), None)
 
     def _same(self, entry: Entry, new: Entry) -> bool:
         if self.turning:

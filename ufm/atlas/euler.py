@@ -14,22 +14,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from math import prod
+from typing import Any
 
 import numpy as np
-import torch
 
 from ..proofs import Followed
 from ..results import Result
-from ..solvers.bias import without_shift
-from ..spectra.spectrum import ZERO
 from .catalogue import Catalogue, Entry
-from .family import Family
-from .involutions import Action, Element, Orbit, action_of, actions, isotypic
+from .characters import INDEX, LEVEL, NULLITY, RANKS, UNSTABLE, Symmetries
+from .involutions import Action, Element, actions, elements, isotypic
 from .rotations import characteristic, dimension
-from .symmetry import Permutation, group_order, matchings, transversals
-
-FLAT = 1e-8  # a singular value of G~ this close to sqrt(lW lH), relatively, is equal to it
 
 Coordinates = dict[Element, int]  # how many coordinates of the features carry each character
 
@@ -91,102 +85,32 @@ def stiefel_characteristic(r: int, d: int) -> int:
     return (2 if d % 2 else 0) * stiefel_characteristic(r - 1, d - 1)
 
 
-def terms(entry: Entry, action: Action) -> list[Term]:
-    """Every way, up to the point's own symmetries, in which copies of an entry's critical point keep the action."""
-    family, x, counts = entry.family, entry.x, entry.family.problem.kinds
+def terms(symmetries: Symmetries, action: Action) -> list[Term]:
+    """Every way, up to the point's own symmetries, in which copies of its critical point keep the action."""
+    entry = symmetries.entry
     if entry.spaces:
-        return [_term(family, x, (), action, characteristic(entry.spaces), dimension(entry.spaces))]
-    logits = family.logits(x[None])[0].numpy()
-    chain = transversals(logits, counts)
-    size, orbits = prod(map(len, chain)), _orbits(chain)
-    if group_order(orbits) == size:
-        found = Counter(dict(_kinds_within(orbits, action)))
+        zeros, weight = dimension(entry.spaces), float(characteristic(entry.spaces))
     else:
-        found = Counter(_kinds(list(matchings(logits, logits, counts)), action, counts))
-    weight = action.centraliser / size
-    made = [_term(family, x, generators, action, weight * times) for generators, times in found.items()]
+        zeros, weight = 0, action.centraliser / symmetries.order
+    found = zip(*symmetries.multiplicities(action), strict=True)
+    made = [_term(entry, multiplicities, weight * float(times), zeros) for multiplicities, times in found]
     return [_proved(term, entry.proof) for term in made] if entry.proof and not action.m else made
 
 
-def _orbits(chain: list[list[Permutation]]) -> tuple[int, ...]:
-    """For each class the least class of its orbit under the group of a chain of transversals."""
-    least = list(range(len(chain)))
-    for moves in chain:
-        for p in moves:
-            for k, image in enumerate(p):
-                low, high = sorted((least[k], least[image]))
-                least = [low if label == high else label for label in least]
-    return tuple(least)
+def _term(entry: Entry, multiplicities: np.ndarray, weight: float, zeros: int) -> Term:
+    """The term of one way, from `Symmetries.multiplicities`; zeros are those that a manifold of points explains.
 
-
-def _kinds_within(orbits: tuple[int, ...], action: Action) -> Iterator[tuple[tuple[Permutation, ...], int]]:
-    """(one tuple of symmetries of each kind that acts as `action` does, how many there are of that kind).
-
-    For a point of which every permutation within `orbits` is a symmetry: a kind says which orbits of the action lie
-    in which of the point's.
+    Characters of the E that the action stands for come first in `elements`: the trivial one is the fixed subspace.
     """
-    counts, sizes = dict(zip(orbits, action.counts, strict=True)), Counter(orbits)
-
-    def hand_out(left: tuple[Orbit, ...], room: Counter, given: tuple[Orbit, ...]) -> Iterator[tuple[Orbit, ...]]:
-        if not left:
-            yield given
-            return
-        (stabiliser, n), *rest = left
-        points = 2**action.m // len(stabiliser)
-        for label in sizes:
-            ordered = not given or given[-1][0] != stabiliser or counts[given[-1][1]] != n or given[-1][1] <= label
-            if counts[label] == n and room[label] >= points and ordered:
-                yield from hand_out(tuple(rest), room - Counter({label: points}), (*given, (stabiliser, label)))
-
-    for given in hand_out(action.orbits, sizes, ()):
-        within = Action(action.m, given, orbits)
-        yield within.generators, group_order(orbits) // within.centraliser
-
-
-def _kinds(symmetries: list[Permutation], action: Action, counts: tuple[int, ...]) -> Iterator[tuple[Permutation, ...]]:
-    """The tuples of symmetries that act as `action` does."""
-    involutions = [p for p in symmetries if all(p[p[k]] == k for k in range(len(p)))]
-    candidates = [[p for p in involutions if _like(p, g, counts)] for g in action.generators]
-    for generators in product(*candidates):
-        if _commute(generators) and action_of(generators, counts) == action:
-            yield generators
-
-
-def _like(p: Permutation, q: Permutation, counts: tuple[int, ...]) -> bool:
-    """Whether two involutions move as many classes of each count."""
-    return Counter(n for k, n in enumerate(counts) if p[k] != k) == Counter(
-        n for k, n in enumerate(counts) if q[k] != k
-    )
-
-
-def _commute(generators: tuple[Permutation, ...]) -> bool:
-    return all(all(p[q[k]] == q[p[k]] for k in range(len(p))) for i, p in enumerate(generators) for q in generators[:i])
-
-
-def _term(
-    family: Family,
-    x: torch.Tensor,
-    generators: tuple[Permutation, ...],
-    action: Action,
-    weight: float,
-    zeros: int = 0,
-) -> Term:
-    """The term of one point; zeros are the zero eigenvalues of its Hessian that a manifold of points explains."""
-    parts = isotypic(generators, family.problem.num_classes)
-    characters, x = split_coordinates(family, x, generators)
-    basis = fixed_basis(family, characters, parts)
-    _, _, H = family.expand(x[None])
-    values = torch.linalg.eigvalsh(basis.T @ H[0] @ basis)
-    small = ZERO * float(values.abs().max()) if len(values) else 0.0
-    G = family.landscape.jet(x).G.numpy()
-    ridge = family.problem.ridge
-    sizes = {c: np.linalg.svd(_of_types(B, len(G)).T @ G @ B, compute_uv=False) for c, B in parts.items()}
+    known = bool(np.isfinite(multiplicities).all())
+    counts = np.nan_to_num(multiplicities).astype(int)
+    characters = elements(len(counts).bit_length() - 1)
     return Term(
-        ranks=Counter(characters),
-        index=int((values < -small).sum()),
-        unstable={c: int((s > ridge * (1 + FLAT)).sum()) for c, s in sizes.items()},
-        regular=int((values.abs() <= small).sum()) == zeros,
-        flat=frozenset(c for c, s in sizes.items() if (abs(s / ridge - 1) <= FLAT).sum() != characters.count(c)),
+        ranks=Counter({c: int(n) for c, n in zip(characters, counts[:, RANKS], strict=True) if n}),
+        index=int(counts[0, INDEX]),
+        unstable={c: int(n) for c, n in zip(characters, counts[:, UNSTABLE], strict=True)},
+        regular=known and counts[0, NULLITY] - entry.family.problem.bias_is_free == zeros,
+        flat=frozenset(c for c, row in zip(characters, counts, strict=True) if row[LEVEL] != row[RANKS]),
         weight=weight,
     )
 
@@ -195,59 +119,6 @@ def _proved(term: Term, proof: Followed) -> Term:
     """The term for the identity of a point whose index is proved: float64 does not have its signs."""
     unstable = dict.fromkeys(term.unstable, proof.further)
     return replace(term, index=proof.index, unstable=unstable, regular=True, flat=frozenset())
-
-
-def _of_types(part: np.ndarray, T: int) -> np.ndarray:
-    """The part of R^T that goes with one of R^K: itself, or everything where types are not classes."""
-    return part if len(part) == T else np.eye(T)
-
-
-def split_coordinates(
-    family: Family, x: torch.Tensor, generators: tuple[Permutation, ...]
-) -> tuple[list[Element], torch.Tensor]:
-    """(the character of each coordinate, x rotated to coordinates that have one), at a point that the generators keep.
-
-    W[p] = W R with R a reflection; commuting reflections share their axes.
-    """
-    if family.rank == 0:
-        return [], x
-    W, scaled, b = family.landscape.split(x)
-    mixed, reflections = x.new_zeros(family.rank, family.rank), []
-    for i, p in enumerate(generators):
-        R = torch.linalg.lstsq(W, W[list(p)]).solution
-        reflections.append(R)
-        mixed = mixed + 3.0**-i * (R + R.T) / 2
-    axes = torch.linalg.eigh(mixed)[1]
-    signs = [(axes.T @ R @ axes).diagonal() for R in reflections]
-    characters = [tuple(int(float(s[j]) < 0) for s in signs) for j in range(family.rank)]
-    return characters, family.landscape.join(W @ axes, scaled @ axes, b)
-
-
-def fixed_basis(family: Family, characters: list[Element], parts: dict[Element, np.ndarray]) -> torch.Tensor:
-    """(size, m) orthonormal: column j of W and H~ in the part of its character, b in the part that nothing changes.
-
-    Without weight decay on the bias, b is kept orthogonal to the shift along which f is constant, if there is one.
-    """
-    f = family.landscape
-    K, T, r = f.num_classes, len(f.labels), family.rank
-    columns = []
-    for begin, rows in ((0, K), (K * r, T)):
-        for j, c in enumerate(characters):
-            part = parts.get(c, np.zeros((K, 0)))
-            for vector in (part if rows == K else _of_types(part, T)).T:
-                column = f.counts.new_zeros(f.size)
-                column[begin : begin + rows * r].view(rows, r)[:, j] = torch.from_numpy(vector.copy())
-                columns.append(column)
-    if f.bias:
-        trivial = parts[min(parts)]
-        if family.problem.bias_is_free:
-            moved = without_shift(family.problem, torch.from_numpy(trivial.T.copy())).numpy().T
-            trivial = np.linalg.svd(moved)[0][:, : trivial.shape[1] - 1]
-        for vector in trivial.T:
-            column = f.counts.new_zeros(f.size)
-            column[(K + T) * r :] = torch.from_numpy(vector.copy())
-            columns.append(column)
-    return torch.stack(columns, 1) if columns else f.counts.new_zeros(f.size, 0)
 
 
 def euler_sum(action: Action, coordinates: Coordinates, found: list[Term]) -> EulerSum:
@@ -284,7 +155,7 @@ class Ledger:
     def __init__(self, catalogue: Catalogue):
         self.catalogue = catalogue
         problem = catalogue.problem
-        most = 0 if catalogue.turning else 3 if problem.num_classes <= 6 else 2
+        most = 0 if catalogue.turning else 3 if problem.num_classes <= 8 else 2
         self.actions = actions(problem.kinds, most)
         self.terms: dict[Action, list[Term]] = {action: [] for action in self.actions}
         self.read = 0
@@ -292,8 +163,23 @@ class Ledger:
     def sums(self, largest_rank: int) -> Iterator[EulerSum]:
         """Every sum over today's entries, as far as points of rank <= largest_rank can fill its coordinates."""
         fresh, self.read = self.catalogue.entries[self.read :], len(self.catalogue.entries)
+        for entry in fresh:
+            symmetries = Symmetries(entry)
+            for action in self.actions:
+                self.terms[action] += terms(symmetries, action)
         for action in self.actions:
-            for entry in fresh:
-                self.terms[action] += terms(entry, action)
+            self.terms[action] = _together(self.terms[action])
             for coordinates in choices(action, self.catalogue.problem.num_classes, largest_rank):
                 yield euler_sum(action, coordinates, self.terms[action])
+
+
+def _together(found: list[Term]) -> list[Term]:
+    """The terms, those that differ in their weights alone as one."""
+    weights: dict[tuple[Any, ...], float] = {}
+    kinds: dict[tuple[Any, ...], Term] = {}
+    for term in found:
+        ranks, unstable = (tuple(sorted(part.items())) for part in (term.ranks, term.unstable))
+        key = ranks, term.index, unstable, term.regular, term.flat
+        weights[key] = weights.get(key, 0.0) + term.weight
+        kinds.setdefault(key, term)
+    return [replace(term, weight=weights[key]) for key, term in kinds.items()]

@@ -2,14 +2,17 @@
 
 It goes rank by rank, since a rank-r point of the problem with d = r is one for every larger d:
   1. `partitions`: the subspaces of points whose classes are equal within the blocks of a partition (theory: the
-     principle of symmetric criticality), each searched again deflated at what was found;
-  2. `at_random`: random starts, until so many in a row have found nothing new at every rank;
-  3. `by_sums`: an Euler sum that is not 1 shows that a point is missing: its subspace is searched;
-  4. `by_descents`: the gradient flow from every saddle; where it rests at an unknown point, that is entered too.
+     principle of symmetric criticality);
+  2. `reflections`: those of one involution of the classes, paired with reflections of features: of K = 7 on they hold
+     nearly all points, each in few coordinates;
+  3. `at_random`: random starts, until so many in a row have found nothing new at every rank;
+  4. `by_sums`: an Euler sum that is not 1 shows that a point is missing: its subspace is searched;
+  5. `by_descents`: the gradient flow from every saddle; where it rests at an unknown point, that is entered too.
 """
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +28,16 @@ from ..spread import in_order, spread
 from ..storage.files import read_json, write_json
 from .catalogue import Catalogue, Entry
 from .connections import FlowLines
-from .euler import EulerSum, Ledger, fixed_basis
+from .euler import EulerSum, Ledger
 from .family import Family
-from .involutions import isotypic
-from .search import CONVERGED, Blocks, Round, partition_basis
+from .involutions import Action, Element, actions, elements
+from .search import CONVERGED, Round
+from .subspaces import Blocks, Symmetry
 from .symmetry import partitions
 
 BATCH = 200  # random starts a round
 COUNTS = ("hidden", "followed", "excluded", "tried")  # what the catalogue counts beside its entries
+SLOW = 0.1  # seconds: a file that is written faster is written after every round
 FLAT = 1e-6  # an eigenvalue below this, relative to the largest, makes a point flat
 
 
@@ -50,7 +55,8 @@ class Descent(Result):
 
 @dataclass
 class Exploration:
-    """What was found so far and how far each part got; all of it is in `file` after every round.
+    """What was found so far and how far each part got; all of it is in `file` after every round, or after some where
+    that takes long.
 
     starts, quiet  by rank: random starts that converged, and how many of the last ones in a row found nothing new
     barren         by rank: how many rounds of random starts in a row found nothing new
@@ -69,6 +75,7 @@ class Exploration:
     quiet: dict[int, int] = field(default_factory=dict)
     barren: dict[int, int] = field(default_factory=dict)
     descents: dict[int, list[Descent]] = field(default_factory=dict)
+    _due: float = 0.0  # when the file may be written again
 
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.problem)
@@ -96,9 +103,35 @@ class Exploration:
         for blocks in self._partitions():
             for rank in self.ranks:
                 if rank <= len(blocks) - self._fewer and len(blocks) < self.problem.num_classes:
-                    tasks.append(self._round_among(blocks, rank, 60, len(tasks), passes=3))
+                    tasks.append(self._round_among(blocks, rank, 60, len(tasks)))
         self._work(tasks, "partitions of the classes", self._take)
         self._next_seed("partitions")
+
+    def reflections(self) -> None:
+        """Every kind of one involution, with every number of features that it leaves alone and that it turns round (at
+        least one: else it is a partition), each until two rounds have found nothing new."""
+        every = [pair for action in actions(self.problem.kinds, 1)[1:] for pair in self._reflected(action)]
+        tasks = [self._round_of(*pair) for pair in every]
+        while loud := [task for task in tasks if self.rounds.get(f"{task.part}, fruitless", 0) < 2]:
+            had = [self.rounds.get(task.part, 0) + self.rounds.get(f"{task.part}, fruitless", 0) for task in loud]
+            seeds = [self._seed(task.part, number + 1) for task, number in zip(loud, had, strict=True)]
+            seeded = [replace(task, seed=seed) for task, seed in zip(loud, seeds, strict=True)]
+            self._work(seeded, "involutions of the classes", self._take)
+
+    def _reflected(self, action: Action) -> Iterator[tuple[Action, list[Element]]]:
+        """The action with characters of the features: as many of a sign as can be independent."""
+        alone, turned = elements(1)
+        pairs = sum(len(stabiliser) == 1 for stabiliser, _ in action.orbits)
+        for kept in range(len(action.orbits) - self._fewer + 1):
+            for more in range(1, min(pairs, self.ranks.stop - 1 - kept) + 1):
+                yield action, [alone] * kept + [turned] * more
+
+    def _round_of(self, action: Action, characters: list[Element]) -> Round:
+        """A round among the points that keep an involution, each feature having its character."""
+        name, symmetry = f"symmetry {action.name}", Symmetry.of(action, characters)
+        signs = "".join("+-"[c] for (c,) in characters)
+        starts = 20 * self.problem.num_classes
+        return Round(self.problem, len(characters), starts, (), name, symmetry, part=f"{name}: {signs}")
 
     def coarse_partitions(self, most: int, starts: int) -> None:
         """Every kind of partition into 2 to `most` blocks, at the rank that its blocks have in general position."""
@@ -110,11 +143,11 @@ class Exploration:
     def _partitions(self) -> list[Blocks]:
         return sorted(partitions(self.problem.kinds), key=len)
 
-    def _round_among(self, blocks: Blocks, rank: int, starts: int, number: int, passes: int = 1) -> Round:
+    def _round_among(self, blocks: Blocks, rank: int, starts: int, number: int) -> Round:
         """A round among the points of that rank whose classes are equal within the blocks."""
         name = "partition " + "+".join(map(str, sorted(map(len, blocks), reverse=True)))
-        basis = partition_basis(Family(self.problem, rank), blocks)
-        return Round(self.problem, rank, starts, (self.seed, number), name, basis, passes=passes)
+        symmetry = Symmetry.within(blocks, rank)
+        return Round(self.problem, rank, starts, (self.seed, number), name, symmetry)
 
     def at_random(self, until_quiet: int) -> None:
         """Rounds of random starts at every rank where fewer than `until_quiet` in a row found nothing new.
@@ -139,7 +172,7 @@ class Exploration:
                 return sums
             tasks = [self._round_in(failed) for failed in failing[:: 1 + len(failing) // 12]]
             tasks += self._rounds_about_flat_points()
-            found = self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take)
+            found = sum(self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take))
             fruitless = 0 if found else fruitless + 1
             self.at_random(until_quiet)
 
@@ -161,29 +194,38 @@ class Exploration:
                 FlowLines(self.problem, e.family.rank, e.x, self.problem.dim, i)
                 for i, e in zip(places, entries, strict=True)
             ]
-            new += self._work(tasks, "descents from saddles", self._take_lines)
+            new += sum(self._work(tasks, "descents from saddles", self._take_lines))
         return new
 
-    def _work(self, tasks: list[Any], doing: str, take: Callable[[Any, Any], int]) -> int:
-        """Run the tasks side by side, taking their results in order; returns how many points were new."""
+    def _work(self, tasks: list[Any], doing: str, take: Callable[[Any, Any], int]) -> list[int]:
+        """Run the tasks side by side, taking their results in order; returns how many points were new in each."""
         if not tasks:
-            return 0
-        new = 0
+            return []
+        new = []
         with spread(tasks, min(self.jobs, len(tasks))) as results:
             for place, result in in_order(results):
-                new += take(tasks[place], result)
-                if self.file is not None:
-                    write_json(self.file, self.plain())
+                new.append(take(tasks[place], result))
+                self._save(last=len(new) == len(tasks))
                 if self.on_round:
                     self.on_round(self, doing)
         return new
 
+    def _save(self, last: bool) -> None:
+        """Write the state to the file; between the rounds of a part only so often that it takes a tenth of the time."""
+        if self.file is not None and (last or time.monotonic() >= self._due):
+            begin = time.monotonic()
+            write_json(self.file, self.plain())
+            took = time.monotonic() - begin
+            self._due = begin + took * (10 if took > SLOW else 0)
+
     def _take(self, task: Round, ends: torch.Tensor) -> int:
         new = self.catalogue.add_all(Family(self.problem, task.rank), ends, task.found_by)
-        if task.basis is None and task.around is None:
+        if task.at_random:
             self.starts[task.rank] += len(ends)
             self.quiet[task.rank] = len(ends) - 1 - new[-1] if new else self.quiet[task.rank] + len(ends)
             self.barren[task.rank] = 0 if new else self.barren[task.rank] + 1
+        if task.part:
+            self._next_seed(task.part if new else f"{task.part}, fruitless")
         return len(new)
 
     def _take_lines(self, task: FlowLines, found: tuple[Family, torch.Tensor, torch.Tensor]) -> int:
@@ -196,17 +238,17 @@ class Exploration:
     def _round_in(self, failed: EulerSum) -> Round:
         """A round in the subspace that a failed sum is about."""
         characters = [c for c, D in failed.coordinates.items() for _ in range(D)]
-        family = Family(self.problem, min(len(characters), self.ranks.stop - 1))
-        basis = None
-        if failed.action.m:
-            parts = isotypic(failed.action.generators, self.problem.num_classes)
-            basis = fixed_basis(family, characters, parts)
+        symmetry = Symmetry.of(failed.action, characters) if failed.action.m else None
         seed, name = self._next_seed(f"sum {failed.name}"), f"symmetry {failed.action.name}"
-        return Round(self.problem, family.rank, BATCH, seed, name, basis, passes=1 if basis is None else 2)
+        rank = min(len(characters), self.ranks.stop - 1)
+        return Round(self.problem, rank, BATCH, seed, name, symmetry, passes=1 if symmetry is None else 2)
 
     def _next_seed(self, part: str) -> tuple[int, ...]:
         self.rounds[part] = self.rounds.get(part, 0) + 1
-        return (self.seed, *part.encode(), self.rounds[part])
+        return self._seed(part, self.rounds[part])
+
+    def _seed(self, part: str, number: int) -> tuple[int, ...]:
+        return (self.seed, *part.encode(), number)
 
     def plain(self) -> dict[str, Any]:
         """The whole state as plain data for JSON."""

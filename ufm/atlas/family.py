@@ -44,6 +44,24 @@ class Family:
     def size(self) -> int:
         return self.landscape.size
 
+    @property
+    def cut(self) -> int:
+        """How many of the coordinates are those of W: they come first."""
+        return self.problem.num_classes * self.rank
+
+    @property
+    def family(self) -> "Family":
+        """Itself: it is the largest of its own subspaces (`ufm.atlas.subspaces`)."""
+        return self
+
+    def lift(self, y: torch.Tensor) -> torch.Tensor:
+        """The points whose coordinates y are: y itself."""
+        return y
+
+    def restrict(self, x: torch.Tensor) -> torch.Tensor:
+        """The coordinates of x, or of a gradient: x itself."""
+        return x
+
     def point(self, x: torch.Tensor) -> Point:
         """One row as a Point with d = rank."""
         return Point(*self.landscape.unpack(x))

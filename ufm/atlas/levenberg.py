@@ -10,7 +10,9 @@ from collections.abc import Callable
 import torch
 
 from .family import Family
+from .subspaces import Subspace
 
+Space = Family | Subspace
 System = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -91,19 +93,16 @@ def _step(F: torch.Tensor, J: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Ten
     return step, -(step * slope).sum(1) + mu * step.square().sum(1)
 
 
-def gradient_system(family: Family, basis: torch.Tensor | None = None, known: torch.Tensor | None = None) -> System:
-    """The gradient of f on x = y basis^T, with its Hessian; deflated at logits `known` (M, T, K) if given.
-
-    basis  (size, m) orthonormal, of a subspace that some symmetry fixes; None for the whole space
-    """
+def gradient_system(space: Space, known: torch.Tensor | None = None) -> System:
+    """The gradient of f in a family or a subspace of it, with its Hessian; deflated at logits `known` (M, T, K)."""
 
     def system(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = y if basis is None else y @ basis.T
-        _, g, H = family.expand(x)
+        _, g, H = space.expand(y)
         if known is not None and len(known):
-            factor, slope = deflation(family, x, known)
-            g, H = factor[:, None] * g, factor[:, None, None] * (H + g[:, :, None] * slope[:, None, :])
-        return (g, H) if basis is None else (g @ basis, basis.T @ H @ basis)
+            factor, slope = deflation(space.family, space.lift(y), known)
+            H = H + g[:, :, None] * space.restrict(slope)[:, None, :]
+            g, H = factor[:, None] * g, factor[:, None, None] * H
+        return g, H
 
     return system
 

@@ -13,9 +13,9 @@ import torch
 
 from ..problem import Problem
 from .family import Family
-from .levenberg import find_zeros, gradient_system, polished
+from .levenberg import Space, find_zeros, gradient_system, polished
+from .subspaces import Subspace, Symmetry
 
-Blocks = tuple[tuple[int, ...], ...]  # a partition of the classes
 UNDAMPED = 1e-12  # of the usual damping, for starts about a point where f is flat
 FLATTEST = 3  # directions in which such starts lie
 CONVERGED = 1e-13  # |gradient| where a start counts as converged
@@ -24,12 +24,13 @@ PATIENCE = 20  # iterations in which a start must halve |gradient|; those about 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """What to search: starts in the family of a rank, within span(basis) (size, m), a seed.
+    """What to search: starts in the family of a rank, or in the subspace of it that a symmetry keeps, and a seed.
 
     Each pass but the first goes again from the same starts, deflated at every point that the passes before found.
 
     around  (size,) a critical point: the starts lie about it, at many distances in the directions in which f is
             flattest, where points that have just parted from it are; None for starts all over
+    part    of the search, where its rounds are counted by whether they found something new
     """
 
     problem: Problem
@@ -37,26 +38,30 @@ class Round:
     starts: int
     seed: tuple[int, ...]
     found_by: str
-    basis: torch.Tensor | None = None
+    symmetry: Symmetry | None = None
     passes: int = 1
     around: torch.Tensor | None = None
+    part: str = ""
+
+    @property
+    def at_random(self) -> bool:
+        """Whether the starts are all over the whole space."""
+        return self.symmetry is None and self.around is None
 
     def run(self) -> torch.Tensor:
         """(B, size): the starts of all passes that converged, in order; B <= starts * passes."""
         family = Family(self.problem, self.rank)
-        tol = CONVERGED
-        begin = self._begin(family) if self.around is None else self._about(family, self.around)
+        space: Space = family if self.symmetry is None else Subspace(family, self.symmetry)
+        begin = self._begin(space) if self.around is None else self._about(family, self.around)
         damping = self.problem.ridge**2 * (1 if self.around is None else UNDAMPED)
         patience = PATIENCE if self.around is None else None
-        y = begin if self.basis is None else begin @ self.basis
-        found, known = [], family.logits(begin[:0])
+        found, known = [], family.logits(space.lift(begin[:0]))
         for _ in range(self.passes):
-            system = gradient_system(family, self.basis, known)
-            ends, norms = find_zeros(system, y, tol=tol, damping=damping, patience=patience)
-            ends, norms = polished(gradient_system(family, self.basis), ends, norms, tol)
-            ends = ends[norms <= tol] if self.basis is None else ends[norms <= tol] @ self.basis.T
-            found.append(ends)
-            known = _distinct(torch.cat([known, family.logits(ends)]))
+            system = gradient_system(space, known)
+            ends, norms = find_zeros(system, begin, tol=CONVERGED, damping=damping, patience=patience)
+            ends, norms = polished(gradient_system(space), ends, norms, CONVERGED)
+            found.append(space.lift(ends[norms <= CONVERGED]))
+            known = _distinct(torch.cat([known, family.logits(found[-1])]))
         return torch.cat(found)
 
     def _about(self, family: Family, x: torch.Tensor) -> torch.Tensor:
@@ -71,35 +76,34 @@ class Round:
     def _generator(self) -> torch.Generator:
         return torch.Generator("cpu").manual_seed(int(np.random.SeedSequence(self.seed).generate_state(1)[0]))
 
-    def _begin(self, family: Family) -> torch.Tensor:
+    def _begin(self, space: Space) -> torch.Tensor:
         generator = self._generator()
-        K, r, f = self.problem.num_classes, self.rank, family.landscape
+        K, r = self.problem.num_classes, self.rank
         scale = math.sqrt(2 * self.problem.drop / (self.problem.lambda_w * K * max(r, 1)))
         numbers: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
         scales = scale * (0.1 + 1.4 * torch.rand(self.starts, 1, **numbers))
-        x = scales * torch.randn(self.starts, f.size, **numbers)
-        x[:, K * r :] *= torch.rand(self.starts, 1, **numbers)
-        x = x if self.basis is None else (x @ self.basis) @ self.basis.T
-        return _with_fitting_features(family, x)
+        y = scales * torch.randn(self.starts, space.size, **numbers)
+        y[:, space.cut :] *= torch.rand(self.starts, 1, **numbers)
+        return _with_fitting_features(space, y)
 
 
-def _with_fitting_features(family: Family, x: torch.Tensor) -> torch.Tensor:
-    """x with H and b nearer the optimal ones for W: a damped Newton step of a convex problem, the bias moving <= 10.
+def _with_fitting_features(space: Space, y: torch.Tensor) -> torch.Tensor:
+    """y with H and b nearer the optimal ones for W: a damped Newton step of a convex problem, the bias moving <= 10.
 
     Several steps would lose the variety of the starts: points of classes that all differ are then hardly found.
     """
-    value, gradient, hessian = family.expand(x)
-    cut, K = family.problem.num_classes * family.rank, family.problem.num_classes
+    value, gradient, hessian = space.expand(y)
+    cut, problem = space.cut, space.family.problem
     block = hessian[:, cut:, cut:]
-    block.diagonal(dim1=1, dim2=2).add_(1e-2 * family.problem.ridge)
+    block.diagonal(dim1=1, dim2=2).add_(1e-2 * problem.ridge)
     step = torch.nn.functional.pad(-torch.linalg.solve(block, gradient[:, cut:, None])[..., 0], (cut, 0))
-    length = x.new_ones(len(x), 1)
-    if family.problem.bias:
-        length = (10 / step[:, -K:].abs().amax(1, keepdim=True)).clamp_max(1)
+    length = y.new_ones(len(y), 1)
+    if problem.bias:
+        length = (10 / space.lift(step)[:, -problem.num_classes :].abs().amax(1, keepdim=True)).clamp_max(1)
     for _ in range(6):
-        worse = family.values(x + length * step) > value
+        worse = space.values(y + length * step) > value
         length = torch.where(worse[:, None], length / 3, length)
-    return x + length * step
+    return y + length * step
 
 
 def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
@@ -109,16 +113,3 @@ def _distinct(logits: torch.Tensor, tol: float = 1e-4) -> torch.Tensor:
         if not kept or float((torch.stack(kept) - L).abs().amax((1, 2)).min()) > tol:
             kept.append(L)
     return torch.stack(kept) if kept else logits
-
-
-def partition_basis(family: Family, blocks: Blocks) -> torch.Tensor:
-    """(size, m) orthonormal: the points whose classes are equal within each block, and their types where these are the
-    classes; features of other types are free."""
-    K, T = family.problem.num_classes, family.problem.num_types
-    same = family.landscape.roots.new_zeros(K, len(blocks))
-    for j, block in enumerate(blocks):
-        same[list(block), j] = len(block) ** -0.5
-    types = same if T == K else torch.eye(T, dtype=same.dtype, device=same.device)
-    unit = torch.eye(family.rank, dtype=same.dtype, device=same.device)
-    parts = [torch.kron(same, unit), torch.kron(types, unit)]
-    return torch.block_diag(*parts, same) if family.problem.bias else torch.block_diag(*parts)

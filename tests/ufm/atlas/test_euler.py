@@ -11,13 +11,12 @@ import torch
 from tests.cases import flat_objective
 from tests.ufm.atlas.atlases import ATLASES, atlas, catalogue, images
 from ufm.atlas.catalogue import Catalogue
+from ufm.atlas.characters import Symmetries
 from ufm.atlas.euler import (
     EulerSum,
     Ledger,
     choices,
     euler_sum,
-    fixed_basis,
-    split_coordinates,
     stiefel_characteristic,
     terms,
 )
@@ -68,12 +67,43 @@ def test_the_copies_that_an_action_keeps(name):
     for entry in found.entries:
         for action in actions(counts, 3):
             counted = Counter()
-            for term in terms(entry, action):
+            for term in terms(Symmetries(entry), action):
                 counted[tuple(sorted((c, r) for c, r in term.ranks.items() if r))] += term.weight
             expected = Counter()
             for ranks, times in kept_by_brute_force(entry, action, counts).items():
                 expected[tuple((c, r) for c, r in ranks if r)] += times
             assert counted == pytest.approx(expected)
+
+
+def split_coordinates(family, x, generators):
+    """(the character of each coordinate, x rotated to coordinates that have one), at a point that the generators keep.
+
+    W[p] = W R with R a reflection; commuting reflections share their axes.
+    """
+    W, scaled, b = family.landscape.split(x)
+    mixed, reflections = x.new_zeros(family.rank, family.rank), []
+    for i, p in enumerate(generators):
+        R = torch.linalg.lstsq(W, W[list(p)]).solution
+        reflections.append(R)
+        mixed = mixed + 3.0**-i * (R + R.T) / 2
+    axes = torch.linalg.eigh(mixed)[1]
+    signs = [(axes.T @ R @ axes).diagonal() for R in reflections]
+    characters = [tuple(int(float(s[j]) < 0) for s in signs) for j in range(family.rank)]
+    return characters, family.landscape.join(W @ axes, scaled @ axes, b)
+
+
+def fixed_basis(family, characters, parts):
+    """(size, m) orthonormal: column j of W and H~ in the part of its character, b in the part that nothing changes."""
+    K, r = family.problem.num_classes, family.rank
+    columns = []
+    for j, c in enumerate(characters):
+        for vector in torch.from_numpy(parts.get(c, np.zeros((K, 0))).T.copy()):
+            column = torch.zeros(2, K, r, dtype=torch.float64)
+            column[0, :, j] = vector
+            columns += [column, column.flip(0)]
+    wide = torch.stack([column.flatten() for column in columns], 1) if columns else torch.zeros(2 * K * r, 0)
+    trivial = torch.from_numpy(parts[min(parts)]) if family.problem.bias else torch.zeros(0, 0)
+    return torch.block_diag(wide.double(), trivial.double())
 
 
 def restricted_hessian(problem, W, scaled, b, basis):
@@ -105,7 +135,7 @@ def test_the_index_in_a_subspace_is_what_autograd_finds(name):
             if not all(torch.allclose(logits[list(p)][:, list(p)], logits, atol=1e-8) for p in action.generators):
                 continue
             characters, x = split_coordinates(entry.family, entry.x, action.generators)
-            kinds = [t for t in terms(entry, action) if t.ranks == Counter(characters)]
+            kinds = [t for t in terms(Symmetries(entry), action) if t.ranks == Counter(characters)]
             for extra in [[], *([c] for c in parts), *([c, c] for c in parts)][: 1 if entry.family.rank > 1 else None]:
                 problem = replace(entry.family.problem, dim=max(1, entry.family.rank + len(extra)))
                 pad = problem.dim - entry.family.rank
@@ -133,7 +163,8 @@ def computed(name: str) -> tuple[Catalogue, dict]:
     """(the catalogue, by action the terms of each entry)"""
     found = catalogue(atlas(name))
     kinds = Ledger(found).actions
-    return found, {action: [terms(e, action) for e in found.entries] for action in kinds}
+    entries = [Symmetries(entry) for entry in found.entries]
+    return found, {action: [terms(one, action) for one in entries] for action in kinds}
 
 
 def sums(name: str, change=lambda by_entry: by_entry) -> list[EulerSum]:
