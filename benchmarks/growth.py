@@ -112,6 +112,7 @@ def growth_figure(found: Sequence[dict[str, Any]]) -> Drawing:
         figure = new_figure(6.8, 2.3)
         for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
             _panel(axes, balanced, *panel)
+        figure.axes[0].legend()
     table = [[" ".join(map(str, row[h])) if h == "by rank" else row.get(h, "") for h in HEADER + USED] for row in found]
     caption = "Critical points up to symmetry, processor time on one thread and peak memory of the search, over K."
     return Drawing(figure, caption, HEADER + USED, table)
@@ -120,9 +121,9 @@ def growth_figure(found: Sequence[dict[str, Any]]) -> Drawing:
 def _panel(axes: Axes, found: Sequence[dict[str, Any]], column: str, label: str, scale: str) -> None:
     finished = [row for row in found if row["state"] == "finished"]
     axes.plot([row["K"] for row in finished], [row[column] for row in finished], color="C0", linewidth=1)
-    for row in found:
-        face = "C0" if row["state"] == "finished" else "white"
-        axes.plot(row["K"], row[column], "o", markerfacecolor=face, markeredgecolor="C0", markersize=4)
+    for state, face in (("finished", "C0"), ("begun", "white")):
+        x, y = ([row[name] for row in found if row["state"] == state] for name in ("K", column))
+        axes.plot(x, y, "o", markerfacecolor=face, markeredgecolor="C0", markersize=4, label=f"search {state}")
     axes.set(xlabel="classes K", ylabel=label, yscale=scale, xticks=[row["K"] for row in found])
 
 
