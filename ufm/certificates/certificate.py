@@ -131,11 +131,11 @@ def certify(problem: Problem, point: Point) -> Certificate:
         orbit_dimension=orbit,
         direction=direction,
         curvature=None if direction is None else problem.curvature(seen.point, direction),
-        note=_note(problem, verdict, coarse),
+        note=note_on(problem, verdict, coarse),
     )
 
 
-def _note(problem: Problem, verdict: PointVerdict, coarse: bool) -> str:
+def note_on(problem: Problem, verdict: PointVerdict, coarse: bool = False) -> str:
     """What is not covered, and why; why the duality gap of what may be a minimiser is open."""
     name = problem.loss.name
     if not has_conjugate(problem.loss):

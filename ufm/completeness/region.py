@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from sympy.utilities.iterables import multiset_permutations
 
 from .intervals import Interval
 from .system import System
@@ -57,6 +56,8 @@ class Region:
 
 def orders(counts: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The orders of the counts that differ, and one of two that are each other's mirror images; the larger one."""
+    from sympy.utilities.iterables import multiset_permutations  # late: the theory runs without sympy
+
     found = map(tuple, multiset_permutations(sorted(counts)))
     return sorted({max(order, order[::-1]) for order in found}, reverse=True)
 

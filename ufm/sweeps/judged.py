@@ -14,7 +14,7 @@ import torch
 
 from ..analysis import spectrum
 from ..certificates import GAP, Certificate, certify
-from ..certificates.certificate import ROOM
+from ..certificates.certificate import ROOM, note_on
 from ..losses import Loss
 from ..losses.own import has_conjugate
 from ..point import Point
@@ -119,8 +119,9 @@ class Ends:
         leads_down = signs.index or (self.rank < problem.dim and sigma_max > problem.ridge)
         if not optimal and (leads_down or signs.nullity != orbit):
             return None
+        verdict = PointVerdict.GLOBAL_MINIMIZER if optimal else PointVerdict.LOCAL_MINIMIZER
         certificate = Certificate(
-            verdict=PointVerdict.GLOBAL_MINIMIZER if optimal else PointVerdict.LOCAL_MINIMIZER,
+            verdict=verdict,
             value=float(self.value[i]),
             relative_grad_norm=float(self.relative_gradient[i]),
             lower_bound=float(self.bound[i]),
@@ -134,6 +135,7 @@ class Ends:
             orbit_dimension=orbit,
             direction=None,
             curvature=None,
+            note=note_on(problem, verdict),
         )
         return Judged(certificate, levels)
 

@@ -54,7 +54,8 @@ def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> F
     """Each point is critical, of its rank, and the explicit direction has the negative curvature claimed.
 
     The curvature (lW + lH)/2 - sqrt(((lW - lH)/2)^2 + sigma^2) is compared with the second form of f, to rounding of
-    the terms that it is the sum of.
+    the terms that it is the sum of; sigma is the certificate's, and the curvature that comes with the direction has to
+    agree too.
     """
     deviations, curvatures = [], []
     for rank in ranks:
@@ -65,14 +66,16 @@ def _strictness(problem: Problem, evidence: Evidence, ranks: Iterable[int]) -> F
         explicit = descent_direction(problem, point) if strict else None
         if explicit is None:
             return Finding(math.inf, 1e-8, f"the point of rank {rank} is a {certificate.verdict}")
-        direction, predicted = explicit
+        lW, lH, sigma, ridge = problem.lambda_w, problem.lambda_h, certificate.sigma_max, certificate.ridge
+        direction, own = explicit
         measured = problem.curvature(point, direction)
         curvatures.append(measured)
-        rounding = 16 * torch.finfo(torch.float64).eps * (problem.lambda_w + problem.lambda_h + certificate.sigma_max)
-        excess = certificate.sigma_max - certificate.ridge
-        if excess <= 10 * torch.finfo(torch.float64).eps * certificate.sigma_max:
+        rounding = 16 * torch.finfo(torch.float64).eps * (lW + lH + sigma)
+        if sigma - ridge <= 10 * torch.finfo(torch.float64).eps * sigma:
             raise Undecided(f"rounding hides by how much sigma exceeds sqrt(lW lH) at the point of rank {rank}")
+        predicted = (ridge - sigma) * (ridge + sigma) / ((lW + lH) / 2 + math.hypot((lW - lH) / 2, sigma))
         unit = abs(predicted) + rounding / 1e-8
-        deviations.append(abs(measured - predicted) / unit if predicted < 0 and measured < 0 else math.inf)
+        off = max(abs(measured - predicted), abs(own - predicted))
+        deviations.append(off / unit if measured < 0 else math.inf)
     note = f"rank {', '.join(map(str, ranks))}; curvature at most {max(curvatures, default=math.nan):.3g}"
     return Finding(worst_of(deviations), 1e-8, note)
