@@ -7,6 +7,7 @@ the critical point, and Sylvester's law of inertia tells its index.
 
 from contextlib import suppress
 
+import numpy as np
 import torch
 from flint import acb_mat, arb, arb_mat
 
@@ -22,6 +23,7 @@ CAPS = (0.05, 0.02, 0.005)  # the longest Newton step, relative to |x|: a shorte
 STEPS = 100  # of Newton's method, with each
 SETTLED = 2.0**-180  # a step below this, relative to |x|, ends it
 NOTHING = 1e-60  # an eigenvalue below this is one of the orbit's, which are 0
+FAR = 1e-13  # of the largest: an eigenvalue that float64's is so much below has not converged
 
 
 def settled(reduced: Reduced, x: torch.Tensor) -> tuple[torch.Tensor, int, int, float, torch.Tensor, float] | None:
@@ -106,12 +108,19 @@ def _signs(jet: BallJet, units: list[arb]) -> tuple[int, float, torch.Tensor] | 
 
 
 def _lowest(H: arb_mat) -> tuple[float, torch.Tensor]:
-    """(the least eigenvalue, a unit vector of it), approximately; 0 where rounding decides its sign."""
+    """(the least eigenvalue, a unit vector of it), approximately; 0 where rounding decides its sign.
+
+    FLINT's iteration may end without having converged: float64's eigenvalue is taken where its own is not as low.
+    """
+    plain, eigenvectors = np.linalg.eigh(floats(H))
     values, vectors = acb_mat(H.mid()).eig(right=True, algorithm="approx")
     least = min(range(H.nrows()), key=lambda i: float(values[i].real))
+    value, nothing = float(values[least].real), NOTHING
     direction = torch.tensor([float(vectors[i, least].real) for i in range(H.nrows())], dtype=torch.float64)
-    value = float(values[least].real)
-    return value if abs(value) > NOTHING else 0.0, direction / direction.norm()
+    rounding = FAR * np.abs(plain).max()
+    if not value <= plain[0] + rounding:
+        value, direction, nothing = float(plain[0]), torch.from_numpy(eigenvectors[:, 0].copy()), rounding
+    return value if abs(value) > nothing else 0.0, direction / direction.norm()
 
 
 def _further(jet: BallJet) -> int | None:

@@ -6,14 +6,14 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from flint import arb
+from flint import acb, acb_mat, arb, arb_mat
 
 import ufm
 from tests.cases import autograd_hessian
 from ufm import Problem
 from ufm.atlas.family import Family
 from ufm.losses import Focal
-from ufm.proofs import Followed, follow, is_empty
+from ufm.proofs import Followed, follow, is_empty, settle
 from ufm.proofs.enclosure import BallJet
 from ufm.solvers.critical import narrow_solution
 from ufm.solvers.sharpen import at_rest
@@ -169,3 +169,21 @@ def test_a_degenerate_point_is_left_undecided():
 def test_a_loss_that_is_not_convex_is_not_followed():
     problem = Problem.balanced(5, 1, 1, lambda_w=0.199, lambda_h=0.199, lambda_b=0.15, loss=Focal(2.0))
     assert follow(problem, 1, end(PLACES["near a minimum"])) is None
+
+
+def test_an_eigenvalue_that_has_not_converged_is_not_taken(monkeypatch):
+    class Unconverged:
+        def __init__(self, matrix):
+            self.size = matrix.nrows()
+
+        def eig(self, **_):
+            rows = acb_mat(arb_mat(self.size, self.size, [1] * self.size**2))
+            return [acb(0.5)] * self.size, rows
+
+    H = arb_mat([[2, 1], [1, -3]])
+    least, lowest = settle._lowest(H)
+    assert least == pytest.approx((-1 - 29**0.5) / 2, rel=1e-14)
+    monkeypatch.setattr(settle, "acb_mat", Unconverged)
+    again, direction = settle._lowest(H)
+    assert again == pytest.approx(least, rel=1e-14)
+    assert abs(float(direction @ lowest)) == pytest.approx(1)
