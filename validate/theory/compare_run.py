@@ -64,13 +64,16 @@ def compare_run(run: Run, features: str = "free") -> Comparison:
     if reason:
         raise NotComparable(reason)
     bias, fixed = facts.head.bias, facts.head.W == "fixed"
-    return compare(
-        Point.load(run.last_point),
-        lambda_w=None if fixed else given(facts.lambda_w, NO_DECAY),
-        lambda_h=facts.lambda_h,
-        lambda_b=(facts.lambda_b or 0.0) if bias else None,
-        bias=bias,
-        loss=facts.loss.of_theory,
-        features=features,
-        classifier=facts.head.W,
-    )
+    try:
+        return compare(
+            Point.load(run.last_point),
+            lambda_w=None if fixed else given(facts.lambda_w, NO_DECAY),
+            lambda_h=facts.lambda_h,
+            lambda_b=(facts.lambda_b or 0.0) if bias else None,
+            bias=bias,
+            loss=facts.loss.of_theory,
+            features=features,
+            classifier=facts.head.W,
+        )
+    except NotComparable as error:
+        raise NotComparable(error.message) from error  # its mend is an argument of `compare`; a run states its decays
