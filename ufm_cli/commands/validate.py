@@ -255,9 +255,12 @@ def _show_checkpoints(data: dict[str, Any]) -> None:
     from ufm.results import from_plain
 
     found = from_plain(list[Remeasured], data["checkpoints"])
-    shown = (*SHOWN, *(name for name in BY_TIER.values() if name in found[0].metrics))
-    rows = [[one.epoch, *(one.metrics[name] for name in shown), one.deviation] for one in found]
-    show(f"checkpoints of {data['run']}, measured again", ("epoch", *shown, "deviation"), rows)
+    rows = [[one.epoch, *(one.metrics[name] for name in SHOWN), one.deviation] for one in found]
+    show(f"checkpoints of {data['run']}, measured again", ("epoch", *SHOWN, "deviation"), rows)
+    tiers = [name for name in BY_TIER.values() if name in found[0].metrics]
+    if tiers:
+        rows = [[one.epoch, *(one.metrics[name] for name in tiers)] for one in found]
+        show("test accuracy of head, middle and tail, averages over classes", ("epoch", *tiers), rows)
 
 
 def _say_agreement(data: dict[str, Any]) -> None:
@@ -308,8 +311,9 @@ def _show_numbers(found: dict[str, Any]) -> None:
     show(found["of"], ("metric", "value"), (said | unseen).items())
     groups = found.get("by_group") or []
     if groups:
-        rows = [["-" if value is None else value for value in group.values()] for group in groups]
-        show("head, middle and tail: thirds of the range of log n_k, averages over classes", tuple(groups[0]), rows)
+        names = [group["group"] for group in groups]
+        rows = [(name, *(group[name] for group in groups)) for name in groups[0] if name != "group"]
+        show("head, middle and tail: thirds of the range of log n_k, averages over classes", ("metric", *names), rows)
     if unseen:
         say("every class has one row: the metrics above are those of the class means, each of the same weight")
 

@@ -136,6 +136,7 @@ def test_refuses(changes, message):
     ("K", "settings", "message"),
     [
         (10, {"head": "code", "feature_dim": 9}, "10 classes have a simplex frame in 9 dimensions, .* head='etf'"),
+        (2, {"head": "code", "feature_dim": 1}, "no other code is better; pass head='etf'$"),
         (21, {"head": "code", "feature_dim": 5}, "codes are searched for up to 20 classes, got 21"),
         (10, {"head": "nearest-frame", "feature_dim": 8}, "10 classes have no simplex frame in 8 dimensions"),
     ],
