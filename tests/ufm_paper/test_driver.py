@@ -221,6 +221,14 @@ def test_the_record_keeps_a_last_layer_beside_theory(tmp_path, grid, monkeypatch
         assert theory.comparison.model == made.theory[features].comparison.model
     assert kept.theory["free"].place.distance == made.theory["free"].place.distance
     assert predictions({"one": kept}) == predictions({"one": made})
+    drawn = dataclasses.replace(CLAIMS["learning"], figures={"ratios": ("ratios", ("one", "two"))})
+    monkeypatch.setitem(CLAIMS, "learning", drawn)
+    reproduce(empty, tmp_path / "results", ["learning"], training=False)
+    rows = rows_of(tmp_path / "results" / "small" / "figures" / "learning-ratios.csv")
+    ratios = {(row["run"], row["model"], row["quantity"]): (row["theory"], row["network"]) for row in rows}
+    (margin,) = [row for row in made.theory["free"].comparison.rows if row.name == "mean_margin"]
+    assert ratios["one", "free", "mean_margin"] == (str(margin.theory), str(margin.network))
+    assert {row["run"] for row in rows} == {"one", "two"}
     (tmp_path / "results" / "small" / "cells" / "one" / "theory.json").unlink()
     older = recorded(tmp_path / "results", empty.scale, "one")
     (row,) = predictions({"one": older}).tables["all"]
@@ -247,6 +255,25 @@ def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_num
     epochs.write_text(epochs.read_text().replace("\n4,", "\n4,1"))
     reproduce(grid, tmp_path / "results", ["learning"], training=False)
     assert json.loads(file.read_text())["claims"]["learning"]["status"] == "not covered"
+
+
+def test_a_verdict_leaves_the_tables_of_a_claim_of_a_longer_name(tmp_path, grid, monkeypatch):
+    monkeypatch.setitem(CLAIMS, "learning-more", dataclasses.replace(CLAIMS["learning"], figures={}))
+    reproduce(grid, tmp_path / "results", ["learning-more", "learning"])
+    folder = tmp_path / "results" / "small"
+    assert rows_of(folder / "learning-more-losses.csv") == rows_of(folder / "learning-losses.csv")
+
+
+def test_a_figure_stays_where_no_run_is_at_hand(tmp_path, grid):
+    """It was drawn with the last layers, which the record does not keep."""
+    reproduce(grid, tmp_path / "results", ["learning"])
+    figure = tmp_path / "results" / "small" / "figures" / "learning-heads.svg"
+    figure.write_text("drawn with last layers")
+    empty = dataclasses.replace(grid, runs=tmp_path / "empty")
+    reproduce(empty, tmp_path / "results", ["learning"], training=False)
+    assert figure.read_text() == "drawn with last layers"
+    reproduce(grid, tmp_path / "results", ["learning"], training=False)
+    assert figure.read_text().startswith("<?xml")
 
 
 def test_a_new_verdict_takes_the_tables_of_the_old_one_away(tmp_path, grid, monkeypatch):
