@@ -20,7 +20,7 @@ from ufm_paper.claims import CLAIMS, Claim
 from ufm_paper.driver import Grid, reproduce
 from ufm_paper.finding import Finding
 from ufm_paper.grid import CELLS, SCALES, Scale
-from ufm_paper.record import Outcome, recorded, write_record
+from ufm_paper.record import Outcome, _tables_of, _write_figures, recorded, write_record
 from ufm_paper.theory import theory_of
 
 DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
@@ -257,22 +257,25 @@ def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_num
     assert json.loads(file.read_text())["claims"]["learning"]["status"] == "not covered"
 
 
-def test_a_verdict_leaves_the_tables_of_a_claim_of_a_longer_name(tmp_path, grid, monkeypatch):
-    monkeypatch.setitem(CLAIMS, "learning-more", dataclasses.replace(CLAIMS["learning"], figures={}))
-    reproduce(grid, tmp_path / "results", ["learning-more", "learning"])
-    folder = tmp_path / "results" / "small"
-    assert rows_of(folder / "learning-more-losses.csv") == rows_of(folder / "learning-losses.csv")
+def test_a_verdict_leaves_the_tables_of_a_claim_of_a_longer_name(tmp_path):
+    for name in ("theory-all", "theory-summary", "theory-relu-all", "theories-all"):
+        (tmp_path / f"{name}.csv").touch()
+    claims = {"theory", "theory-relu", "landscape"}
+    taken = {file.stem for file in _tables_of("theory", tmp_path, claims)}
+    assert taken == {"theory-all", "theory-summary"}
+    assert [file.stem for file in _tables_of("theory-relu", tmp_path, claims)] == ["theory-relu-all"]
 
 
-def test_a_figure_stays_where_no_run_is_at_hand(tmp_path, grid):
+def test_a_figure_stays_where_no_run_is_at_hand(tmp_path):
     """It was drawn with the last layers, which the record does not keep."""
-    reproduce(grid, tmp_path / "results", ["learning"])
-    figure = tmp_path / "results" / "small" / "figures" / "learning-heads.svg"
+    runs = {cell: made_run(tmp_path, cell) for cell in ("one", "two")}
+    kept = {cell: dataclasses.replace(run, recorded=True) for cell, run in runs.items()}
+    figure = tmp_path / "figures" / "learning-heads.svg"
+    figure.parent.mkdir()
     figure.write_text("drawn with last layers")
-    empty = dataclasses.replace(grid, runs=tmp_path / "empty")
-    reproduce(empty, tmp_path / "results", ["learning"], training=False)
+    _write_figures(tmp_path, "learning", CLAIMS["learning"], kept)
     assert figure.read_text() == "drawn with last layers"
-    reproduce(grid, tmp_path / "results", ["learning"], training=False)
+    _write_figures(tmp_path, "learning", CLAIMS["learning"], kept | {"two": runs["two"]})
     assert figure.read_text().startswith("<?xml")
 
 
