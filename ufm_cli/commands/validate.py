@@ -127,6 +127,7 @@ class Command:
     def _beside_run(self, run: "Run") -> dict[str, Any]:
         """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
         from validate import NotComparable, OnSpheres
+        from validate.runs.minimised import FOLLOWING
         from validate.theory.on_spheres import beside_run, nothing_beside
 
         nothing = dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu"))
@@ -134,7 +135,10 @@ class Command:
             if run.last_point.is_file():
                 found = beside_run(run)
                 if not isinstance(found, OnSpheres):
-                    return self._beside(found) | {"behind_a_relu": _behind_a_relu(run, found)}
+                    followed = run.minimised is not None and run.minimised.head.W == FOLLOWING
+                    _say_followed(followed)
+                    beside = self._beside(found) | {"behind_a_relu": _behind_a_relu(run, found)}
+                    return beside | ({"w_followed": True} if followed else {})
                 _show_on_spheres(found)
                 checked = _show_theorems(found) if self.theorems else None
                 return nothing | {"on_spheres": found.plain(), "theorems": checked}
@@ -190,6 +194,7 @@ def show_result(data: dict[str, Any]) -> None:
         _show_numbers(data)
     if data.get("not_covered"):
         _say_not_covered(data["not_covered"])
+    _say_followed(bool(data.get("w_followed")))
     if data.get("comparison"):
         _show_comparison(_comparison(data["comparison"]))
     if data.get("on_spheres"):
@@ -247,6 +252,12 @@ def _show_nearer(deviations: "list[Deviation]") -> None:
 
 def _say_not_covered(reason: str) -> None:
     say(f"theory: not covered ({reason})")
+
+
+def _say_followed(followed: bool) -> None:
+    """Say of a W that followed the features what theory makes of it."""
+    if followed:
+        say("W followed the features: the model is that of the W that it ended with, and does not say why it is there")
 
 
 def _show_checkpoints(data: dict[str, Any]) -> None:
