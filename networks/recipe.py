@@ -140,6 +140,18 @@ def idle(settings: Mapping[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {name: users for name, users in USERS.items() if chosen[users[0]] not in users[1]}
 
 
+def idle_decays(recipe: Recipe) -> set[str]:
+    """Those of the weight decays, the one of all groups and a group's own, that no trained parameter of a run takes."""
+    before = not recipe.feature_decay  # whether the layers before the last are decayed
+    takers = {
+        "decay_backbone": before,
+        "decay_biases": before or recipe.bias,
+        "decay_head": HEADS[recipe.head].learned,
+    }
+    left = any(takes and getattr(recipe, name) is None for name, takes in takers.items())
+    return {name for name, takes in takers.items() if not takes} | ({"weight_decay"} if not left else set())
+
+
 def unused(recipe: Recipe) -> dict[str, str]:
     """The settings that were set (they are not the defaults) to no effect, with the choices that would use them."""
     default, found = Recipe(), idle(vars(recipe))

@@ -112,7 +112,7 @@ def said(plain: Any) -> str:
     if isinstance(plain, str):
         return plain
     if "loss" in plain:  # one that is weighted
-        return f"{said(plain['loss'])}, {said({'name': 'class', 'weights': plain['weights']})}"
+        return f"{said(plain['loss'])}, class weights {_short(plain['weights'])}"
     settings = {name: value for name, value in plain.items() if name != "name"}
     return ", ".join([plain["name"], *(f"{name} {_short(value)}" for name, value in settings.items())])
 

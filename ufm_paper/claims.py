@@ -4,6 +4,7 @@ A judge's docstring is its criterion: it was fixed before the runs were made, an
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -42,10 +43,17 @@ def collapses(runs: Runs) -> Finding:
     largest = {m: max(run.last[m] for run in runs.values()) for m in METRICS}
     said = f"{len(runs)} runs; at the end at most " + ", ".join(f"{m} {value:.2g}" for m, value in largest.items())
     said = "; ".join([said, *(faults or ["every training set fitted, every metric below its start"])])
-    return Finding(not faults, said, number=_largest(runs))
+    return Finding(not faults, said, number=_telling(runs, lambda run: run.risen))
 
 
-def _largest(runs: Runs) -> str:
+def _telling(runs: Runs, too_high: Callable[[Trained], list[str]]) -> str:
+    """One number: what went wrong, in the first place a training set that is not fitted; the largest NC1 if nothing."""
+    least = min(runs, key=lambda name: runs[name].last["accuracy"])
+    if not runs[least].fitted:
+        return f"{least} fits {runs[least].last['accuracy']:.2%} of its training set"
+    faults = Counter(name for run in runs.values() for name in too_high(run))
+    for name, count in faults.most_common(1):
+        return f"{name.upper()} ends too high in {count} of {len(runs)} runs"
     return f"NC1 at the end at most {max(run.last['nc1'] for run in runs.values()):.2g}"
 
 
@@ -80,8 +88,8 @@ def collapses_below(runs: Runs) -> Finding:
     said = [f"{len(runs)} runs"]
     for name, run in runs.items():
         said.append(f"{name}: train {run.last['accuracy']:.2%}, test {run.last['test_accuracy']:.2%}, {_ends(run)}")
-    holds = all(run.fitted and _collapsed(run) for run in runs.values())
-    return Finding(holds, "; ".join(said), number=_largest(runs))
+    holds = all(run.fitted and not _above(run) for run in runs.values())
+    return Finding(holds, "; ".join(said), number=_telling(runs, _above))
 
 
 def frames_below(runs: Runs) -> Finding:
@@ -92,12 +100,13 @@ def frames_below(runs: Runs) -> Finding:
     said = [
         f"{fixed} ends at train {runs[fixed].last['accuracy']:.2%}, {_ends(runs[fixed])}" for fixed in pairs.values()
     ]
-    holds = finding.holds and all(runs[fixed].fitted and _collapsed(runs[fixed]) for fixed in pairs.values())
+    holds = finding.holds and all(runs[fixed].fitted and not _above(runs[fixed]) for fixed in pairs.values())
     return replace(finding, holds=holds, said="; ".join([finding.said, *said]))
 
 
-def _collapsed(run: Trained) -> bool:
-    return all(run.last[name] <= ceiling for name, ceiling in CEILINGS.items())  # a NaN is not
+def _above(run: Trained) -> list[str]:
+    """Those of the metrics that do not end at their ceiling or below."""
+    return [name for name, ceiling in CEILINGS.items() if not run.last[name] <= ceiling]  # a NaN does not
 
 
 def _ends(run: Trained) -> str:
@@ -227,7 +236,7 @@ DESK_CLAIMS = {
         judge=frames_below,
         figures=_with_accuracy(DESK_GROUPS),
     ),
-    "theory": replace(CLAIMS["theory"], cells=DESK_CELLS),
+    "theory": replace(CLAIMS["theory"], cells=DESK_CELLS, figures={"ratios": ("ratios", DESK_CELLS)}),
     "theory-relu": replace(CLAIMS["theory-relu"], cells=DESK_CELLS, figures={"ratios": ("ratios", DESK_CELLS)}),
     "landscape": replace(
         CLAIMS["landscape"], cells=tuple(DESK_PAIRS), figures={"bounds": ("bounds", tuple(DESK_PAIRS))}

@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figures.drawing.drawing import Drawing
 from figures.runs.comparison import comparison_figures
+from figures.runs.ratios import ratios_of
 from networks import Recipe, preset, recipe_of
 from networks.recipe import idle
 from ufm import Status
@@ -66,7 +68,7 @@ def _write_held_record(
         if not trained.recorded:
             _write_cell(folder / "cells" / cell, trained)
     for name, outcome in outcomes.items():
-        for stale in folder.glob(f"{name}-*.csv"):
+        for stale in _tables_of(name, folder, {*former, *outcomes}):
             stale.unlink()
         for table, rows in outcome.finding.tables.items():
             write_table(folder / f"{name}-{table}.csv", rows)
@@ -82,6 +84,12 @@ def _stands(folder: Path, former: Mapping | None, outcome: Outcome, found: Mappi
         return False
     pairs = [(folder / "cells" / cell / "epochs.csv", found[cell]) for cell in outcome.claim.cells if cell in found]
     return all(file.is_file() and file.read_text(encoding="utf-8") == _epochs(trained) for file, trained in pairs)
+
+
+def _tables_of(name: str, folder: Path, claims: set[str]) -> list[Path]:
+    """The tables of a claim, and none of another one whose name begins as its own does."""
+    others = tuple(f"{other}-" for other in claims if other.startswith(f"{name}-"))
+    return [file for file in folder.glob(f"{name}-*.csv") if not file.name.startswith(others)]
 
 
 def _epochs(trained: Trained) -> str:
@@ -122,11 +130,26 @@ def command_line(cell: str, recipe: Recipe) -> str:
 
 
 def _write_figures(folder: Path, key: str, claim: Claim, found: Mapping[str, Trained]) -> None:
-    """The claim's figures whose cells are all there, with their last layers where these are drawn."""
+    """The claim's figures whose cells are all there. One that was drawn, maybe with last layers that the record does
+    not keep, stays where no run is at hand."""
     for name, (kind, cells) in claim.figures.items():
-        if all(cell in found and (kind in OF_EPOCHS or not found[cell].recorded) for cell in cells):
-            for drawing in comparison_figures([found[cell].run for cell in cells], only=[kind]).values():
+        if all(cell in found for cell in cells):
+            runs, there = [found[cell] for cell in cells], folder / "figures" / f"{key}-{name}.svg"
+            if kind != "ratios" and there.is_file() and all(run.recorded for run in runs):
+                continue
+            for drawing in _drawn(kind, runs):
                 drawing.save(folder / "figures", f"{key}-{name}", formats=["svg"])
+
+
+def _drawn(kind: str, runs: Sequence[Trained]) -> list[Drawing]:
+    """A figure of the runs; none where it needs last layers, and the record has what theory says of them alone."""
+    if kind == "ratios":
+        compared = {run.name: {model: one.comparison for model, one in run.theory.items()} for run in runs}
+        covered = {name: found for name, found in compared.items() if any(found.values())}
+        return [ratios_of(covered)] if len(covered) > 1 else []
+    if kind in OF_EPOCHS or not any(run.recorded for run in runs):
+        return list(comparison_figures([run.run for run in runs], only=[kind]).values())
+    return []
 
 
 def _made_by(scale: Scale, claim: str, found: Mapping[str, Trained]) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 A run's model is the unconstrained one, and the one whose features are behind a ReLU (H >= 0) where the network's are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ufm import InputError
-from validate import Comparison, compare_run
+from validate import Comparison, OnSpheres, compare_run
 
 from ..drawing.drawing import TWO_COLUMNS, Drawing, house_style, new_figure
 from .material import Material
@@ -30,8 +30,13 @@ def with_comparisons(runs: Sequence[Material]) -> Sequence[Material]:
 
 def ratios_figure(runs: Sequence[Material]) -> Drawing:
     """A row a run, a panel a quantity, a mark a model."""
-    table = [row for run in runs for row in _rows(run)]
-    names = [run.run.name for run in runs]
+    return ratios_of({run.run.name: {"free": run.comparison, "nonnegative": _behind_relu(run)} for run in runs})
+
+
+def ratios_of(compared: Mapping[str, Mapping[str, Comparison | OnSpheres | None]]) -> Drawing:
+    """The same of comparisons, or None, by the name of the run and the features of the model."""
+    table = [row for name, found in compared.items() for row in _rows(name, found)]
+    names = list(compared)
     with house_style():
         figure = new_figure(TWO_COLUMNS, 0.9 + 0.16 * len(names))
         for axes, (column, title) in zip(
@@ -54,14 +59,14 @@ def ratios_figure(runs: Sequence[Material]) -> Drawing:
     return Drawing(figure, CAPTION, HEADER, table)
 
 
-def _rows(run: Material) -> list[tuple]:
+def _rows(name: str, compared: Mapping[str, Comparison | OnSpheres | None]) -> list[tuple]:
     found = []
     for model in MODELS:
-        comparison = run.comparison if model == "free" else _behind_relu(run)
+        comparison = compared.get(model)
         rows = {row.name: row for row in comparison.rows} if isinstance(comparison, Comparison) else {}
         for column in QUANTITIES if rows else ():
             row = rows[column]
-            found.append((run.run.name, model, column, row.theory, row.network, int(row.implied)))
+            found.append((name, model, column, row.theory, row.network, int(row.implied)))
     return found
 
 

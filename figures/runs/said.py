@@ -4,12 +4,17 @@ from collections.abc import Sequence
 
 from ufm.losses import CrossEntropy
 from validate import OnSpheres
+from validate.runs.minimised import FOLLOWING
 
 from ..drawing.panels import Panel
 from .material import Material
 
-FIXED, UNIT_ROWS = "W fixed", "unit rows of W and H"
-KINDS = {FIXED: " where it was in training", UNIT_ROWS: " where training had them"}  # and where some runs are such
+FIXED, FOLLOWED, UNIT_ROWS = "W fixed", "W as it ended", "unit rows of W and H"
+KINDS = {  # and where some runs are such
+    FIXED: " where it was in training",
+    FOLLOWED: " where it followed the features",
+    UNIT_ROWS: " where training had them",
+}
 
 
 def theory_said(panels: Sequence[Panel], runs: Sequence[Material]) -> str:
@@ -61,7 +66,10 @@ def _kinds(runs: Sequence[Material]) -> str:
 def _kind(run: Material) -> str:
     if isinstance(run.comparison, OnSpheres):
         return UNIT_ROWS
-    return FIXED if run.comparison is not None and run.comparison.fixed else ""
+    if run.comparison is None or not run.comparison.fixed:
+        return ""
+    facts = run.run.minimised
+    return FOLLOWED if facts is not None and facts.head.W == FOLLOWING else FIXED
 
 
 def _losses(runs: Sequence[Material]) -> str:

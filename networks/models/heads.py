@@ -131,7 +131,7 @@ def code(recipe: ModelRecipe, dim: int, num_classes: int) -> tuple[nn.Module, nn
     require(
         dim < num_classes - 1,
         f"{num_classes} classes have a simplex frame in {dim} dimensions, and no other code is better",
-        ("pass ", Setting("head", "etf"), " or a smaller ", Setting("feature_dim")),
+        ("pass ", Setting("head", "etf"), *((" or a smaller ", Setting("feature_dim")) if num_classes > 2 else ())),
     )
     require(
         num_classes <= SEARCHED,

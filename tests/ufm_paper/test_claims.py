@@ -35,9 +35,11 @@ def test_collapse_needs_every_training_set_fitted_and_every_metric_fallen(tmp_pa
     risen = judge(runs_of(tmp_path / "risen", claim, cifar10_sgd={"nc4": 1.5}))
     assert not risen.holds
     assert "cifar10-sgd: nc4 1 to 1.5" in risen.said
+    assert risen.number == f"NC4 ends too high in 1 of {len(CLAIMS[claim].cells)} runs"
     unfitted = judge(runs_of(tmp_path / "unfitted", claim, mnist_sgd={"accuracy": 0.98}))
     assert not unfitted.holds
     assert "mnist-sgd reaches 98.00% only" in unfitted.said
+    assert unfitted.number == "mnist-sgd fits 98.00% of its training set"
     assert not judge(runs_of(tmp_path / "nan", claim, mnist_sgd={"nc2": float("nan")})).holds
 
 

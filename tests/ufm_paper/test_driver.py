@@ -20,7 +20,7 @@ from ufm_paper.claims import CLAIMS, Claim
 from ufm_paper.driver import Grid, reproduce
 from ufm_paper.finding import Finding
 from ufm_paper.grid import CELLS, SCALES, Scale
-from ufm_paper.record import Outcome, recorded, write_record
+from ufm_paper.record import Outcome, _tables_of, _write_figures, recorded, write_record
 from ufm_paper.theory import theory_of
 
 DIGITS = {"data": "digits", "model": "mlp", "preset": "paper-sgd", "feature_dim": 12}
@@ -221,6 +221,14 @@ def test_the_record_keeps_a_last_layer_beside_theory(tmp_path, grid, monkeypatch
         assert theory.comparison.model == made.theory[features].comparison.model
     assert kept.theory["free"].place.distance == made.theory["free"].place.distance
     assert predictions({"one": kept}) == predictions({"one": made})
+    drawn = dataclasses.replace(CLAIMS["learning"], figures={"ratios": ("ratios", ("one", "two"))})
+    monkeypatch.setitem(CLAIMS, "learning", drawn)
+    reproduce(empty, tmp_path / "results", ["learning"], training=False)
+    rows = rows_of(tmp_path / "results" / "small" / "figures" / "learning-ratios.csv")
+    ratios = {(row["run"], row["model"], row["quantity"]): (row["theory"], row["network"]) for row in rows}
+    (margin,) = [row for row in made.theory["free"].comparison.rows if row.name == "mean_margin"]
+    assert ratios["one", "free", "mean_margin"] == (str(margin.theory), str(margin.network))
+    assert {row["run"] for row in rows} == {"one", "two"}
     (tmp_path / "results" / "small" / "cells" / "one" / "theory.json").unlink()
     older = recorded(tmp_path / "results", empty.scale, "one")
     (row,) = predictions({"one": older}).tables["all"]
@@ -247,6 +255,28 @@ def test_a_verdict_stands_where_its_runs_are_not_at_hand_until_one_has_other_num
     epochs.write_text(epochs.read_text().replace("\n4,", "\n4,1"))
     reproduce(grid, tmp_path / "results", ["learning"], training=False)
     assert json.loads(file.read_text())["claims"]["learning"]["status"] == "not covered"
+
+
+def test_a_verdict_leaves_the_tables_of_a_claim_of_a_longer_name(tmp_path):
+    for name in ("theory-all", "theory-summary", "theory-relu-all", "theories-all"):
+        (tmp_path / f"{name}.csv").touch()
+    claims = {"theory", "theory-relu", "landscape"}
+    taken = {file.stem for file in _tables_of("theory", tmp_path, claims)}
+    assert taken == {"theory-all", "theory-summary"}
+    assert [file.stem for file in _tables_of("theory-relu", tmp_path, claims)] == ["theory-relu-all"]
+
+
+def test_a_figure_stays_where_no_run_is_at_hand(tmp_path):
+    """It was drawn with the last layers, which the record does not keep."""
+    runs = {cell: made_run(tmp_path, cell) for cell in ("one", "two")}
+    kept = {cell: dataclasses.replace(run, recorded=True) for cell, run in runs.items()}
+    figure = tmp_path / "figures" / "learning-heads.svg"
+    figure.parent.mkdir()
+    figure.write_text("drawn with last layers")
+    _write_figures(tmp_path, "learning", CLAIMS["learning"], kept)
+    assert figure.read_text() == "drawn with last layers"
+    _write_figures(tmp_path, "learning", CLAIMS["learning"], kept | {"two": runs["two"]})
+    assert figure.read_text().startswith("<?xml")
 
 
 def test_a_new_verdict_takes_the_tables_of_the_old_one_away(tmp_path, grid, monkeypatch):

@@ -58,14 +58,12 @@ class Command:
                 require_unused(given, {"runs"}, f"{self.target} is a path")
 
     def check_whole(self, given: set[str]) -> None:
-        from networks.recipe import idle
+        from networks.recipe import idle, idle_decays
 
         for setting, (of, choices) in idle(vars(self.recipe)).items():
             flag = f"--{of.replace('_', '-')}"
             require_unused(given, {setting}, f"it is of {flag} {' and '.join(choices)}")
-        own = ("decay_backbone", "decay_biases", "decay_head")
-        if all(getattr(self.recipe, name) is not None for name in own):
-            require_unused(given, {"weight_decay"}, "each group of parameters has a decay of its own")
+        require_unused(given, idle_decays(self.recipe), "all parameters that are trained have another decay, or none")
         if self.recipe.data == "digits":
             require_unused(given, {"data_dir"}, "the digits are those of scikit-learn, which brings them")
 

@@ -127,6 +127,7 @@ class Command:
     def _beside_run(self, run: "Run") -> dict[str, Any]:
         """The same of a run's last point; None three times, and the reason said, where theory has nothing beside it."""
         from validate import NotComparable, OnSpheres
+        from validate.runs.minimised import FOLLOWING
         from validate.theory.on_spheres import beside_run, nothing_beside
 
         nothing = dict.fromkeys(("comparison", "neighbourhood", "theorems", "behind_a_relu"))
@@ -134,7 +135,10 @@ class Command:
             if run.last_point.is_file():
                 found = beside_run(run)
                 if not isinstance(found, OnSpheres):
-                    return self._beside(found) | {"behind_a_relu": _behind_a_relu(run, found)}
+                    followed = run.minimised is not None and run.minimised.head.W == FOLLOWING
+                    _say_followed(followed)
+                    beside = self._beside(found) | {"behind_a_relu": _behind_a_relu(run, found)}
+                    return beside | ({"w_followed": True} if followed else {})
                 _show_on_spheres(found)
                 checked = _show_theorems(found) if self.theorems else None
                 return nothing | {"on_spheres": found.plain(), "theorems": checked}
@@ -190,6 +194,7 @@ def show_result(data: dict[str, Any]) -> None:
         _show_numbers(data)
     if data.get("not_covered"):
         _say_not_covered(data["not_covered"])
+    _say_followed(bool(data.get("w_followed")))
     if data.get("comparison"):
         _show_comparison(_comparison(data["comparison"]))
     if data.get("on_spheres"):
@@ -249,15 +254,24 @@ def _say_not_covered(reason: str) -> None:
     say(f"theory: not covered ({reason})")
 
 
+def _say_followed(followed: bool) -> None:
+    """Say of a W that followed the features what theory makes of it."""
+    if followed:
+        say("W followed the features: the model is that of the W that it ended with, and does not say why it is there")
+
+
 def _show_checkpoints(data: dict[str, Any]) -> None:
     from networks.measure import BY_TIER
     from networks.runs.remeasure import Remeasured
     from ufm.results import from_plain
 
     found = from_plain(list[Remeasured], data["checkpoints"])
-    shown = (*SHOWN, *(name for name in BY_TIER.values() if name in found[0].metrics))
-    rows = [[one.epoch, *(one.metrics[name] for name in shown), one.deviation] for one in found]
-    show(f"checkpoints of {data['run']}, measured again", ("epoch", *shown, "deviation"), rows)
+    rows = [[one.epoch, *(one.metrics[name] for name in SHOWN), one.deviation] for one in found]
+    show(f"checkpoints of {data['run']}, measured again", ("epoch", *SHOWN, "deviation"), rows)
+    tiers = [name for name in BY_TIER.values() if name in found[0].metrics]
+    if tiers:
+        rows = [[one.epoch, *(one.metrics[name] for name in tiers)] for one in found]
+        show("test accuracy of head, middle and tail, averages over classes", ("epoch", *tiers), rows)
 
 
 def _say_agreement(data: dict[str, Any]) -> None:
@@ -308,8 +322,9 @@ def _show_numbers(found: dict[str, Any]) -> None:
     show(found["of"], ("metric", "value"), (said | unseen).items())
     groups = found.get("by_group") or []
     if groups:
-        rows = [["-" if value is None else value for value in group.values()] for group in groups]
-        show("head, middle and tail: thirds of the range of log n_k, averages over classes", tuple(groups[0]), rows)
+        names = [group["group"] for group in groups]
+        rows = [(name, *(group[name] for group in groups)) for name in groups[0] if name != "group"]
+        show("head, middle and tail: thirds of the range of log n_k, averages over classes", ("metric", *names), rows)
     if unseen:
         say("every class has one row: the metrics above are those of the class means, each of the same weight")
 

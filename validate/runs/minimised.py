@@ -14,6 +14,7 @@ from ufm.losses import GIVEN, LOSSES, Loss, Weighted, of_plain
 from ufm.results import Result
 
 Classifier = Literal["free", "fixed", "of unit rows", "following the features"]
+FOLLOWING = "following the features"
 BALANCE = "balance"
 WEIGHTED = "weighted-"  # before the name of a loss that has a weight a class, among its parameters as `weights`
 
@@ -65,8 +66,8 @@ def _short(value: Any) -> str:
 class HeadFacts:
     """What the last layer W h + b may be.
 
-    W             "free", "fixed" (it stays where it began), "of unit rows" or "following the features" (a rule sets it
-                  by them; nothing is minimised over it)
+    W             "free", "fixed" (it stays where it began), "of unit rows" or FOLLOWING (a rule sets it by them;
+                  nothing is minimised over it)
     bias          whether there is a b
     frame         of a fixed simplex frame: where it lies ("standard" or "rotated"); None: standard where d >= K allows
                   it, and None of any other W

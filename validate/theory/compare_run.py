@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from ufm import InputError, Point
 from ufm.errors import Call, Setting, given
 
-from ..runs.minimised import BALANCE, Minimised
+from ..runs.minimised import BALANCE, FOLLOWING, Minimised
 from ..runs.run import AGAIN, Run
-from .compare import CLASSIFIERS, Comparison, NotComparable, compare
+from .compare import Comparison, NotComparable, compare
 
+CLASSIFIER = {"free": "free", "fixed": "fixed", FOLLOWING: "fixed"}  # for `compare`, by what W may be
 NO_DECAY = "no weight decay acts on W, and the comparison needs its lambda_w"
 
 
@@ -21,8 +22,8 @@ def not_covered(run: Run) -> str | None:
 def _reasons(facts: Minimised) -> Iterator[str]:
     """What the training says against any comparison, and then what this one lacks."""
     yield from why_not(facts)
-    if facts.head.W not in CLASSIFIERS:
-        yield f"W is {facts.head.W}, and the comparison is with a W that is free, or fixed"
+    if facts.head.W not in CLASSIFIER:
+        yield f"W is {facts.head.W}, and the comparison is with a W that is free, or given"
     if facts.head.feature_norm is not None:
         yield "the features have one norm, and the comparison is with features that are free"
     if facts.head.W == "free" and facts.lambda_w is None:
@@ -46,8 +47,9 @@ def why_not(facts: Minimised) -> Iterator[str]:
 def compare_run(run: Run, features: str = "free") -> Comparison:
     """The comparison of a run's last recorded point, with the loss and decays it was trained with (`Run.minimised`).
 
-    features as for `compare`; W is free or fixed as it was in training. The feature decay lambda_h is the run's where
-    it has one and implied elsewhere.
+    features as for `compare`; W is free or fixed as it was in training, and where it followed the features it is taken
+    as it ended (docs/theory, section 15.6). The feature decay lambda_h is the run's where it has one and implied
+    elsewhere.
     Raises InputError where the run has no point, and NotComparable (an InputError) where its last layer has no
     theory to be compared with, for what `not_covered` says or another reason.
     """
@@ -63,14 +65,17 @@ def compare_run(run: Run, features: str = "free") -> Comparison:
     reason = not_covered(run)
     if reason:
         raise NotComparable(reason)
-    bias, fixed = facts.head.bias, facts.head.W == "fixed"
-    return compare(
-        Point.load(run.last_point),
-        lambda_w=None if fixed else given(facts.lambda_w, NO_DECAY),
-        lambda_h=facts.lambda_h,
-        lambda_b=(facts.lambda_b or 0.0) if bias else None,
-        bias=bias,
-        loss=facts.loss.of_theory,
-        features=features,
-        classifier=facts.head.W,
-    )
+    bias, classifier = facts.head.bias, CLASSIFIER[facts.head.W]
+    try:
+        return compare(
+            Point.load(run.last_point),
+            lambda_w=None if classifier == "fixed" else given(facts.lambda_w, NO_DECAY),
+            lambda_h=facts.lambda_h,
+            lambda_b=(facts.lambda_b or 0.0) if bias else None,
+            bias=bias,
+            loss=facts.loss.of_theory,
+            features=features,
+            classifier=classifier,
+        )
+    except NotComparable as error:
+        raise NotComparable(error.message) from error  # its mend is an argument of `compare`; a run states its decays

@@ -44,8 +44,8 @@ def compare_on_spheres(point: Point, labels: torch.Tensor | None = None, *, loss
 
     loss  of the training, as for `compare`. Norms and margins are those with features at the length of the scale.
 
-    Raises InputError for a bias and for lengths that differ by more than 1%, and NotComparable (an InputError) for a
-    class without samples and a loss without a lower bound.
+    Raises InputError for a bias, and NotComparable (an InputError) for lengths that differ by more than 1% (features
+    that are 0 have none), a class without samples and a loss without a lower bound.
     """
     point = measurable(point)
     loss = of_classes(loss, point.num_classes)
@@ -67,13 +67,11 @@ def compare_on_spheres(point: Point, labels: torch.Tensor | None = None, *, loss
 
 
 def _length(what: str, rows: torch.Tensor) -> float:
-    """The length that all rows have. Raises InputError where they differ."""
+    """The length that all rows have. Raises NotComparable where they differ."""
     lengths = rows.norm(dim=1)
     least, most = float(lengths.min()), float(lengths.max())
-    require(
-        least > 0 and most <= least * (1 + LENGTHS),
-        f"the {what} are to have one length, and theirs are from {least:.4g} to {most:.4g}",
-    )
+    if not (least > 0 and most <= least * (1 + LENGTHS)):
+        raise NotComparable(f"the {what} are to have one length, and theirs are from {least:.4g} to {most:.4g}")
     return float(lengths.mean())
 
 
@@ -104,7 +102,7 @@ def compare_run_on_spheres(run: Run) -> OnSpheres:
     """The comparison of the last recorded point of such a run, with the loss that it was trained with.
 
     Raises InputError where the run has no point, and NotComparable (an InputError) where its training minimised
-    something else, or its head has a bias.
+    something else, its head has a bias, or some features are 0 (a ReLU may leave none of their entries).
     """
     reason = why_not_on_spheres(run)
     if run.minimised is None or reason is not None:

@@ -1,15 +1,17 @@
 """How near the best a run's last layer was after each epoch: its objective and the bound under it, from the points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 import ufm
 from ufm import Point, Problem
-from ufm.models import Model, Spheres
+from ufm.losses.tables import table
+from ufm.models import FixedClassifier, Model, Spheres
 from ufm.results import Result
 
+from ..runs.minimised import FOLLOWING
 from ..runs.run import Run
 from .implied import shifted_to_least_penalty
 
@@ -33,10 +35,18 @@ class Step(Result):
 def trajectory(run: Run, model: Problem | Model[Any]) -> list[Step]:
     """The steps of the epochs whose point (last layer and class means) is on disk, oldest first.
 
-    model  the one that the run's comparison names: its decays are those of the run's last point throughout
+    model  the one that the run's comparison names: its decays are those of the run's last point throughout. Where W
+           follows the features it is the one of the epoch
     """
     files = ((int(row["epoch"]), run.point(int(row["epoch"]))) for row in run.epochs)
-    return [_step(epoch, Point.load(file).double(), model) for epoch, file in files if file.is_file()]
+    points = ((epoch, Point.load(file).double()) for epoch, file in files if file.is_file())
+    follows = run.minimised is not None and run.minimised.head.W == FOLLOWING
+    return [_step(epoch, point, _given(model, point) if follows else model) for epoch, point in points]
+
+
+def _given(model: Problem | Model[Any], point: Point) -> Problem | Model[Any]:
+    """The model with the W of this point, where one is given."""
+    return replace(model, W=table("W", point.W, 2)) if isinstance(model, FixedClassifier) else model
 
 
 def _step(epoch: int, point: Point, model: Problem | Model[Any]) -> Step:

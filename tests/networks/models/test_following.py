@@ -9,12 +9,15 @@ import torch
 from torch.nn import functional
 
 import networks
+from figures.runs.comparison import comparison_figures
 from networks.draws import seeded
 from networks.models.build import model_of
 from networks.models.following import MEMORY, NearestFrame, nearest_frame
 from ufm import InputError, Point
 from ufm.traps.codes import one_vs_rest_distance
+from ufm_cli.main import main
 from validate import compare_run, compare_run_on_spheres, not_covered
+from validate.theory.trajectory import trajectory
 
 FEW = networks.Recipe(width=16, depth=1, feature_dim=12, per_class=6, batch_size=30, epochs=2, device="cpu")
 CPU = torch.device("cpu")
@@ -65,13 +68,46 @@ def test_running_means_are_those_of_a_loop_and_of_two_processes():
 
 
 def test_a_network_with_the_nearest_frame_follows_it(tmp_path):
-    """Its W is a frame, nearer to the class means than a frame that was drawn, and theory says that it is silent."""
+    """Its W is a frame, nearer to the class means than a frame that was drawn."""
     run = networks.train(dataclasses.replace(FEW, head="nearest-frame", epochs=4), tmp_path / "run")
     drawn = networks.train(dataclasses.replace(FEW, head="etf", frame="rotated", epochs=4), tmp_path / "etf")
     W = Point.load(run.last_point).W
     torch.testing.assert_close(W @ W.T, (10 * torch.eye(10) - 1) / 9, rtol=0, atol=1e-5)
     assert run.epochs[-1]["nc3"] < 0.7 * drawn.epochs[-1]["nc3"]
-    assert not_covered(run).startswith("W is following the features")
+
+
+@pytest.mark.parametrize("head", ["nearest-frame", "class-means"])
+def test_theory_takes_a_w_that_followed_as_it_ended_and_each_epochs_as_it_was(tmp_path, head):
+    """f of every epoch's own W, from the definition; the model of the last W refuses the others."""
+    run = networks.train(dataclasses.replace(FEW, head=head, epochs=3), tmp_path / "run")
+    assert not_covered(run) is None
+    found, last = compare_run(run), Point.load(run.last_point).double()
+    assert found.fixed
+    assert found.certified
+    torch.testing.assert_close(found.minimizer.W, last.W)
+    assert float(found.model.objective(found.minimizer)) <= found.certificate.value
+    for step in trajectory(run, found.model):
+        point = Point.load(run.point(step.epoch)).double()
+        logits = point.H @ point.W.T + point.b
+        loss = functional.cross_entropy(logits, torch.arange(10))  # classes of one size
+        decays = found.lambda_h * 6 * point.H.square().sum() + FEW.weight_decay * point.b.square().sum()
+        assert step.objective == pytest.approx(float(loss + decays / 2), rel=1e-9)
+        assert step.lower_bound <= step.objective
+        if step.epoch < 3:
+            with pytest.raises(InputError):
+                found.model.objective(point)
+    assert step.epoch == 3
+
+
+def test_it_is_said_that_a_w_followed(tmp_path, capsys):
+    run = networks.train(dataclasses.replace(FEW, head="class-means", epochs=1), tmp_path / "run")
+    said = "W followed the features: the model is that of the W that it ended with"
+    assert main(["validate", str(run.path)]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["show", str(run.path / "validation.json")]) == 0
+    assert said in capsys.readouterr().out
+    (drawing,) = comparison_figures([run], only=["predictions"]).values()
+    assert "unconstrained feature model (W as it ended)" in drawing.caption
 
 
 def test_class_means_are_those_before_the_epoch(tmp_path):
@@ -84,7 +120,6 @@ def test_class_means_are_those_before_the_epoch(tmp_path):
     means = torch.stack([H[images.train_labels == k].mean(0) for k in range(10)])
     expected = functional.normalize(means - H.view(10 * 6, -1).mean(0), dim=1)
     torch.testing.assert_close(Point.load(run.last_point).W, expected, rtol=1e-4, atol=1e-5)
-    assert not_covered(run).startswith("W is following the features")
 
 
 def test_a_code_is_the_best_known_and_theory_is_that_of_its_w(tmp_path):
@@ -136,6 +171,7 @@ def test_refuses(changes, message):
     ("K", "settings", "message"),
     [
         (10, {"head": "code", "feature_dim": 9}, "10 classes have a simplex frame in 9 dimensions, .* head='etf'"),
+        (2, {"head": "code", "feature_dim": 1}, "no other code is better; pass head='etf'$"),
         (21, {"head": "code", "feature_dim": 5}, "codes are searched for up to 20 classes, got 21"),
         (10, {"head": "nearest-frame", "feature_dim": 8}, "10 classes have no simplex frame in 8 dimensions"),
     ],

@@ -1,6 +1,7 @@
 """Runs on few samples of some classes, under losses that weigh or shift classes, beside the theory of those losses."""
 
 import dataclasses
+import re
 import shutil
 
 import pytest
@@ -98,8 +99,10 @@ def test_validate_prints_them_with_a_row_of_collapse_for_each(runs, capsys):
     run = runs["weights"]
     assert main(["validate", str(run.path)]) == 0
     text = capsys.readouterr().out
-    assert "test_accuracy_tail" in text
+    assert "epoch  test_accuracy_head  test_accuracy_tail\n" in text
     assert "head, middle and tail: thirds" in text
+    assert re.search(r"^metric +head +tail$", text, re.MULTILINE)
+    assert "beside network: cross-entropy, class weights 1 1 1 1 1 2 2 2 2 2" in text
     point = Point.load(run.last_point)
     rows = by_group(point, groups={"head": range(5), "tail": range(5, 10)})
     assert [f"{row['cosine_w']:.4g}"[:6] in text for row in rows] == [True, True]

@@ -1,13 +1,16 @@
 """ufm train: going on with a run by what it says of itself, and settings that have no effect."""
 
 import dataclasses
+import itertools
 import shlex
 
 import pytest
 
 import networks
 from networks import Recipe, recipe_of, unused
-from networks.recipe import USERS
+from networks.models.build import model_of
+from networks.optim.optimizers import build_optimizer
+from networks.recipe import USERS, idle_decays
 from tests.networks.runs.records import files_of, rows_of
 from ufm_cli.main import main
 from validate import Run
@@ -133,11 +136,53 @@ IDLE = {
         ["--data-dir", "."],
         "--data-dir would do nothing here: the digits are those of scikit-learn",
     ),
+    "a decay of all that no group is left for": (
+        ["--head", "etf", "--decay-backbone", "0", "--decay-biases", "0", "--weight-decay", "0.1"],
+        "--weight-decay would do nothing here: all parameters that are trained have another decay, or none",
+    ),
+    "a decay of biases without any": (
+        ["--feature-decay", "0.1", "--no-bias", "--decay-biases", "0.1"],
+        "--decay-biases would do nothing here",
+    ),
     "out of order": (
         ["--schedule", "milestones", "--milestones", "5", "3"],
         "--milestones must be epochs in ascending",
     ),
 }
+
+
+DECAYS = ("weight_decay", "decay_backbone", "decay_biases", "decay_head")
+CASES = [  # of a head, a feature decay and a bias, and those of DECAYS that are given
+    (head, feature_decay, bias, given)
+    for head in ("linear", "etf", "projected")
+    for feature_decay in (0.0, 0.01)
+    for bias in (True, False)
+    for size in range(1, 5)
+    for given in itertools.combinations(DECAYS, size)
+    if not (feature_decay and "decay_backbone" in given)  # refused as a recipe
+]
+
+
+def test_a_decay_is_refused_where_the_optimiser_holds_the_same_without_it():
+    """For every set of decays: none is idle of which another value makes another group of torch's optimiser."""
+    seen = set()
+    for head, feature_decay, bias, given in CASES:
+        recipe = Recipe(
+            width=4, depth=0, head=head, feature_dim=10, feature_decay=feature_decay, bias=bias, optimizer="adam"
+        )
+        recipe = dataclasses.replace(recipe, **{name: 0.1 + i / 10 for i, name in enumerate(given)})
+        model = model_of(recipe, 10, (1, 8, 8))
+        held = decays_held(recipe, model)
+        acting = {name for name in given if decays_held(dataclasses.replace(recipe, **{name: 0.9}), model) != held}
+        assert idle_decays(recipe) & set(given) == set(given) - acting, (head, feature_decay, bias, given)
+        seen |= idle_decays(recipe) & set(given)
+    assert seen == {"weight_decay", "decay_biases", "decay_head"}
+
+
+def decays_held(recipe, model):
+    """The decay of each parameter in torch's optimiser."""
+    groups = build_optimizer(recipe, model).param_groups
+    return {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
 
 
 @pytest.mark.parametrize(("flags", "message"), IDLE.values(), ids=IDLE)

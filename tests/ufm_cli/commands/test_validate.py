@@ -10,6 +10,7 @@ import torch
 
 import networks
 import ufm
+from figures.runs.material import Material
 from tests.conftest import SMALL
 from ufm import Point
 from ufm_cli.flags import names
@@ -115,7 +116,8 @@ def test_a_network_whose_features_are_all_equal_is_measured_and_not_covered(run_
     point = Point.load(run_copy.last_point)
     Point(point.W, 0 * point.H, point.b, point.labels).save(run_copy.last_point)
     assert main(["validate", str(run_copy.path)]) == 0
-    assert "theory: not covered (W is zero or all features are equal" in capsys.readouterr().out
+    reason = "W is zero or all features are equal: they imply no feature decay"
+    assert f"theory: not covered ({reason})\n" in capsys.readouterr().out  # no flag is named that a run does not take
     assert json.loads(run_copy.analysis.read_text())["comparison"] is None
 
 
@@ -316,6 +318,18 @@ def test_a_normalised_head_with_a_bias_is_not_covered(tmp_path, capsys):
     networks.train(replace(SMALL, head="normalized", epochs=1), tmp_path / "cosines")
     assert main(["validate", str(tmp_path / "cosines")]) == 0
     assert "theory: not covered (the head has a bias" in capsys.readouterr().out
+
+
+def test_a_feature_without_direction_is_not_covered_on_spheres(tmp_path, capsys):
+    """A ReLU may leave none of a feature's entries: the rest of the run is measured and drawn all the same."""
+    recipe = replace(SMALL, head="projected", bias=False, epochs=1)
+    run = networks.train(recipe, tmp_path / "dead")
+    point = Point.load(run.last_point)
+    replace(point, H=torch.cat([0 * point.H[:1], point.H[1:]])).save(run.last_point)
+    reason = "the features are to have one length, and theirs are from 0"
+    assert main(["validate", str(run.path)]) == 0
+    assert f"theory: not covered ({reason}" in capsys.readouterr().out
+    assert Material(run).not_covered.startswith(reason)  # what figures and report are made of
 
 
 def test_a_point_of_a_fixed_classifier(capsys, tmp_path):

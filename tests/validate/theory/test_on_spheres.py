@@ -116,15 +116,20 @@ def test_plain_data_and_back():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda p: replace(p, b=p.b + 1), "no bias"),
         (lambda p: replace(p, W=p.W * torch.tensor([[1.0], [1.5], [1.0]])), "rows of W are to have one length"),
         (lambda p: replace(p, H=0 * p.H), "features are to have one length"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, words):
+def test_lengths_that_differ_are_not_comparable(change, words):
     point, labels = of_network(MODELS["balanced"])
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(NotComparable, match=words):
         compare_on_spheres(change(point), labels)
+
+
+def test_a_bias_is_refused():
+    point, labels = of_network(MODELS["balanced"])
+    with pytest.raises(InputError, match="no bias"):
+        compare_on_spheres(replace(point, b=point.b + 1), labels)
 
 
 def test_a_class_without_samples_is_not_comparable():
