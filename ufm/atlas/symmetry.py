@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 Permutation = tuple[int, ...]
-MATCH = 1e-5  # two logits are the same when they differ by less than this, relative to 1 + the largest
+MATCH = 1e-5  # how far logits of one point may be apart, relative to 1 + the largest
 
 
 def group_order(counts: tuple[int, ...]) -> int:
@@ -23,19 +23,20 @@ def group_order(counts: tuple[int, ...]) -> int:
 
 
 def matchings(
-    A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], prefix: tuple[int, ...] = ()
+    A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], prefix: tuple[int, ...] = (), match: float = MATCH
 ) -> Iterator[Permutation]:
     """Every permutation p that keeps the counts with A[p][:, p] = B, by backtracking.
 
     A, B (K, K) or (K, K, m), several matrices at once    prefix  what p must begin with
+    match   two logits are the same when they differ by less than this, relative to 1 + the largest
     """
     K, n = len(counts), np.array(counts)
     if A.shape[0] != A.shape[1]:
-        if np.abs(A - B).max() <= MATCH * (1 + np.abs(B).max()) and prefix == tuple(range(len(prefix))):
+        if np.abs(A - B).max() <= match * (1 + np.abs(B).max()) and prefix == tuple(range(len(prefix))):
             yield tuple(range(K))
         return
     A, B = A.reshape(K, K, -1), B.reshape(K, K, -1)
-    tol = MATCH * (1 + np.abs(B).max((0, 1)))
+    tol = match * (1 + np.abs(B).max((0, 1)))
     ways = range(K)
     fits = (np.abs(A[ways, ways][:, None] - B[ways, ways]) <= tol).all(2) & (n[:, None] == n)
 
@@ -56,9 +57,9 @@ def matchings(
     yield from extend([])
 
 
-def same_point(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> bool:
+def same_point(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], match: float = MATCH) -> bool:
     """Whether two points with these logits are one up to permutations of the classes (and rotation)."""
-    return next(matchings(A, B, counts), None) is not None
+    return next(matchings(A, B, counts, match=match), None) is not None
 
 
 def transversals(A: np.ndarray, counts: tuple[int, ...]) -> list[list[Permutation]]:
