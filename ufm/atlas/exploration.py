@@ -217,12 +217,12 @@ class Exploration:
         return new
 
     def _save(self, last: bool) -> None:
-        """Write the state to the file; between the rounds of a part only so often that it takes a tenth of the time."""
+        """Write the state to the file; between the rounds of a part so seldom that it takes a fiftieth of the time."""
         if self.file is not None and (last or time.monotonic() >= self._due):
             begin = time.monotonic()
             write_json(self.file, self.plain())
             took = time.monotonic() - begin
-            self._due = begin + took * (10 if took > SLOW else 0)
+            self._due = begin + took * (50 if took > SLOW else 0)
 
     def _take(self, task: Round, ends: torch.Tensor) -> int:
         new = self.catalogue.add_all(Family(self.problem, task.rank), ends, task.found_by)
