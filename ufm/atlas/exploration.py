@@ -164,9 +164,9 @@ class Exploration:
             self._work(tasks, "random starts", self._take)
 
     def by_sums(self, until_quiet: int, patience: int) -> list[EulerSum]:
-        """The Euler sums; where one is not 1, first up to `patience` fruitless rounds in the subspaces concerned.
+        """The Euler sums; where one is not 1, first up to `patience` fruitless turns in the subspaces concerned.
 
-        The fewer there are, and the more rounds were in vain, the more starts there are in each.
+        The fewer there are, and the more were in vain, the more rounds each gets at a time.
         """
         ledger, fruitless = Ledger(self.catalogue), 0
         while True:
@@ -175,8 +175,8 @@ class Exploration:
             if not failing or fruitless >= patience:
                 return sums
             chosen = failing[:: 1 + len(failing) // MOST]
-            starts = BATCH * (MOST // len(chosen)) * 2**fruitless
-            tasks = [self._round_in(failed, starts) for failed in chosen]
+            rounds = MOST // len(chosen) * 2**fruitless
+            tasks = [self._round_in(failed) for failed in chosen for _ in range(rounds)]
             tasks += self._rounds_about_flat_points()
             found = sum(self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take))
             fruitless = 0 if found else fruitless + 1
@@ -241,13 +241,13 @@ class Exploration:
         self.descents[task.place] = [Descent(task.place, value, place) for value, place in pairs]
         return len(self.catalogue.entries) - before
 
-    def _round_in(self, failed: EulerSum, starts: int) -> Round:
+    def _round_in(self, failed: EulerSum) -> Round:
         """A round in the subspace that a failed sum is about."""
         characters = [c for c, D in failed.coordinates.items() for _ in range(D)]
         symmetry = Symmetry.of(failed.action, characters) if failed.action.m else None
         seed, name = self._next_seed(f"sum {failed.name}"), f"symmetry {failed.action.name}"
         rank = min(len(characters), self.ranks.stop - 1)
-        return Round(self.problem, rank, starts, seed, name, symmetry, passes=1 if symmetry is None else 2)
+        return Round(self.problem, rank, BATCH, seed, name, symmetry, passes=1 if symmetry is None else 2)
 
     def _next_seed(self, part: str) -> tuple[int, ...]:
         self.rounds[part] = self.rounds.get(part, 0) + 1
