@@ -172,7 +172,8 @@ def explore(
     connect      follow the gradient flow from every saddle; a point it finds that was missed is entered
     jobs         how many rounds run side by side, in processes of one thread each. Inside
                  `joblib.parallel_config(backend="dask")` they go to the workers of a Dask cluster (`ufm.cluster`)
-    patience     how many rounds without a find are spent on the subspaces of Euler sums that are not 1
+    patience     how many turns without a find, each twice as long, are spent on the subspaces of Euler sums that are
+                 not 1
     file         what is found is written there (JSON) after every round (where that takes long, after some), and gone
                  on with if it is there
     force        begin anew, whatever the file holds

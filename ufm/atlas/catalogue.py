@@ -10,12 +10,12 @@ import torch
 from ..problem import Problem
 from ..proofs import Followed, follow, is_empty
 from ..solvers.bias import without_shift
-from ..solvers.sharpen import TOLD, at_rest, is_told
+from ..solvers.sharpen import TOLD, at_rest, doubt
 from ..spectra.spectrum import ZERO
 from .family import Family
 from .rotations import dimension, grassmannian, groups
 from .subspaces import Subspace, Symmetry
-from .symmetry import same_point
+from .symmetry import MATCH, same_point
 
 FOLLOWED = 150  # ends that are followed in ball arithmetic, at most: each takes a few tenths of a second
 NEAR = 0.1  # how far from the end of a search its critical point may be, relative to it
@@ -72,7 +72,8 @@ class Catalogue:
     """Entries, and `enter`, which knows what is there already.
 
     Points at different levels differ; points at one level are compared by their logits, up to permutations of the
-    classes that keep the counts. With lambda_b = 0 logits are compared up to the shift that nothing penalises. Where
+    classes that keep the counts: up to 1e-5, and in flat valleys up to as far as rounding may have moved either point,
+    where there is no other one. With lambda_b = 0 logits are compared up to the shift that nothing penalises. Where
     classes turn into each other (`ufm.atlas.rotations`) points are compared by their ranks and manifolds.
 
     hidden    how many times there was something to enter of which rounding hides whether it is a critical point
@@ -92,7 +93,7 @@ class Catalogue:
         """The place of a critical point x (size,) of the family: where it was, or at the end when it is new.
 
         None where Newton's method finds no critical point near x, or where f is so flat that rounding hides which place
-        is one (`ufm.solvers.sharpen.is_told`, among the points of the same equal classes): a small gradient is none.
+        is one (`ufm.solvers.sharpen.doubt`, among the points of the same equal classes): a small gradient is none.
         There the end is followed in ball arithmetic (`ufm.proofs.followed`), and what is proved there is entered.
         """
         return self._enter(self.entry(family, x, found_by))
@@ -106,10 +107,11 @@ class Catalogue:
         if end is None:
             return None
         entry = self.entry(*family.in_row_space(end), given.found_by)
-        place = self._place(entry)
+        moved = self._doubt(entry)
+        place = self._place(entry, moved or 0.0)
         if place is not None:
             return place
-        told = self._told(entry)
+        told = moved is not None
         if not told or not entry.signed:
             proved = self._followed(entry)
             if proved is not None and (not told or proved.way <= TOLD):
@@ -137,8 +139,9 @@ class Catalogue:
         empty = tried and is_empty(self.problem, entry.family.rank, entry.x)
         self.excluded, self.hidden = self.excluded + empty, self.hidden + (not empty)
 
-    def _told(self, entry: Entry) -> bool:
-        """Whether it is told from the places around it, among the points with the same equal classes."""
+    def _doubt(self, entry: Entry) -> float | None:
+        """How far rounding may have moved it; None where it is not told from the places around it, among the points
+        with the same equal classes."""
         problem, family = self.problem, entry.family
         basis = None
         if not self.turning and problem.num_types == problem.num_classes:
@@ -148,7 +151,7 @@ class Catalogue:
                 for kind in sorted({problem.kinds[k] for k in block})
             ]
             basis = Subspace(family, Symmetry.within(tuple(alike), family.rank)).basis
-        return is_told(family.landscape, entry.x, basis, entry.orbit)
+        return doubt(family.landscape, entry.x, basis, entry.orbit)
 
     def add(self, family: Family, x: torch.Tensor, found_by: str) -> bool:
         """Enter a point; returns whether it was new."""
@@ -178,14 +181,16 @@ class Catalogue:
             new += [i] * (len(self.entries) - before)
         return new
 
-    def _place(self, new: Entry) -> int | None:
+    def _place(self, new: Entry, moved: float = 0.0) -> int | None:
+        """The place of the entry that the new one is, which rounding may have moved so far."""
         if len(self._levels) != len(self.entries):
             self._levels = np.array([entry.level for entry in self.entries])
         gap = SAME_LEVEL * (1 + abs(new.level))
         near = np.flatnonzero(np.abs(self._levels - new.level) <= gap).tolist()
-        return next((place for place in near if self._same(self.entries[place], new)), None)
+        return next((place for place in near if self._same(self.entries[place], new, moved)), None)
 
-    def _same(self, entry: Entry, new: Entry) -> bool:
+    def _same(self, entry: Entry, new: Entry, moved: float) -> bool:
         if self.turning:
             return entry.rank == new.rank and entry.spaces == new.spaces
-        return same_point(new.logits, entry.logits, self.problem.kinds)
+        match = MATCH + 2 * max(moved, self._doubt(entry) or 0.0) if moved else MATCH
+        return same_point(new.logits, entry.logits, self.problem.kinds, match)

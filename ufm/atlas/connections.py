@@ -40,9 +40,9 @@ class FlowLines:
         if not len(values):
             return family, values, directions
         size = float(x.norm()) or (2 * self.problem.num_classes * self.problem.ridge) ** 0.5
-        symmetry = torch.stack([symmetrizer(family, x + 0.3 * size * v) for v in directions])
+        kept = _side_by_side([fixed_space(family, x + 0.3 * size * v) for v in directions])
         kicks = KICK * size * directions
-        ends = flow(family, torch.cat([x + kicks, x - kicks]), torch.cat([symmetry, symmetry]), 3 * KICK * size)
+        ends = flow(family, torch.cat([x + kicks, x - kicks]), torch.cat([kept, kept]), 3 * KICK * size)
         rests = [at_rest(family.landscape, end) if bool(end.isfinite().all()) else None for end in ends]
         nowhere = torch.full_like(x, torch.nan)
         return family, torch.cat([values, values]), torch.stack([nowhere if y is None else y for y in rests])
@@ -96,34 +96,48 @@ def symmetrizer(family: Family, x: torch.Tensor) -> torch.Tensor:
     return torch.block_diag(*[wide, wide, narrow][: 2 + family.problem.bias])
 
 
-def flow(family: Family, x: torch.Tensor, symmetry: torch.Tensor, away: float, steps: int = 3000) -> torch.Tensor:
+def fixed_space(family: Family, x: torch.Tensor) -> torch.Tensor:
+    """(size, m) orthonormal: the points that keep every symmetry of x."""
+    values, vectors = torch.linalg.eigh(symmetrizer(family, x))
+    return vectors[:, values > 0.5]
+
+
+def _side_by_side(bases: list[torch.Tensor]) -> torch.Tensor:
+    """(B, size, m): bases (size, .) with columns of zeros added up to the largest number m."""
+    most = max(basis.shape[1] for basis in bases)
+    return torch.stack([torch.nn.functional.pad(basis, (0, most - basis.shape[1])) for basis in bases])
+
+
+def flow(family: Family, x: torch.Tensor, kept: torch.Tensor, away: float, steps: int = 3000) -> torch.Tensor:
     """(B, size): where the gradient flow from each row of x comes to rest, by linearly implicit Euler steps.
 
     (I/h + H) dx = -gradient, with h kept so small that I/2h + H is positive definite, the step short and f lower.
-    symmetry (B, size, size) projects to the subspace that the exact flow never leaves, so that rounding does not.
+    kept (B, size, m) spans the subspace that the exact flow never leaves (zeros beside an orthonormal basis): the steps
+    are taken in it, so that rounding leads nowhere else.
     A flow can rest where the gradient is below NEAR once it has moved by `away`; one that does not is NaN.
     """
-    begin, x, unit = x, x.clone(), 2 * (family.problem.lambda_w + family.problem.lambda_h)
+    ends, begin, unit = torch.full_like(x, torch.nan), x, 2 * (family.problem.lambda_w + family.problem.lambda_h)
     inverse = x.new_full((len(x),), family.problem.ridge)
     active, left = torch.arange(len(x), device=x.device), torch.zeros_like(inverse, dtype=torch.bool)
     for _ in range(steps):
-        value, gradient, hessian = family.expand(x[active])
-        left[active] |= (x[active] - begin[active]).norm(dim=1) > away
+        value, gradient, hessian = family.expand(x)
+        left |= (x - begin).norm(dim=1) > away
         excess = (value - family.problem.floor).clamp_min(0)
-        going = ~(left[active] & (gradient.norm(dim=1) <= NEAR * (unit * excess).sqrt()))
-        active, value, gradient, hessian = active[going], value[going], gradient[going], hessian[going]
+        going = ~(left & (gradient.norm(dim=1) <= NEAR * (unit * excess).sqrt()))
+        if not going.all():
+            ends[active[~going]] = x[~going]
+            active, left, begin, inverse, x, kept = (v[going] for v in (active, left, begin, inverse, x, kept))
+            value, gradient, hessian = value[going], gradient[going], hessian[going]
         if not len(active):
             break
-        S = symmetry[active]
-        step = _implicit_step(S @ gradient[..., None], S @ hessian @ S, inverse[active])
-        step = (S @ step[..., None])[..., 0]
-        good = step.isfinite().all(1) & (step.norm(dim=1) <= 0.1 * (x[active].norm(dim=1) + 1))
-        trial = torch.where(good[:, None], x[active] + step, x[active])
+        step = _implicit_step((gradient[:, None] @ kept).mT, kept.mT @ (hessian @ kept), inverse)
+        step = (kept @ step[..., None])[..., 0]
+        good = step.isfinite().all(1) & (step.norm(dim=1) <= 0.1 * (x.norm(dim=1) + 1))
+        trial = torch.where(good[:, None], x + step, x)
         good &= family.values(trial) <= value
-        x[active] = torch.where(good[:, None], trial, x[active])
-        inverse[active] *= torch.where(good, 0.7, 4.0)
-    x[active] = torch.nan
-    return x
+        x = torch.where(good[:, None], trial, x)
+        inverse = inverse * torch.where(good, 0.7, 4.0)
+    return ends
 
 
 def _implicit_step(gradient: torch.Tensor, hessian: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,7 @@ from .subspaces import Blocks, Symmetry
 from .symmetry import partitions
 
 BATCH = 200  # random starts a round
+MOST = 12  # Euler sums that are not 1 whose subspaces are searched at a time
 COUNTS = ("hidden", "followed", "excluded", "tried")  # what the catalogue counts beside its entries
 SLOW = 0.1  # seconds: a file that is written faster is written after every round
 FLAT = 1e-6  # an eigenvalue below this, relative to the largest, makes a point flat
@@ -163,14 +164,19 @@ class Exploration:
             self._work(tasks, "random starts", self._take)
 
     def by_sums(self, until_quiet: int, patience: int) -> list[EulerSum]:
-        """The Euler sums; where one is not 1, first up to `patience` fruitless rounds in the subspaces concerned."""
+        """The Euler sums; where one is not 1, first up to `patience` fruitless turns in the subspaces concerned.
+
+        The fewer there are, and the more were in vain, the more rounds each gets at a time.
+        """
         ledger, fruitless = Ledger(self.catalogue), 0
         while True:
             sums = list(ledger.sums(self.ranks.stop - 1))
             failing = [s for s in sums if s.failing]
             if not failing or fruitless >= patience:
                 return sums
-            tasks = [self._round_in(failed) for failed in failing[:: 1 + len(failing) // 12]]
+            chosen = failing[:: 1 + len(failing) // MOST]
+            rounds = MOST // len(chosen) * 2**fruitless
+            tasks = [self._round_in(failed) for failed in chosen for _ in range(rounds)]
             tasks += self._rounds_about_flat_points()
             found = sum(self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take))
             fruitless = 0 if found else fruitless + 1
@@ -211,12 +217,12 @@ class Exploration:
         return new
 
     def _save(self, last: bool) -> None:
-        """Write the state to the file; between the rounds of a part only so often that it takes a tenth of the time."""
+        """Write the state to the file; between the rounds of a part so seldom that it takes a fiftieth of the time."""
         if self.file is not None and (last or time.monotonic() >= self._due):
             begin = time.monotonic()
             write_json(self.file, self.plain())
             took = time.monotonic() - begin
-            self._due = begin + took * (10 if took > SLOW else 0)
+            self._due = begin + took * (50 if took > SLOW else 0)
 
     def _take(self, task: Round, ends: torch.Tensor) -> int:
         new = self.catalogue.add_all(Family(self.problem, task.rank), ends, task.found_by)

@@ -84,6 +84,14 @@ class Family:
         losses = f.loss.values(logits.flatten(0, 1), f.labels.repeat(len(x))).view(len(x), -1)
         return losses @ f.counts / f.num_samples + (self.decay * x.square()).sum(1) / 2
 
+    def gradient(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, size) the gradient of f at every row of x."""
+        f = self.landscape
+        _, slopes, _ = f.loss.expand(self.logits(x).flatten(0, 1), f.labels.repeat(len(x)))
+        return (
+            self.pull(x, slopes.view(len(x), len(f.labels), -1) * (f.counts[:, None] / f.num_samples)) + self.decay * x
+        )
+
     def expand(self, x: torch.Tensor) -> Expansion:
         """f to second order at every row of x."""
         f, B, K, T = self.landscape, len(x), self.problem.num_classes, self.problem.num_types
@@ -99,21 +107,23 @@ class Family:
     def _hessian(self, W: torch.Tensor, U: torch.Tensor, A: torch.Tensor, G: torch.Tensor) -> torch.Tensor:
         (B, K, r), T, roots = W.shape, U.shape[1], self.landscape.roots
         pulled = A @ W[:, None] / roots[:, :, None]
-        unit = torch.eye(r, dtype=W.dtype, device=W.device)
-        WW = A.flatten(2).mT @ (U[..., None] * U[..., None, :]).flatten(2)
-        WW = WW.view(B, K, K, r, r).transpose(2, 3).reshape(B, K * r, K * r)
-        WH = torch.einsum("zka,zkic->ziakc", U, pulled) + torch.einsum("zki,ac->ziakc", G, unit)
-        WH = WH.reshape(B, K * r, T * r)
-        HH = W.new_zeros(B, T, r, T, r)
-        types = torch.arange(T, device=W.device)
-        HH[:, types, :, types, :] = (W[:, None].mT @ pulled / roots[:, :, None]).movedim(1, 0)
-        HH = HH.view(B, T * r, T * r)
-        rows = [[WW, WH], [WH.mT, HH]]
+        H = W.new_zeros(B, self.size, self.size)
+        cut, end = K * r, (K + T) * r
+        WW, WH, HH = H[:, :cut, :cut], H[:, :cut, cut:end], H[:, cut:end, cut:end]
+        squares = A.flatten(2).mT @ (U[..., None] * U[..., None, :]).flatten(2)
+        WW.view(B, K, r, K, r).copy_(squares.view(B, K, K, r, r).transpose(2, 3))
+        cross = WH.view(B, K, r, T, r)
+        torch.mul(U.mT[:, None, :, :, None], pulled.transpose(1, 2)[:, :, None], out=cross)
+        cross.diagonal(dim1=2, dim2=4).add_(G.mT[..., None])
+        HH.view(B, T, r, T, r).diagonal(dim1=1, dim2=3).copy_(
+            (W[:, None].mT @ pulled / roots[:, :, None]).movedim(1, 3)
+        )
         if self.problem.bias:
-            Wb = torch.einsum("zka,zkij->ziaj", U, A).reshape(B, K * r, K)
-            Hb = pulled.transpose(2, 3).reshape(B, T * r, K)
-            rows = [[WW, WH, Wb], [WH.mT, HH, Hb], [Wb.mT, Hb.mT, A.sum(1)]]
-        H = torch.cat([torch.cat(row, 2) for row in rows], 1)
+            H[:, :cut, end:].view(B, K, r, K).copy_((U.mT @ A.flatten(2)).view(B, r, K, K).transpose(1, 2))
+            H[:, cut:end, end:].view(B, T, r, K).copy_(pulled.transpose(2, 3))
+            H[:, end:, end:] = A.sum(1)
+            H[:, end:, :end] = H[:, :end, end:].mT
+        H[:, cut:end, :cut] = WH.mT
         H.diagonal(dim1=1, dim2=2).add_(self.decay)
         return H
 

@@ -6,6 +6,7 @@ points already known, so that no start ends at one of them again.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -13,7 +14,38 @@ from .family import Family
 from .subspaces import Subspace
 
 Space = Family | Subspace
-System = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+CACHED = 2**19  # numbers in the Jacobians of the starts that are under way at a time: about what a cache holds
+FEWEST = 8  # starts under way at a time, however large: for fewer the calls would take longer than the sums
+STEEP = 1e12  # the growth of the damping at which a start has nowhere to go
+
+
+class System(NamedTuple):
+    """F, and F with its Jacobian: x (B, m) -> F (B, m), and x -> F, J (B, m, m)."""
+
+    values: Callable[[torch.Tensor], torch.Tensor]
+    expand: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+class _Way(NamedTuple):
+    """The starts under way, a row each: their places, x, |F| there, J^T J and J^T F; the damping and how fast it grows,
+    how many iterations they had, and what |F| was when patience was last asked for."""
+
+    place: torch.Tensor
+    x: torch.Tensor
+    norms: torch.Tensor
+    normal: torch.Tensor
+    slope: torch.Tensor
+    mu: torch.Tensor
+    growth: torch.Tensor
+    had: torch.Tensor
+    before: torch.Tensor
+
+    def rows(self, chosen: torch.Tensor) -> "_Way":
+        return _Way(*(part[chosen] for part in self))
+
+    def going(self, tol: float, iterations: int) -> torch.Tensor:
+        """Which of them have neither converged nor had all their iterations, and can still move."""
+        return (self.norms > tol) & (self.growth < STEEP) & (self.had < iterations)
 
 
 def find_zeros(
@@ -27,37 +59,69 @@ def find_zeros(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(x (B, m), norms (B,)): where each start ended, and |F| there; at most tol where it converged.
 
-    system   x (B, m) -> F (B, m), its Jacobian (B, m, m)
     damping  mu in (J^T J + mu I) s = -J^T F at the start
     patience a start that does not halve |F| in so many iterations creeps along a valley, and is given up; None: none is
 
-    Steps longer than 1 + |x| are not taken: they end where the loss is saturated, and its gradient constant.
+    Steps longer than 1 + |x| are not taken: they end where the loss is saturated, and its gradient constant. As many
+    starts are under way at a time as a cache holds the Jacobians of; as some end, others begin.
     """
-    x, (F, J) = x.clone(), system(x)
-    norms = F.norm(dim=1)
+    ends, norms = x.clone(), x.new_full((len(x),), torch.inf)
+    room = max(FEWEST, CACHED // max(1, x.shape[1] ** 2))
+    begun = min(room, len(x))
+    way = _begun(system, x, 0, begun, damping)
+    while True:
+        if begun < len(x) and len(way.place) <= room * 3 // 4:
+            end = min(len(x), begun + room - len(way.place))
+            fresh = _begun(system, x, begun, end, damping)
+            begun, way = end, _Way(*map(torch.cat, zip(way, fresh, strict=True)))
+        going = way.going(tol, iterations)
+        if patience:
+            due = (way.had > 0) & (way.had % patience == 0)
+            going &= ~due | (way.norms <= way.before / 2)
+            way = way._replace(before=torch.where(due, way.norms, way.before))
+        if not going.all():
+            over = way.place[~going]
+            ends[over], norms[over] = way.x[~going], way.norms[~going]
+            way = way.rows(going)
+        if len(way.place):
+            way = _iterated(system, way)
+        elif begun == len(x):
+            return ends, norms
+
+
+def _begun(system: System, x: torch.Tensor, begin: int, end: int, damping: float) -> _Way:
+    """The starts x[begin:end] before their first iteration."""
+    rows, place = x[begin:end], torch.arange(begin, end, device=x.device)
+    norms, normal, slope = _squares(system, rows)
     mu, growth = torch.full_like(norms, damping), torch.full_like(norms, 2.0)
-    active = (norms > tol).nonzero()[:, 0]
-    F, J, before = F[active], J[active], norms.clone()
-    for i in range(iterations):
-        if not len(active):
-            break
-        step, decrease = _step(F, J, mu[active])
-        trial_F, trial_J = system(x[active] + step)
-        old, new = norms[active].square(), trial_F.square().sum(1)
-        ratio = (old - new) / decrease.clamp_min(1e-300)
-        good = (ratio > 1e-4) & torch.isfinite(new) & (step.norm(dim=1) <= 1 + x[active].norm(dim=1))
-        easier = mu[active] * (1 - (2 * ratio - 1) ** 3).clamp(0.1, 2)
-        mu[active] = torch.where(good, easier, mu[active] * growth[active]).clamp_min(1e-30)
-        growth[active] = torch.where(good, 2.0, 2 * growth[active])
-        F, J = torch.where(good[:, None], trial_F, F), torch.where(good[:, None, None], trial_J, J)
-        x[active] = torch.where(good[:, None], x[active] + step, x[active])
-        norms[active] = F.norm(dim=1)
-        going = (norms[active] > tol) & (growth[active] < 1e12)
-        if patience and (i + 1) % patience == 0:
-            going &= norms[active] <= before[active] / 2
-            before = norms.clone()
-        active, F, J = active[going], F[going], J[going]
-    return x, norms
+    return _Way(place, rows, norms, normal, slope, mu, growth, torch.zeros_like(place), norms)
+
+
+def _squares(system: System, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """|F|, J^T J and J^T F."""
+    F, J = system.expand(x)
+    return F.norm(dim=1), J.mT @ J, (J * F[..., None]).sum(1)
+
+
+def _iterated(system: System, way: _Way) -> _Way:
+    """One iteration of each: the step, and the damping of the next. Only where the step is taken is J asked for."""
+    step, decrease = _step(way.normal, way.slope, way.mu)
+    x = way.x + step
+    new = system.values(x).square().sum(1)
+    ratio = (way.norms.square() - new) / decrease.clamp_min(1e-300)
+    good = (ratio > 1e-4) & torch.isfinite(new) & (step.norm(dim=1) <= 1 + way.x.norm(dim=1))
+    easier = way.mu * (1 - (2 * ratio - 1) ** 3).clamp(0.1, 2)
+    mu = torch.where(good, easier, way.mu * way.growth).clamp_min(1e-30)
+    growth = torch.where(good, 2.0, 2 * way.growth)
+    way = way._replace(mu=mu, growth=growth, had=way.had + 1)
+    taken = good.nonzero()[:, 0]
+    if not len(taken):
+        return way
+    changed: tuple[torch.Tensor, ...] = (x[taken], *_squares(system, x[taken]))
+    if len(taken) < len(good):
+        before = way.x.clone(), way.norms.clone(), way.normal, way.slope
+        changed = tuple(old.index_copy_(0, taken, new) for old, new in zip(before, changed, strict=True))
+    return way._replace(**dict(zip(("x", "norms", "normal", "slope"), changed, strict=True)))
 
 
 def polished(
@@ -73,21 +137,20 @@ def polished(
         active = ((norms > tol) & (norms <= near)).nonzero()[:, 0]
         if not len(active):
             break
-        F, J = system(x[active])
+        F, J = system.expand(x[active])
         values, vectors = torch.linalg.eigh(J)
         step = (vectors @ ((vectors.mT @ F[..., None]) / values[..., None]))[..., 0]
         good = step.norm(dim=1) <= 0.1 * x[active].norm(dim=1)
         x[active[good]] -= step[good]
-        norms[active] = torch.where(good, system(x[active])[0].norm(dim=1), torch.inf)
+        norms[active] = torch.where(good, system.values(x[active]).norm(dim=1), torch.inf)
     return x, norms
 
 
-def _step(F: torch.Tensor, J: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _step(normal: torch.Tensor, slope: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(the damped Gauss-Newton step, the decrease of |F|^2 that the linear model predicts)."""
-    normal = J.mT @ J
-    normal.diagonal(dim1=1, dim2=2).add_(mu[:, None])
-    slope = (J.mT @ F[..., None])[..., 0]
-    factor, _ = torch.linalg.cholesky_ex(normal)
+    damped = normal.clone()
+    damped.diagonal(dim1=1, dim2=2).add_(mu[:, None])
+    factor, _ = torch.linalg.cholesky_ex(damped)
     step = -torch.cholesky_solve(slope[..., None], factor)[..., 0]
     step = torch.where(torch.isfinite(step).all(1, keepdim=True), step, -slope / mu[:, None].clamp_min(1e-12))
     return step, -(step * slope).sum(1) + mu * step.square().sum(1)
@@ -96,15 +159,22 @@ def _step(F: torch.Tensor, J: torch.Tensor, mu: torch.Tensor) -> tuple[torch.Ten
 def gradient_system(space: Space, known: torch.Tensor | None = None) -> System:
     """The gradient of f in a family or a subspace of it, with its Hessian; deflated at logits `known` (M, T, K)."""
 
-    def system(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def expand(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         _, g, H = space.expand(y)
-        if known is not None and len(known):
-            factor, slope = deflation(space.family, space.lift(y), known)
-            H = H + g[:, :, None] * space.restrict(slope)[:, None, :]
-            g, H = factor[:, None] * g, factor[:, None, None] * H
         return g, H
 
-    return system
+    if known is None or not len(known):
+        return System(space.gradient, expand)
+
+    def deflated(y: torch.Tensor) -> torch.Tensor:
+        return deflation(space.family, space.lift(y), known)[0][:, None] * space.gradient(y)
+
+    def expand_deflated(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (g, H), (factor, slope) = expand(y), deflation(space.family, space.lift(y), known)
+        H.baddbmm_(g[:, :, None], space.restrict(slope)[:, None, :])
+        return factor[:, None] * g, H.mul_(factor[:, None, None])
+
+    return System(deflated, expand_deflated)
 
 
 def deflation(family: Family, x: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -132,10 +132,15 @@ class Subspace:
         return torch.tensor(first, device=self.rows.device)
 
     @cached_property
-    def _counts(self) -> torch.Tensor:
-        """How many samples there are of the types of each orbit."""
-        counts = self.family.landscape.counts[self._types]
-        return counts * counts.new_tensor([len(orbit) for orbit in self.orbits]) if self._alike else counts
+    def _labels(self) -> torch.Tensor:
+        return self.family.landscape.labels[self._types]
+
+    @cached_property
+    def _share(self) -> torch.Tensor:
+        """Which share of all samples those of the types of each orbit are."""
+        f = self.family.landscape
+        shares = f.counts[self._types] / f.num_samples
+        return shares * shares.new_tensor([len(orbit) for orbit in self.orbits]) if self._alike else shares
 
     @cached_property
     def _steps(self) -> torch.Tensor:
@@ -160,8 +165,20 @@ class Subspace:
     def values(self, y: torch.Tensor) -> torch.Tensor:
         """(B,) f at every row of y."""
         f, logits = self.family.landscape, self._parts(y)[2]
-        losses = f.loss.values(logits.flatten(0, 1), f.labels[self._types].repeat(len(y))).view(len(y), -1)
-        return losses @ self._counts / f.num_samples + y.square() @ self.decay / 2
+        losses = f.loss.values(logits.flatten(0, 1), self._labels.repeat(len(y))).view(len(y), -1)
+        return losses @ self._share + y.square() @ self.decay / 2
+
+    def gradient(self, y: torch.Tensor) -> torch.Tensor:
+        """(B, size) the gradient of f at every row of y."""
+        W, U, logits = self._parts(y)
+        _, slopes, _ = self.family.landscape.loss.expand(logits.flatten(0, 1), self._labels.repeat(len(y)))
+        return self._gradient(y, W, U, slopes.view_as(logits) * self._share[:, None])
+
+    def _gradient(self, y: torch.Tensor, W: torch.Tensor, U: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        """The gradient where the weighted slopes of one type of each orbit are g (B, R, K)."""
+        in_W = (g.mT @ U).flatten(1) @ self.rows.flatten(0, 1)
+        in_H = (g @ W).flatten(1) @ self._steps.flatten(0, 1)
+        return torch.cat([in_W, in_H, g.sum(1) @ self.biases], 1) + self.decay * y
 
     def expand(self, y: torch.Tensor) -> Expansion:
         """f to second order at every row of y.
@@ -172,20 +189,19 @@ class Subspace:
         f, B = self.family.landscape, len(y)
         W, U, logits = self._parts(y)
         (R, r), K = U.shape[1:], W.shape[1]
-        losses, slopes, curvature = f.loss.expand(logits.flatten(0, 1), f.labels[self._types].repeat(B))
-        share = self._counts / f.num_samples
+        losses, slopes, curvature = f.loss.expand(logits.flatten(0, 1), self._labels.repeat(B))
         M = self._derivative(W, U)
-        g = slopes.view(B, R, K) * share[:, None]
+        g = slopes.view(B, R, K) * self._share[:, None]
         units = torch.eye(K, dtype=y.dtype, device=y.device)[:, None, :].expand(K, B * R, K)
-        A = curvature(units).view(K, B, R, K).permute(1, 2, 3, 0) * share[:, None, None]
+        A = curvature(units).view(K, B, R, K).permute(1, 2, 3, 0) * self._share[:, None, None]
         H = M.flatten(1, 2).mT @ (A @ M).flatten(1, 2)
         cut, end = self.cut, self.cut + self.features.shape[2]
         twice = (g.flatten(0, 1) @ self.rows.flatten(1)).view(B, R * r, cut).mT @ self._steps.flatten(0, 1)
         H[:, :cut, cut:end] += twice
         H[:, cut:end, :cut] += twice.mT
         H.diagonal(dim1=1, dim2=2).add_(self.decay)
-        gradient = (g.flatten(1)[:, None] @ M.flatten(1, 2))[:, 0] + self.decay * y
-        return Expansion(losses.view(B, R) @ self._counts / f.num_samples + y.square() @ self.decay / 2, gradient, H)
+        value = losses.view(B, R) @ self._share + y.square() @ self.decay / 2
+        return Expansion(value, self._gradient(y, W, U, g), H)
 
     def _derivative(self, W: torch.Tensor, U: torch.Tensor) -> torch.Tensor:
         """(B, R, K, size): the logits' derivatives."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 Permutation = tuple[int, ...]
-MATCH = 1e-5  # two logits are the same when they differ by less than this, relative to 1 + the largest
+MATCH = 1e-5  # how far logits of one point may be apart, relative to 1 + the largest
 
 
 def group_order(counts: tuple[int, ...]) -> int:
@@ -23,42 +23,46 @@ def group_order(counts: tuple[int, ...]) -> int:
 
 
 def matchings(
-    A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], prefix: tuple[int, ...] = ()
+    A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], prefix: tuple[int, ...] = (), match: float = MATCH
 ) -> Iterator[Permutation]:
     """Every permutation p that keeps the counts with A[p][:, p] = B, by backtracking.
 
     A, B (K, K) or (K, K, m), several matrices at once    prefix  what p must begin with
+    match   two logits are the same when they differ by less than this, relative to 1 + the largest
     """
-    K, n = len(counts), np.array(counts)
+    K = len(counts)
     if A.shape[0] != A.shape[1]:
-        if np.abs(A - B).max() <= MATCH * (1 + np.abs(B).max()) and prefix == tuple(range(len(prefix))):
+        if np.abs(A - B).max() <= match * (1 + np.abs(B).max()) and prefix == tuple(range(len(prefix))):
             yield tuple(range(K))
         return
-    A, B = A.reshape(K, K, -1), B.reshape(K, K, -1)
-    tol = MATCH * (1 + np.abs(B).max((0, 1)))
-    ways = range(K)
-    fits = (np.abs(A[ways, ways][:, None] - B[ways, ways]) <= tol).all(2) & (n[:, None] == n)
+    tol = match * (1 + np.abs(B.reshape(K, K, -1)).max((0, 1)))
+    a, b = (np.moveaxis(M.reshape(K, K, -1) / tol, 2, 0).tolist() for M in (A, B))
+    pairs = list(zip(a, b, strict=True))  # lists: numpy would take longer for so few numbers at a time
+
+    def fits(p: list[int], k: int) -> bool:
+        """Whether p, so far, can go on with k."""
+        i = len(p)
+        return all(
+            abs(one[q][k] - other[j][i]) <= 1 and abs(one[k][q] - other[i][j]) <= 1
+            for j, q in ((i, k), *enumerate(p))
+            for one, other in pairs
+        )
 
     def extend(p: list[int]) -> Iterator[Permutation]:
         i = len(p)
         if i == K:
             yield tuple(p)
             return
-        same = fits[:, i].copy()
-        same[p] = False
-        if p:
-            same &= (np.abs(A[p] - B[:i, i][:, None]) <= tol).all((0, 2))
-            same &= (np.abs(A[:, p] - B[i, :i]) <= tol).all((1, 2))
-        for k in np.flatnonzero(same) if i >= len(prefix) else prefix[i : i + 1]:
-            if same[k]:
-                yield from extend([*p, int(k)])
+        for k in range(K) if i >= len(prefix) else prefix[i : i + 1]:
+            if k not in p and counts[k] == counts[i] and fits(p, k):
+                yield from extend([*p, k])
 
     yield from extend([])
 
 
-def same_point(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...]) -> bool:
+def same_point(A: np.ndarray, B: np.ndarray, counts: tuple[int, ...], match: float = MATCH) -> bool:
     """Whether two points with these logits are one up to permutations of the classes (and rotation)."""
-    return next(matchings(A, B, counts), None) is not None
+    return next(matchings(A, B, counts, match=match), None) is not None
 
 
 def transversals(A: np.ndarray, counts: tuple[int, ...]) -> list[list[Permutation]]:

@@ -101,31 +101,33 @@ def at_rest(f: Landscape, x: torch.Tensor, near: float = NEAR) -> torch.Tensor |
     return None
 
 
-def is_told(f: Landscape, x: torch.Tensor, basis: torch.Tensor | None, orbit: int) -> bool:
-    """Whether rounding lets a critical point next to x (size,) be told from the places around it.
+def doubt(f: Landscape, x: torch.Tensor, basis: torch.Tensor | None, orbit: int) -> float | None:
+    """How far rounding may have moved the critical point next to x (size,), relative to W, to H~ and to 1 + |b|; None
+    where it hides which of the places around x is one.
 
     basis  (size, m) orthonormal: a subspace that some symmetry fixes, in which x lies; None for the whole space
     orbit  the dimension of the set of critical points that symmetries make of one: as many eigenvalues are 0
 
     Along an eigenvector of eigenvalue l Newton's method can err by e = rounding/|l|. All in all that may move the point
     by 1e-3 of it. The least |l| may change by half at most on the way of 2 e to both sides along the valley's bottom:
-    Newton's method converges quadratically from wherever the point may be (Kantorovich 1948).
+    Newton's method converges quadratically from wherever the point may be, and there is no other (Kantorovich 1948).
     """
     jet = f.jet(x)
     values, vectors = _beyond(jet, basis, orbit)
     if not len(values):
-        return True
+        return 0.0
     errors = max(rounding(jet, x), float(jet.gradient.norm())) / values.abs()
-    if not _distance(f, x, x + vectors @ errors) <= TOLD:
-        return False
+    far = _distance(f, x, x + vectors @ errors)
+    if not far <= TOLD:
+        return None
     along, steep, stiff = vectors[:, 0], vectors[:, 1:], values[1:]
     for side in (-2, 2):
         y = x + side * errors[0] * along
         for _ in range(2):
             y = y - steep @ ((steep.T @ f.jet(y).gradient) / stiff)
         if not abs(float(_beyond(f.jet(y), basis, orbit)[0][0] / values[0]) - 1) <= 0.5:
-            return False
-    return True
+            return None
+    return far
 
 
 def _beyond(jet: Jet, basis: torch.Tensor | None, orbit: int) -> tuple[torch.Tensor, torch.Tensor]:

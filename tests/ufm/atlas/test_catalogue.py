@@ -1,6 +1,7 @@
 """What enters the catalogue where rounding hides what is critical: what ball arithmetic proves, and nothing else."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from ufm.atlas.catalogue import Catalogue
 from ufm.atlas.euler import Ledger
 from ufm.atlas.exploration import Exploration
 from ufm.atlas.family import Family
-from ufm.storage.files import write_json
+from ufm.atlas.symmetry import same_point
+from ufm.solvers.sharpen import rounding
+from ufm.storage.files import read_json, write_json
 
 VALLEY = Problem.balanced(5, 1, 1, lambda_w=0.199, lambda_h=0.199, lambda_b=0.15)  # rho = .995
 LINE = Family(VALLEY, 1)
@@ -90,7 +93,7 @@ def test_a_far_proof_does_not_replace_a_point_that_float64_tells(catalogue, monk
     """Only an eigenvalue's sign is asked for then; a critical point elsewhere does not have it."""
     elsewhere = replace(_proof(catalogue), way=0.1)
     monkeypatch.setattr("ufm.atlas.catalogue.follow", lambda *_: elsewhere)
-    monkeypatch.setattr("ufm.atlas.catalogue.is_told", lambda *_: True)
+    monkeypatch.setattr("ufm.atlas.catalogue.doubt", lambda *_: 0.0)
     fresh = Catalogue(VALLEY)
     assert fresh.add(LINE, place("near a minimum"), "here")
     assert fresh.entries[0].proof is None
@@ -126,3 +129,40 @@ def test_a_file_keeps_the_proof(tmp_path):
         del point["proof"]
     write_json(file, stored)
     assert Exploration(VALLEY, file=file).catalogue.entries[-1].proof is None
+
+
+@pytest.fixture
+def ring():
+    """(a catalogue, its point turned a bit): of K = 9, five make a pentagon that turns at a curvature of 1e-12."""
+    problem = Problem.balanced(9, 2, 8, lambda_w=2e-3, lambda_h=2e-3, lambda_b=1e-2)
+    family, catalogue = Family(problem, 5), Catalogue(problem)
+    parts = read_json(Path(__file__).with_name("ring.json"))
+    x = torch.cat([torch.tensor(parts[name], dtype=torch.float64).flatten() for name in ("W", "H", "b")])
+    assert catalogue.add(family, x, "here")
+    (entry,) = catalogue.entries
+    jet = family.landscape.jet(entry.x)
+    values, vectors = torch.linalg.eigh(jet.hessian())
+    flat = values.abs().argsort()[entry.orbit]
+    assert 5e-13 < abs(float(values[flat])) < 2e-12
+    turned = entry.x + rounding(jet, entry.x) / values[flat] * vectors[:, flat]
+    others = values.abs().argsort()[entry.orbit + 1 :]
+    for _ in range(3):  # along the valley's bottom
+        slopes = vectors[:, others].T @ family.landscape.jet(turned).gradient
+        turned = turned - vectors[:, others] @ (slopes / values[others])
+    return catalogue, turned
+
+
+def test_a_point_that_rounding_moved_in_a_flat_valley_is_no_new_one(ring):
+    catalogue, turned = ring
+    family, first = catalogue.entries[0].family, catalogue.entries[0]
+    assert not same_point(family.logits(turned[None])[0].numpy(), first.logits, catalogue.problem.kinds)
+    assert catalogue.enter(family, turned, "again") == 0
+
+
+@pytest.mark.parametrize(("moved", "place"), [(None, 0), (0.0, 1)])
+def test_how_far_rounding_may_move_a_point_decides_that(moved, place, ring, monkeypatch):
+    catalogue, turned = ring
+    monkeypatch.setattr("ufm.atlas.catalogue.at_rest", lambda f, x, near: x)
+    if moved is not None:
+        monkeypatch.setattr("ufm.atlas.catalogue.doubt", lambda *_: moved)
+    assert catalogue.enter(catalogue.entries[0].family, turned, "again") == place
