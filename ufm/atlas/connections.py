@@ -7,15 +7,17 @@ further one), and in the space of a repeated eigenvalue also the projections of 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ..problem import Problem
 from ..solvers.sharpen import at_rest
 from .family import Family
-from .symmetry import transversals
+from .symmetry import MATCH, same_point, transversals
 
 KICK = 1e-3  # how far from the saddle the flow starts, relative to |x|, or to the natural length where x = 0
 NEAR = 1e-6  # a gradient below this, relative to sqrt(2 (lW + lH) (f - floor)), ends the flow
+STUCK = 1e9  # I/h above this (no eigenvalue of the Hessian comes near) moves nothing: the flow is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,8 @@ class FlowLines:
     place is where it stands in a list of its owner's.
 
     `run` gives the family of the ends, the eigenvalue of each flow's first direction (m,), and the ends (m, size),
-    at rest; m = 0 at a local minimiser. NaN marks a flow that did not come to rest.
+    at rest; m = 0 at a local minimiser. NaN marks a flow that did not come to rest. Flows that a symmetry of x takes to
+    each other are followed once: they have the same end, up to symmetry.
     """
 
     problem: Problem
@@ -40,12 +43,15 @@ class FlowLines:
         if not len(values):
             return family, values, directions
         size = float(x.norm()) or (2 * self.problem.num_classes * self.problem.ridge) ** 0.5
-        kept = _side_by_side([fixed_space(family, x + 0.3 * size * v) for v in directions])
-        kicks = KICK * size * directions
-        ends = flow(family, torch.cat([x + kicks, x - kicks]), torch.cat([kept, kept]), 3 * KICK * size)
+        moves = size * torch.cat([directions, -directions])
+        kinds = alike(family, x, moves)
+        first = sorted(set(kinds))
+        kept = _side_by_side([fixed_space(family, x + 0.3 * move) for move in moves[first]])
+        ends = flow(family, x + KICK * moves[first], kept, 3 * KICK * size)
         rests = [at_rest(family.landscape, end) if bool(end.isfinite().all()) else None for end in ends]
         nowhere = torch.full_like(x, torch.nan)
-        return family, torch.cat([values, values]), torch.stack([nowhere if y is None else y for y in rests])
+        found = torch.stack([nowhere if y is None else y for y in rests])
+        return family, torch.cat([values, values]), found[[first.index(kind) for kind in kinds]]
 
 
 def _widened(narrow: Family, x: torch.Tensor, wide: Family) -> torch.Tensor:
@@ -73,6 +79,29 @@ def _negative_directions(family: Family, x: torch.Tensor) -> tuple[torch.Tensor,
             found.append((moves / moves.norm(dim=0)).T)
             found_values.append(values[spaces == space].mean().expand(moves.shape[1]))
     return torch.cat(found_values), torch.cat(found)
+
+
+def alike(family: Family, x: torch.Tensor, moves: torch.Tensor) -> list[int]:
+    """For each of the moves (m, size) from x the place of the first one that a symmetry of x turns into it.
+
+    A permutation of the classes does so, with some rotation, exactly when it keeps the inner products of all rows of W
+    and H~ and of their changes, and b and its change.
+    """
+    W, scaled, b = family.landscape.split(torch.stack([x.expand_as(moves), moves / moves.norm(dim=1, keepdim=True)], 1))
+    if scaled.shape != W.shape:
+        return list(range(len(moves)))
+    rows = torch.cat([W, scaled], 1)
+    products = torch.einsum("miac,mjbc->mabij", rows, rows).flatten(3)
+    biases = b.expand(*W.shape[:3])[:, :, None].expand(-1, -1, W.shape[2], -1)
+    invariants = torch.cat([products, biases.permute(0, 2, 3, 1)], 3).numpy()
+    profiles = np.sort(invariants.reshape(len(moves), -1, invariants.shape[3]), 1)
+    tol = MATCH * (1 + np.abs(profiles).max())
+    found: list[int] = []
+    for i, profile in enumerate(profiles):
+        near = [j for j in sorted(set(found)) if np.abs(profiles[j] - profile).max() <= tol]
+        same = (j for j in near if same_point(invariants[j], invariants[i], family.problem.kinds))
+        found.append(next(same, i))
+    return found
 
 
 def symmetrizer(family: Family, x: torch.Tensor) -> torch.Tensor:
@@ -123,9 +152,10 @@ def flow(family: Family, x: torch.Tensor, kept: torch.Tensor, away: float, steps
         value, gradient, hessian = family.expand(x)
         left |= (x - begin).norm(dim=1) > away
         excess = (value - family.problem.floor).clamp_min(0)
-        going = ~(left & (gradient.norm(dim=1) <= NEAR * (unit * excess).sqrt()))
+        resting = left & (gradient.norm(dim=1) <= NEAR * (unit * excess).sqrt())
+        ends[active[resting]] = x[resting]
+        going = ~resting & (inverse < STUCK)
         if not going.all():
-            ends[active[~going]] = x[~going]
             active, left, begin, inverse, x, kept = (v[going] for v in (active, left, begin, inverse, x, kept))
             value, gradient, hessian = value[going], gradient[going], hessian[going]
         if not len(active):

@@ -8,7 +8,7 @@ import scipy.integrate
 import torch
 
 from tests.ufm.atlas.atlases import ATLASES, CONNECTED, atlas, catalogue, naive_gradient
-from ufm.atlas.connections import FlowLines, flow, symmetrizer
+from ufm.atlas.connections import FlowLines, alike, fixed_space, flow, symmetrizer
 from ufm.atlas.family import Family
 from ufm.atlas.symmetry import matchings
 
@@ -82,6 +82,38 @@ def test_a_point_without_symmetries_is_left_free():
     entry = saddles("K = 4")[0]
     x = off(entry, 0.3, 0)
     torch.testing.assert_close(symmetrizer(entry.family, x), torch.eye(len(x), dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["K = 4", "K = 4, no bias", "in pairs"])
+def test_moves_are_alike_when_a_symmetry_of_the_point_turns_one_into_the_other(name):
+    """The images of a move under all symmetries of the point, listed one by one, and others among them."""
+    for entry in saddles(name):
+        family = entry.family
+        W, _, b = family.landscape.split(entry.x)
+        generator = torch.Generator().manual_seed(0)
+        move, other = torch.randn(2, family.size, generator=generator, dtype=torch.float64)
+        V, Y, c = family.landscape.split(move)
+        images = []
+        for p in map(list, matchings(entry.logits, entry.logits, ATLASES[name].class_counts)):
+            R = torch.linalg.lstsq(W, W[p]).solution
+            images.append(family.landscape.join(V[p] @ R.T, Y[p] @ R.T, c[p] if len(b) else c))
+        assert alike(family, entry.x, torch.stack([move, other, *images])) == [0, 1, *[0] * len(images)]
+        assert alike(family, entry.x, torch.stack([move, move + 1e-2 * other])) == [0, 1]
+
+
+def test_the_fixed_space_is_what_the_symmetrizer_projects_to():
+    for entry in saddles("K = 4"):
+        Q, S = fixed_space(entry.family, entry.x), symmetrizer(entry.family, entry.x)
+        torch.testing.assert_close(Q @ Q.T, S, atol=1e-9, rtol=0)
+
+
+def test_a_flow_that_goes_nowhere_is_given_up(monkeypatch):
+    """From the minimiser itself: it never moves away, and its steps shrink."""
+    entry, calls, expand = catalogue(atlas("K = 3")).entries[0], [], Family.expand
+    monkeypatch.setattr(Family, "expand", lambda *given: calls.append(0) or expand(*given))
+    free = torch.eye(entry.family.size, dtype=torch.float64)[None]
+    assert flow(entry.family, entry.x[None], free, away=0.1).isnan().all()
+    assert len(calls) < 1000
 
 
 def by_scipy(family: Family, x: torch.Tensor) -> np.ndarray:

@@ -58,6 +58,19 @@ def test_starts_that_creep_are_given_up_and_no_others():
     assert (find_zeros(system_of(system), start, tol=1e-12, damping=1e-2, patience=1)[1] > 1e-8).all()
 
 
+def test_starts_that_wait_for_others_to_end_lose_nothing(monkeypatch):
+    """Two at a time, and all at once: each end stands at the place of its start."""
+    start = torch.cat([3 * normal(9, 2), BY_HAND[:1]])
+    settings = {"tol": 1e-12, "damping": 1e-2, "patience": 10}
+    ends, norms = find_zeros(system_of(circle_and_hyperbola), start, **settings)
+    monkeypatch.setattr("ufm.atlas.levenberg.CACHED", 0)
+    monkeypatch.setattr("ufm.atlas.levenberg.FEWEST", 2)
+    few_ends, few_norms = find_zeros(system_of(circle_and_hyperbola), start, **settings)
+    torch.testing.assert_close(few_ends, ends)
+    torch.testing.assert_close(few_norms, norms, atol=1e-12, rtol=0)
+    assert (few_norms <= 1e-12).all()
+
+
 def test_starts_do_not_depend_on_one_another():
     start = 3 * normal(7, 2)
     together, _ = find_zeros(system_of(circle_and_hyperbola), start, tol=1e-12, damping=1e-2)
