@@ -30,15 +30,16 @@ from ..losses.own import has_conjugate
 from ..point import Point
 from ..problem import LEAST, Problem
 
-DERIVED = ("ridge", "stretch", "decay", "roots")  # what a part of a stack need not compute again
-KNOWN = ("logits", "value", "gradient", "size", "relative_gradient")  # nor one of a jet
+DERIVED = ("ridge", "stretch", "decay", "roots", "weights")  # what a part of a stack need not compute again
+KNOWN = ("value", "gradient", "size")  # nor one of a jet
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
     """The objectives of B problems on matrices X (K + T, c) as flat vectors (B, (K + T) c), c = d and 1 with a bias.
 
-    counts (B, T); num_samples N, floor and least (B,) as in `ufm.landscape.Landscape`; lambdas (B, 3) of W, H and b.
+    counts (B, T); num_samples N, floor and least (B,) as in `ufm.landscape.Landscape`; lambdas (B, 3) of W, H and b;
+    sizes (B,) how many variables each has in its own d.
     """
 
     loss: Loss
@@ -50,6 +51,7 @@ class Stack:
     lambdas: torch.Tensor
     floor: torch.Tensor
     least: torch.Tensor
+    sizes: torch.Tensor
 
     @classmethod
     def of(cls, problems: Sequence[Problem], dim: int, device: torch.device | str = "cpu") -> "Stack":
@@ -63,11 +65,13 @@ class Stack:
         num_samples = counts.sum(1)
         floor, top = (counts @ values / num_samples for values in (lowest, one.loss.values(zeros, types)))
         least = (LEAST * (top - floor)).clamp_min(1e-300)
-        return cls(one.loss, one.num_classes, dim, one.bias, counts, num_samples, lambdas, floor, least)
+        rows, biases = one.num_classes + one.num_types, one.num_classes * one.bias
+        sizes = torch.tensor([rows * p.dim + biases for p in problems], device=device)
+        return cls(one.loss, one.num_classes, dim, one.bias, counts, num_samples, lambdas, floor, least, sizes)
 
     def take(self, places: torch.Tensor) -> "Stack":
         """The problems at these places."""
-        own = ("counts", "num_samples", "lambdas", "floor", "least")
+        own = ("counts", "num_samples", "lambdas", "floor", "least", "sizes")
         part = replace(self, **{name: getattr(self, name)[places] for name in own})
         known = {name: vars(self)[name][places] for name in DERIVED if name in vars(self)}
         vars(part).update(known)
@@ -89,11 +93,6 @@ class Stack:
     def rows(self) -> int:
         """K + T"""
         return self.num_classes + self.num_types
-
-    @property
-    def size(self) -> int:
-        """How many entries of X are free."""
-        return self.rows * self.columns - self.num_types * self.bias
 
     @cached_property
     def ridge(self) -> torch.Tensor:
@@ -120,6 +119,11 @@ class Stack:
     def roots(self) -> torch.Tensor:
         """(B, T, 1) sqrt of the counts."""
         return self.counts.sqrt()[:, :, None]
+
+    @cached_property
+    def weights(self) -> torch.Tensor:
+        """(B, T, 1) sqrt of the counts over N."""
+        return self.roots / self.num_samples[:, None, None]
 
     @cached_property
     def types(self) -> torch.Tensor:
@@ -203,32 +207,32 @@ class StackJet:
         known = {name: vars(self)[name][places] for name in KNOWN if name in vars(self)}
         return StackJet(self.stack.take(places), self.x[places], known)
 
-    def put(self, places: torch.Tensor, other: "StackJet", rows: torch.Tensor) -> "StackJet":
-        """With the points of these rows of another, which is of the problems at these places."""
+    def mixed(self, other: "StackJet", others: torch.Tensor) -> "StackJet":
+        """With the points of another jet of these problems where the mask is true."""
 
         def both(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
-            return ours.index_put((places,), theirs[rows])
+            return torch.where(others.view(-1, *(1,) * (ours.ndim - 1)), theirs, ours)
 
         known = {name: both(getattr(self, name), getattr(other, name)) for name in KNOWN}
         return StackJet(self.stack, both(self.x, other.x), known)
 
-    @cached_property
+    @property
     def logits(self) -> torch.Tensor:
         """(B, T, K)"""
         return torch.bmm(self.H, self.W.mT).div_(self.stack.roots)
 
     @cached_property
     def _expansion(self) -> Expansion:
-        return self.stack.loss.expand(self.logits.flatten(0, 1).clone(), self.stack.types)
+        return self.stack.loss.expand(self.logits.flatten(0, 1), self.stack.types)
 
     @property
     def slopes(self) -> torch.Tensor:
         """(B, T, K)"""
-        return self._expansion[1].view_as(self.logits)
+        return self._expansion[1].view(len(self.x), self.stack.num_types, self.stack.num_classes)
 
     @cached_property
     def G(self) -> torch.Tensor:
-        return self.slopes * (self.stack.roots / self.N)
+        return self.slopes * self.stack.weights
 
     @cached_property
     def value(self) -> torch.Tensor:
@@ -281,7 +285,7 @@ class StackJet:
     @cached_property
     def _seen(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(S (B, T, K, K), X_W^T S (B, T, c, K)), both over N."""
-        K, (B, T, _) = self.stack.num_classes, self.logits.shape
+        B, T, K = self.G.shape
         units = torch.eye(K, dtype=self.X.dtype, device=self.X.device)[:, None, :].expand(K, B * T, K)
         S = self._expansion[2](units).view(K, B, T, K).permute(1, 2, 0, 3) / self.N[..., None]
         return S, torch.einsum("bka,bjkl->bjal", self.W, S)

@@ -1,7 +1,6 @@
 """ufm.sweep: thousands of small problems minimised in batches."""
 
-from collections.abc import Hashable, Iterable
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from .result import Sweep
 from .stack import Stack
 
 MOST_ITERATIONS = 1000
+BLAS = 400  # multiplications: torch does products of fewer by itself, several times slower each
 
 
 def sweep(
@@ -70,19 +70,18 @@ def _one_by_one(problems: list[Any], seeds: list[int], tol: float) -> list[Solut
 
 
 def _together(problems: list[Problem], seeds: list[int], tol: float, device: torch.device | str) -> list[Solution]:
-    f = Stack.of(problems, max(problem.dim for problem in problems), device)
-    ended, histories = descend(f.even, f.evened(_starts(f, problems, seeds)), tol=tol, max_iterations=MOST_ITERATIONS)
-    W, H, b = f.split(f.unevened(ended))
-    b = torch.where(f.lambdas[:, 2:] > 0, without_shift(problems[0], b), b)
-    jet = f.jet(f.join(W, H, b))
+    f, labels = Stack.of(problems, _width(problems), device), [one.labels for one in problems]
+    with torch.inference_mode():
+        starts = f.evened(_starts(f, problems, labels, seeds))
+        ended, histories = descend(f.even, starts, tol=tol, max_iterations=MOST_ITERATIONS)
+        W, H, b = f.split(f.unevened(ended))
+        b = torch.where(f.lambdas[:, 2:] > 0, without_shift(problems[0], b), b)
+        jet = f.jet(f.join(W, H, b))
+        numbers = zip(jet.value.tolist(), jet.size.tolist(), jet.relative_gradient.tolist(), histories, strict=True)
     W, H, b = W.cpu(), H.cpu(), b.cpu()
-    rows = cache(
-        lambda counts: torch.arange(len(counts), device="cpu").repeat_interleave(torch.tensor(counts, device="cpu"))
-    )
-    numbers = zip(jet.value.tolist(), jet.size.tolist(), jet.relative_gradient.tolist(), histories, strict=True)
     return [
         Solution(
-            point=Point(W[i, :, : problem.dim].clone(), H[i, rows(problem.class_counts), : problem.dim], b[i].clone()),
+            point=Point(W[i, :, : problem.dim].clone(), H[i, labels[i], : problem.dim], b[i].clone()),
             value=value,
             grad_norm=size,
             relative_grad_norm=relative,
@@ -95,17 +94,24 @@ def _together(problems: list[Problem], seeds: list[int], tol: float, device: tor
     ]
 
 
-def _starts(f: Stack, problems: list[Problem], seeds: list[int]) -> torch.Tensor:
+def _starts(f: Stack, problems: list[Problem], labels: list[torch.Tensor], seeds: list[int]) -> torch.Tensor:
     """The flat vectors of the class means of the random starts of `ufm.minimize`; equal ones are drawn once."""
-    known: dict[Hashable, tuple[torch.Tensor, ...]] = {}
-    starts = []
-    for problem, seed in zip(problems, seeds, strict=True):
-        alike = problem.class_counts, problem.dim, seed
-        if alike not in known:
-            W, H, b = drawn(problem, seed)
-            sums = H.new_zeros(f.num_types, problem.dim).index_add_(0, problem.labels, H)
-            both = torch.nn.functional.pad(torch.cat([W, sums]), (0, f.dim - problem.dim))
-            known[alike] = both[: f.num_classes], both[f.num_classes :], b
-        starts.append(known[alike])
-    W, sums, b = (torch.stack(part).to(f.counts.device) for part in zip(*starts, strict=True))
-    return f.join(W, sums / f.counts[..., None], b)
+    asked = [(problem.class_counts, problem.dim, seed) for problem, seed in zip(problems, seeds, strict=True)]
+    first = {alike: i for i, alike in reversed(list(enumerate(asked)))}
+    sums = torch.zeros(len(first), f.rows, f.dim, dtype=torch.float64, device="cpu")
+    b = torch.zeros(len(first), f.num_classes, dtype=torch.float64, device="cpu")
+    for one, into_b, i in zip(sums, b, first.values(), strict=True):
+        W, H, into_b[:] = drawn(problems[i], seeds[i])
+        one[: f.num_classes, : problems[i].dim] = W
+        one[f.num_classes :, : problems[i].dim].index_add_(0, labels[i], H)
+    place = {alike: k for k, alike in enumerate(first)}
+    rows = [place[alike] for alike in asked]
+    sums, b = sums[rows].to(f.counts.device), b[rows].to(f.counts.device)
+    return f.join(sums[:, : f.num_classes], sums[:, f.num_classes :] / f.counts[..., None], b)
+
+
+def _width(problems: list[Problem]) -> int:
+    """d of a batch: the largest, or up to twice that for products that are large enough for BLAS."""
+    one, dim = problems[0], max(problem.dim for problem in problems)
+    wide = -(-BLAS // (one.num_classes * one.num_types)) - one.bias
+    return wide if dim < wide <= 2 * dim else dim

@@ -1,5 +1,6 @@
 """ufm.sweep against ufm.minimize, ufm.certify and ufm.spectrum, problem by problem; its stack against autograd."""
 
+import itertools
 import random
 from dataclasses import fields
 from functools import partial
@@ -55,6 +56,17 @@ def test_a_sweep_takes_the_steps_that_the_loop_takes(bias):
         for ours, theirs in zip(one.history[:4], alone[:4], strict=True):
             assert ours.value == pytest.approx(theirs.value, rel=1e-9)
             assert ours.products == theirs.products
+
+
+def test_every_problem_has_the_products_that_it_would_have_alone(monkeypatch):
+    """Of few: then conjugate gradients end by their number, which the columns of zeros in a batch must not raise."""
+    for place in ("ufm.solvers.newton", "ufm.sweeps.newton"):
+        monkeypatch.setattr(f"{place}.most_products", lambda size: size // 5)
+    problems = [ufm.Problem((4, 2, 7), d, 1e-3, 1e-2, 1e-2) for d in (5, 6, 8)]
+    for problem, one in zip(problems, ufm.sweep(problems, 1), strict=True):
+        for history in (one.history, ufm.minimize(problem, 1).history):
+            spent = [b.products - a.products for a, b in itertools.pairwise(history)]
+            assert max(spent) == (6 * problem.dim + 3) // 5
 
 
 def test_decays_too_small_for_verdicts_are_refused_as_by_certify():
@@ -130,8 +142,8 @@ def compare_all(problems: list[ufm.Problem], seed: int = 0) -> set[str]:
 def alone(monkeypatch) -> list[ufm.Problem]:
     """The problems that no batch judged."""
     seen: list[ufm.Problem] = []
-    one = judging._alone
-    monkeypatch.setattr(judging, "_alone", lambda problem, means: seen.append(problem) or one(problem, means))
+    one = judging.judged_alone
+    monkeypatch.setattr(judging, "judged_alone", lambda problem, means: seen.append(problem) or one(problem, means))
     return seen
 
 
