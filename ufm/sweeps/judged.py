@@ -54,8 +54,8 @@ def judged(problems: Sequence[Problem], points: Sequence[Point], device: torch.d
             size = f.rows * (rank + f.bias)
             for part in places.split(max(1, MOST // size**2)):
                 ends = Ends(jet, part, rows[part, :rank].mT)
-                judgements = [ends.judged(i, problems[place]) for i, place in enumerate(part.tolist())]
-                found |= {place: one for place, one in zip(part.tolist(), judgements, strict=True) if one}
+                judgements = ends.judged([problems[place] for place in part.tolist()])
+                found |= {int(part[i]): one for i, one in judgements.items() if one}
     return [found[i] if i in found else judged_alone(problem, means[i]) for i, problem in enumerate(problems)]
 
 
@@ -103,22 +103,29 @@ class Ends:
         self.known = rests & self.bound.isfinite() & (_row_spaces(there)[1] == self.rank)
         closed = (self.value - self.bound).abs() <= GAP * self.value
         self.optimal = closed & (self.sizes[:, 0] <= f.ridge * (1 + ROOM))
-        self.levels = Levels(there, self.sizes)
         W, H, b = f.split(there.x)
-        self.x, self.parts = x, [part.cpu() for part in (W @ basis.mT, H @ basis.mT, b)]
+        self.x, self.there, self.parts = x, there, [part.cpu() for part in (W @ basis.mT, H @ basis.mT, b)]
 
     @cached_property
     def even_levels(self) -> "Levels":
         return Levels(self.stack.even.jet(self.x), self.sizes)
 
-    def judged(self, i: int, problem: Problem) -> Judged | None:
-        """What is said of point i of these, if it is a minimiser."""
-        if not self.known[i]:
-            return None
+    def judged(self, problems: Sequence[Problem]) -> dict[int, Judged | None]:
+        """What is said of each of these points that is critical, if it is a minimiser."""
+        points = {i: self._point(i, problems[i].dim) for i in self.known.nonzero()[:, 0].tolist()}
+        symmetric = {i: symmetric_spectrum(problems[i], point) for i, point in points.items()}
+        others = [i for i, levels in symmetric.items() if levels is None]
+        places = torch.tensor(others, dtype=torch.int64, device=self.x.device)
+        blocks = Levels(self.there.take(places), self.sizes[places])
+        own = {i: blocks.of(problems[i], k) for k, i in enumerate(others)}
+        return {i: self._judged(i, problems[i], point, symmetric[i] or own[i]) for i, point in points.items()}
+
+    def _point(self, i: int, dim: int) -> Point:
         W, H, b = (part[i] for part in self.parts)
-        point, optimal = Point(W[:, : problem.dim], H[:, : problem.dim], b), bool(self.optimal[i])
-        orbit, sigma_max = orbit_dimension(problem, self.rank), float(self.sizes[i, 0])
-        levels = symmetric_spectrum(problem, point) or self.levels.of(problem, i)
+        return Point(W[:, :dim], H[:, :dim], b)
+
+    def _judged(self, i: int, problem: Problem, point: Point, levels: Spectrum) -> Judged | None:
+        orbit, sigma_max, optimal = orbit_dimension(problem, self.rank), float(self.sizes[i, 0]), bool(self.optimal[i])
         signs = levels.inertia
         if (signs.index, signs.nullity) != (0, orbit) and problem.stretch != 1:
             # They are read off most sharply where the decays are equal; more zeros than the orbit's may be rounding.
