@@ -47,10 +47,14 @@ def test_a_sweep_ends_where_the_loop_does():
         assert ufm.certify(problem, one.point).verdict == ufm.certify(problem, alone.point).verdict
 
 
+SHAPES = {"three classes": ((40, 2, 9), (30, 30, 30)), "with columns of zeros": ((4, 2, 9, 3, 5, 2, 6), (3,) * 7)}
+
+
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_sweep_takes_the_steps_that_the_loop_takes(bias):
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+def test_a_sweep_takes_the_steps_that_the_loop_takes(shapes, bias):
     """A column of sqrt(n_k) stands beside the bias: it is no part of the point that the trust region is about."""
-    problems = [ufm.Problem(counts, 3, 1e-3, 1e-2, 1e-2 * bias, bias) for counts in ((40, 2, 9), (30, 30, 30))]
+    problems = [ufm.Problem(counts, len(counts), 1e-3, 1e-2, 1e-2 * bias, bias) for counts in shapes]
     for problem, one in zip(problems, ufm.sweep(problems, 1), strict=True):
         alone = ufm.minimize(problem, 1).history
         for ours, theirs in zip(one.history[:4], alone[:4], strict=True):
@@ -67,6 +71,16 @@ def test_every_problem_has_the_products_that_it_would_have_alone(monkeypatch):
         for history in (one.history, ufm.minimize(problem, 1).history):
             spent = [b.products - a.products for a, b in itertools.pairwise(history)]
             assert max(spent) == (6 * problem.dim + 3) // 5
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, ufm.losses.SoftCrossEntropy.pick_all(3, (1,))], ids=lambda loss: loss.name)
+def test_what_a_sweep_leaves_behind_can_be_differentiated(loss):
+    """Solutions, and the tables that a loss keeps of its targets, though no descent records its operations."""
+    problem = ufm.Problem((2, 1, 3), 2, 1e-2, 1e-2, 1e-2, loss=loss)
+    (found,) = ufm.sweep([problem])
+    point = ufm.Point(*(part.requires_grad_() for part in (found.point.W, found.point.H, found.point.b)))
+    problem.objective(point).backward()
+    assert float(point.W.grad.norm()) < 1e-8
 
 
 def test_decays_too_small_for_verdicts_are_refused_as_by_certify():
