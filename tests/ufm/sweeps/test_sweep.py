@@ -47,7 +47,11 @@ def test_a_sweep_ends_where_the_loop_does():
         assert ufm.certify(problem, one.point).verdict == ufm.certify(problem, alone.point).verdict
 
 
-SHAPES = {"three classes": ((40, 2, 9), (30, 30, 30)), "with columns of zeros": ((4, 2, 9, 3, 5, 2, 6), (3,) * 7)}
+SHAPES = {
+    "three classes": ((40, 2, 9), (30, 30, 30)),
+    "with columns of zeros": ((4, 2, 9, 3, 5, 2, 6), (3,) * 7),
+    "with a class too many": ((40, 2, 9), (3, 20, 1, 5), (7, 7, 7)),
+}
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -55,11 +59,35 @@ SHAPES = {"three classes": ((40, 2, 9), (30, 30, 30)), "with columns of zeros": 
 def test_a_sweep_takes_the_steps_that_the_loop_takes(shapes, bias):
     """A column of sqrt(n_k) stands beside the bias: it is no part of the point that the trust region is about."""
     problems = [ufm.Problem(counts, len(counts), 1e-3, 1e-2, 1e-2 * bias, bias) for counts in shapes]
+    compare_paths(problems)
+
+
+def compare_paths(problems: list[ufm.Problem]) -> None:
     for problem, one in zip(problems, ufm.sweep(problems, 1), strict=True):
         alone = ufm.minimize(problem, 1).history
         for ours, theirs in zip(one.history[:4], alone[:4], strict=True):
             assert ours.value == pytest.approx(theirs.value, rel=1e-9)
             assert ours.products == theirs.products
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_class_is_absent_at_minus_infinity_alone(bias, monkeypatch):
+    problems = [ufm.Problem(counts, 3, 1e-3, 1e-2, 1e-2, bias) for counts in SHAPES["with a class too many"]]
+    compare_paths(problems)
+    monkeypatch.setattr(ufm.losses.CrossEntropy, "absent", -5.0)
+    with pytest.raises(AssertionError):
+        compare_paths(problems)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if hasattr(loss, "absent")], ids=lambda loss: loss.name)
+def test_a_loss_is_the_same_with_a_class_that_is_absent(loss):
+    logits, types = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
+    more = torch.nn.functional.pad(logits, (0, 1), value=loss.absent)
+    change = torch.randn(5, 4, dtype=torch.float64)
+    torch.testing.assert_close(loss.values(more, types), loss.values(logits, types))
+    (_, slopes, curvature), (_, padded, wider) = (loss.expand(z.clone(), types) for z in (logits, more))
+    torch.testing.assert_close(padded, torch.nn.functional.pad(slopes, (0, 1)))
+    torch.testing.assert_close(wider(change), torch.nn.functional.pad(curvature(change[:, :3]), (0, 1)))
 
 
 def test_every_problem_has_the_products_that_it_would_have_alone(monkeypatch):
