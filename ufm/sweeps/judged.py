@@ -122,7 +122,7 @@ class Ends:
 
     def _point(self, i: int, dim: int) -> Point:
         W, H, b = (part[i] for part in self.parts)
-        return Point(W[:, :dim], H[:, :dim], b)
+        return Point(W[:, :dim].clone(), H[:, :dim].clone(), b.clone())
 
     def _judged(self, i: int, problem: Problem, point: Point, levels: Spectrum) -> Judged | None:
         orbit, sigma_max, optimal = orbit_dimension(problem, self.rank), float(self.sizes[i, 0]), bool(self.optimal[i])

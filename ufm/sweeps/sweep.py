@@ -81,7 +81,7 @@ def _together(problems: list[Problem], seeds: list[int], tol: float, device: tor
     W, H, b = W.cpu(), H.cpu(), b.cpu()
     return [
         Solution(
-            point=_cut(problem, W[i], H[i, labels[i]], b[i]),
+            point=_point(problem, W[i], H[i], b[i], labels[i]),
             value=value,
             grad_norm=size,
             relative_grad_norm=relative,
@@ -94,10 +94,10 @@ def _together(problems: list[Problem], seeds: list[int], tol: float, device: tor
     ]
 
 
-def _cut(problem: Problem, W: torch.Tensor, H: torch.Tensor, b: torch.Tensor) -> Point:
-    """The point of a problem that may have fewer classes and dimensions; tensors of its own."""
+def _point(problem: Problem, W: torch.Tensor, H: torch.Tensor, b: torch.Tensor, labels: torch.Tensor) -> Point:
+    """A point of the problem's own K and d, with a row of H a sample; its tensors share memory with no other."""
     K, d = problem.num_classes, problem.dim
-    return Point(W[:K, :d].clone(), H[:, :d], b[:K].clone())
+    return Point(W[:K, :d].clone(), H[labels, :d], b[:K].clone())
 
 
 def _starts(f: Stack, problems: list[Problem], labels: list[torch.Tensor], seeds: list[int]) -> torch.Tensor:
@@ -113,7 +113,7 @@ def _starts(f: Stack, problems: list[Problem], labels: list[torch.Tensor], seeds
     place = {alike: k for k, alike in enumerate(first)}
     rows = [place[alike] for alike in asked]
     sums, b = sums[rows].to(f.counts.device), b[rows].to(f.counts.device)
-    return f.join(sums[:, : f.num_classes], sums[:, f.num_classes :] / f.divisors.square(), b)
+    return f.join(sums[:, : f.num_classes], sums[:, f.num_classes :] / f.counts.clamp_min(1)[..., None], b)
 
 
 def _width(problems: list[Problem]) -> int:

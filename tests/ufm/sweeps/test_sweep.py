@@ -42,6 +42,7 @@ def test_a_sweep_ends_where_the_loop_does():
         assert one.converged == alone.converged
         assert one.value == pytest.approx(alone.value, rel=1e-10)
         assert one.point.H.shape == (problem.num_samples, problem.dim)
+        assert all(part.is_contiguous() and part._base is None for part in (one.point.W, one.point.H, one.point.b))
         assert float(problem.objective(one.point)) == pytest.approx(one.value, rel=1e-12)
         assert problem.relative_gradient(one.point) == pytest.approx(one.relative_grad_norm, rel=1e-3, abs=1e-13)
         assert ufm.certify(problem, one.point).verdict == ufm.certify(problem, alone.point).verdict
@@ -177,6 +178,10 @@ def compare_all(problems: list[ufm.Problem], seed: int = 0) -> set[str]:
     found = ufm.sweep(problems, seed, tol=1e-12)
     for row in zip(problems, found, found.certificates, found.spectra, strict=True):
         compare(*row)
+    for problem, certificate, point in zip(problems, found.certificates, found.critical_points, strict=True):
+        assert point.H.shape == (problem.num_types, problem.dim)
+        assert float(problem.objective(point)) == pytest.approx(certificate.value, rel=1e-12)
+        assert problem.relative_gradient(point) < 1e-12
     return {certificate.verdict for certificate in found.certificates}
 
 
@@ -241,6 +246,7 @@ def test_other_losses_and_models_have_the_same_rows():
     for model, one, known in zip(models, found, found.certificates, strict=False):
         assert one.value == pytest.approx(model.minimize().value, rel=1e-12)
         assert known.verdict == model.certify(one.point).verdict
+    assert [point is None for point in found.critical_points] == [True, True, False]
     table = found.to_pandas()
     assert list(table["model"]) == ["nonnegative", "spheres", "free"]
     assert list(table["verdict"]) == ["global minimizer"] * 3
