@@ -66,7 +66,7 @@ def surveyed() -> tuple[float, bytes]:
 
 def empty_tasks(count: int) -> float:
     """Seconds that so many tasks take which do nothing."""
-    tasks = [Nothing(Survey(MAP, MAP.problems[0]))] * count
+    tasks = [Nothing(Survey(MAP, MAP.batches[0]))] * count
 
     def work() -> None:
         with spread(tasks, 1) as results:
@@ -79,4 +79,4 @@ def sent() -> int:
     """Bytes of a task as Dask sends it."""
     from distributed.protocol import serialize_bytes
 
-    return len(serialize_bytes(Survey(MAP, MAP.problems[0])))
+    return len(serialize_bytes(Survey(MAP, MAP.batches[0])))

@@ -1,6 +1,6 @@
-"""A grid of problems or models, surveyed cell by cell into a file that can be gone on with."""
+"""A grid of problems or models, surveyed one by one or in batches, into a file that can be gone on with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -35,11 +35,20 @@ class Grid(Protocol[P, C]):
     def problems(self) -> tuple[P, ...]:
         """Every cell's problem, in order."""
 
+    @property
+    def batches(self) -> tuple[tuple[P, ...], ...]:
+        """The problems cut into those that are surveyed together, by what the grid is and nothing else: each alone."""
+        return tuple((problem,) for problem in self.problems)
+
     def settings(self) -> dict[str, Any]:
         """What is asked, as plain data for JSON."""
 
     def survey(self, problem: P) -> C:
         """The cell of one of the problems."""
+
+    def survey_batch(self, batch: Sequence[P]) -> Sequence[C]:
+        """The cells of one of the batches."""
+        return [self.survey(problem) for problem in batch]
 
     def cell(self, data: dict[str, Any]) -> C:
         """The cell that a file has; InputError where it is none of this grid's."""
@@ -54,12 +63,13 @@ def explore(
     made_by: dict[str, Any] | None = None,
     track: Callable[[Iterable[P]], Iterable[P]] = iter,
 ) -> list[C]:
-    """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished cell.
+    """Survey every cell of the grid into a JSON file, which is replaced in one move after each finished batch of cells.
 
-    From 100 cells on it is replaced when a hundredth of them is new, and when the search is interrupted.
-    Cells that the file has already are kept, so a search that was stopped, however it was, goes on.
+    From 100 cells on it is replaced when a hundredth of them is new, and when the search is interrupted. Batches that
+    the file has already are kept, so a search that was stopped, however it was, goes on; one of which it lacks a cell
+    is surveyed again, as the last digits of a cell may depend on its company.
     jobs     processes side by side, one torch thread each (-1: one a core); 1 stays in this process. Inside
-             `joblib.parallel_config(backend="dask")` the cells go to the workers of a Dask cluster (`ufm.cluster`)
+             `joblib.parallel_config(backend="dask")` batches go to the workers of a Dask cluster (`ufm.cluster`)
     force    begin anew, whatever the file holds
     made_by  goes into the file beside "asked" and "cells"
     track    wraps the problems still to be surveyed, to show progress
@@ -76,12 +86,14 @@ def explore(
             write_json(file, {"asked": grid.settings(), "cells": done} | (made_by or {}))
 
         record()
-        pending, written = [problem for problem in problems if problem not in cells], len(cells)
-        with spread([Survey(grid, problem) for problem in pending], jobs) as results:
+        written = len(cells)
+        pending = [batch for batch in grid.batches if any(problem not in cells for problem in batch)]
+        with spread([Survey(grid, batch) for batch in pending], jobs) as results:
             try:
                 # The tracked problems only count: results come as they are finished.
-                for _, (i, data) in zip(track(pending), results, strict=True):
-                    cells[pending[i]] = grid.cell(data)
+                counted = track([problem for batch in pending for problem in batch])
+                for _, found in zip(counted, _finished(pending, results), strict=True):
+                    cells |= {problem: grid.cell(data) for problem, data in found.items()}
                     if len(cells) - written > len(cells) // PART:
                         record()
                         written = len(cells)
@@ -93,14 +105,23 @@ def explore(
 
 @dataclass(frozen=True)
 class Survey:
-    """One cell to be surveyed."""
+    """Cells to be surveyed together."""
 
     grid: Grid[Any, Any]
-    problem: Any
+    batch: tuple[Any, ...]
 
-    def run(self) -> dict[str, Any]:
-        """The cell as plain data."""
-        return self.grid.survey(self.problem).plain()
+    def run(self) -> list[dict[str, Any]]:
+        """The cells as plain data."""
+        return [cell.plain() for cell in self.grid.survey_batch(self.batch)]
+
+
+def _finished(
+    batches: Sequence[tuple[P, ...]], results: Iterable[tuple[int, list[dict[str, Any]]]]
+) -> Iterator[dict[P, dict[str, Any]]]:
+    """A step for every cell: those of a batch come with the last of its steps, and with the others none."""
+    for i, found in results:
+        yield from ({} for _ in found[1:])
+        yield dict(zip(batches[i], found, strict=True))
 
 
 def _recorded(grid: Grid[P, C], file: Path) -> dict[P, C]:

@@ -1,12 +1,13 @@
 """A Point (W, H, b): the one thing that theory and trained networks have in common."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .errors import require
+from .errors import InputError, require
 from .storage.files import read_tensors, write_tensors
 
 
@@ -46,13 +47,12 @@ class Point:
             f"b must have shape ({num_classes},) to fit W {tuple(self.W.shape)}; got {tuple(self.b.shape)}",
         )
         for name, tensor in (("H", self.H), ("b", self.b)):
-            require(
-                tensor.dtype == self.W.dtype and tensor.device == self.W.device,
-                f"W is {self.W.dtype} on {self.W.device} but {name} is {tensor.dtype} on {tensor.device}; convert one",
-            )
+            if (tensor.dtype, tensor.device) != (self.W.dtype, self.W.device):
+                own, other = (f"{part.dtype} on {part.device}" for part in (self.W, tensor))
+                raise InputError(f"W is {own} but {name} is {other}; convert one")
         for name, tensor in (("W", self.W), ("H", self.H), ("b", self.b)):
             # A finite sum has finite terms: one pass over a large H, and a second one where there is a reason.
-            bad = 0 if bool(tensor.detach().sum().isfinite()) else int((~torch.isfinite(tensor)).sum())
+            bad = 0 if math.isfinite(tensor.detach().sum()) else int((~torch.isfinite(tensor)).sum())
             require(bad == 0, f"{name} has {bad} entries that are not finite (NaN or infinity); a Point needs numbers")
         if self.labels is not None:
             given = self.labels

@@ -169,8 +169,7 @@ class Problem:
     @property
     def labels(self) -> torch.Tensor:
         """(N,) int64 on the CPU, sorted: the class of each sample, or its type."""
-        counts = torch.tensor(self.class_counts, device="cpu")
-        return torch.repeat_interleave(torch.arange(self.num_types, device="cpu"), counts)
+        return torch.repeat_interleave(torch.tensor(self.class_counts, device="cpu"))
 
     @property
     def kinds(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import grids
 from ..atlas import explore
 from ..errors import Setting, require
 from ..problem import Problem
@@ -22,7 +23,7 @@ class Look(Result):
 
 
 @dataclass(frozen=True)
-class Looks:
+class Looks(grids.Grid[Problem, Look]):
     """Atlases (`ufm.atlas.explore`, with seed and until_quiet) at `number` places of a path, evenly from end to end.
 
     Raises InputError for fewer than two, or a seed below 0.

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .. import grids
 from ..errors import Setting, require
 from ..losses import of_plain
 from ..models import DeepLinear
@@ -12,7 +13,7 @@ SEEDS = 2**32  # each stands for as many starts as a cell has
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(grids.Grid[DeepLinear, Cell]):
     """Deep linear models of K classes with n samples each and d = K.
 
     classes, depths, lambdas   the values of K, of L (the features included) and of the decay

@@ -1,5 +1,6 @@
 """Cross-entropy: value, slope, curvature and convex conjugate, to full relative precision at any fit."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -24,6 +25,7 @@ class CrossEntropy(OfClasses):
     convex: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
     exact_slopes: ClassVar[bool] = True  # to full relative precision: no difference of larger terms is among them
+    absent: ClassVar[float] = -math.inf
 
     def values(self, logits: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         # log(1 + sum over others of e^(z_j - z_y)): where the fit is nearly perfect, the small loss to full precision.

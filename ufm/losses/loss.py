@@ -16,8 +16,9 @@ class Loss(Protocol):
 
     A loss may say more: has_conjugate (False: there is none), shift (a direction other than (1, ..., 1) along which it
     ignores the logits), exact_slopes (True: of full relative precision), turns (True: classes of equal n_k may be
-    rotated into each other), escaping (classes whose bias runs to infinity without decay) and, where it is not convex,
-    largest_share(slopes, types), the most by which slopes may be scaled to stay in the conjugate's domain.
+    rotated into each other), absent (a logit at which a class is as if it were not there), escaping (classes whose bias
+    runs to infinity without decay) and, where it is not convex, largest_share(slopes, types), the most by which slopes
+    may be scaled to stay in the conjugate's domain.
     """
 
     @property

@@ -5,7 +5,7 @@ grid  the same over the minority's size and lambda, resumable
 """
 
 from ..grids import explore
-from .cell import Cell, Party, survey
+from .cell import Cell, Party, survey, survey_all
 from .grid import Grid
 
-__all__ = ["Cell", "Grid", "Party", "explore", "survey"]
+__all__ = ["Cell", "Grid", "Party", "explore", "survey", "survey_all"]

@@ -1,16 +1,16 @@
 """One cell of the phase diagram: the groups of equal classes at a problem's minimiser, measured and predicted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from ..analysis import analysis
-from ..certificates import certify
+from ..certificates import Certificate
 from ..closed_forms.minorities import Group, merging, tied_slopes
 from ..point import Point
 from ..problem import Problem
 from ..results import PointVerdict, Result
-from ..solvers.minimize import minimize
+from ..sweeps import sweep
 
 TOL = 1e-12
 MERGED = 1e-5  # rows of W this near to each other, relative to the natural size of W, are one point
@@ -71,22 +71,36 @@ class Cell(Result):
 
 def survey(problem: Problem, seed: int = 0) -> Cell:
     """The cell of one problem: the best of up to three descents, until one is certified as a global minimiser."""
-    best = None
+    return survey_all([problem], seed)[0]
+
+
+def survey_all(problems: Sequence[Problem], seed: int = 0) -> list[Cell]:
+    """The cell of each problem, by sweeps over those of which no descent is certified yet."""
+    best: dict[int, tuple[Certificate, Point]] = {}
+    left = list(range(len(problems)))
     for start in range(seed, seed + STARTS):
-        solution = minimize(problem, seed=start, tol=TOL)
-        certificate = certify(problem, solution.point)
-        if best is None or certificate.value < best[1].value:
-            best = solution, certificate
-        if certificate.verdict == PointVerdict.GLOBAL_MINIMIZER:
-            break
-    assert best is not None
-    solution, certificate = best
-    point = problem.class_means(analysis(problem, solution.point).point)
+        places, left = left, []
+        found = sweep([problems[i] for i in places], start, TOL, device="cpu")  # the same numbers everywhere
+        for i, certificate, point in zip(places, found.certificates, found.critical_points, strict=True):
+            assert isinstance(certificate, Certificate)
+            assert point is not None
+            if _certified(certificate) or i not in best or certificate.value < best[i][0].value:
+                best[i] = certificate, point
+            if not _certified(certificate):
+                left.append(i)
+    return [_cell(problem, *best[i]) for i, problem in enumerate(problems)]
+
+
+def _certified(certificate: Certificate) -> bool:
+    return certificate.verdict == PointVerdict.GLOBAL_MINIMIZER
+
+
+def _cell(problem: Problem, certificate: Certificate, point: Point) -> Cell:
     return Cell(
         problem=problem,
         value=certificate.value,
         gap=certificate.duality_gap,
-        certified=certificate.verdict == PointVerdict.GLOBAL_MINIMIZER,
+        certified=_certified(certificate),
         parties=tuple(_party(problem, point, classes) for classes in equal_classes(problem)),
     )
 

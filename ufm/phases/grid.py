@@ -1,16 +1,20 @@
 """The grid of the phase diagram: how few samples the minority has, against lambda."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .. import grids
 from ..errors import Setting, require
 from ..losses import of_plain
 from ..problem import Problem
-from .cell import Cell, survey
+from .cell import Cell, survey, survey_all
+
+TOGETHER = 8000  # collapsed variables that are swept together: small problems by the hundred, large ones alone
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(grids.Grid[Problem, Cell]):
     """Problems with a majority of n samples a class and a minority of fewer, lambda_w = lambda_h = lambda, d = K.
 
     majority, minority  how many classes there are of each, two or more
@@ -62,9 +66,20 @@ class Grid:
         """What is asked, as plain data for JSON."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
+    @property
+    def batches(self) -> tuple[tuple[Problem, ...], ...]:
+        """The problems in order, as many together as a sweep gains from."""
+        problems = self.problems
+        count = max(1, TOGETHER // (2 * problems[0].num_classes * problems[0].dim))
+        return tuple(problems[i : i + count] for i in range(0, len(problems), count))
+
     def survey(self, problem: Problem) -> Cell:
         """The cell of one of the problems."""
         return survey(problem, self.seed)
+
+    def survey_batch(self, batch: Sequence[Problem]) -> list[Cell]:
+        """The cells of one of the batches."""
+        return survey_all(batch, self.seed)
 
     def cell(self, data: dict[str, Any]) -> Cell:
         """The cell that a file has; InputError where it is none."""

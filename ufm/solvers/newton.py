@@ -9,7 +9,7 @@ needs to be fixed or added.
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -20,6 +20,7 @@ POOR, GOOD = 0.25, 0.75  # of it: the radius shrinks below, and may grow above
 REACHED = 0.99  # of the radius: a good step of that length makes it grow
 EXACT = 1e-15  # the relative gradient that is rounding: conjugate gradients are asked for no less
 LOST = 1e-15  # a radius below this, relative to 1 + |x|, makes no progress
+Size = TypeVar("Size", int, torch.Tensor)
 
 
 class Quadratic(Protocol):
@@ -166,7 +167,7 @@ def _agreement(jet: Jet, beyond: Jet, decrease: float) -> float:
     return 1.0 if float(beyond.gradient.norm()) < float(jet.gradient.norm()) else 0.0
 
 
-def most_products(size: int) -> int:
+def most_products(size: Size) -> Size:
     """How many products with the Hessian one step of so many variables may take."""
     return 2 * size + 19
 

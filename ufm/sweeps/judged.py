@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..analysis import spectrum
+from ..analysis import analysis, spectrum
 from ..certificates import GAP, Certificate, certify
 from ..certificates.certificate import ROOM, note_on
 from ..losses import Loss
@@ -30,10 +30,14 @@ MOST = 2**24  # entries of the Hessians that are formed at once: 128 MiB, of whi
 
 
 class Judged(NamedTuple):
-    """What a point is, and the spectrum there, complete where a critical point is near."""
+    """What a point is, the spectrum there, complete where a critical point is near, and that one, collapsed.
+
+    point   the class means of the given one where no critical point is near
+    """
 
     certificate: Certificate
     spectrum: Spectrum
+    point: Point
 
 
 def judged(problems: Sequence[Problem], points: Sequence[Point], device: torch.device | str = "cpu") -> list[Judged]:
@@ -50,9 +54,9 @@ def judged(problems: Sequence[Problem], points: Sequence[Point], device: torch.d
             size = f.rows * (rank + f.bias)
             for part in places.split(max(1, MOST // size**2)):
                 ends = Ends(jet, part, rows[part, :rank].mT)
-                judgements = [ends.judged(i, problems[place]) for i, place in enumerate(part.tolist())]
-                found |= {place: one for place, one in zip(part.tolist(), judgements, strict=True) if one}
-    return [found[i] if i in found else _alone(problem, means[i]) for i, problem in enumerate(problems)]
+                judgements = ends.judged([problems[place] for place in part.tolist()])
+                found |= {int(part[i]): one for i, one in judgements.items() if one}
+    return [found[i] if i in found else judged_alone(problem, means[i]) for i, problem in enumerate(problems)]
 
 
 def _means(problem: Problem, point: Point) -> Point:
@@ -66,8 +70,10 @@ def _fits(loss: Loss) -> bool:
     return loss.convex and has_conjugate(loss) and getattr(loss, "exact_slopes", False)
 
 
-def _alone(problem: Problem, means: Point) -> Judged:
-    return Judged(certify(problem, means), spectrum(problem, means))
+def judged_alone(problem: Problem, point: Point) -> Judged:
+    """The same of one point, by `ufm.certify` and `ufm.spectrum` themselves."""
+    certificate, levels = certify(problem, point), spectrum(problem, point)
+    return Judged(certificate, levels, problem.class_means(analysis(problem, point).point))
 
 
 def _row_spaces(jet: StackJet) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,20 +103,29 @@ class Ends:
         self.known = rests & self.bound.isfinite() & (_row_spaces(there)[1] == self.rank)
         closed = (self.value - self.bound).abs() <= GAP * self.value
         self.optimal = closed & (self.sizes[:, 0] <= f.ridge * (1 + ROOM))
-        self.levels = Levels(there, self.sizes)
-        self.x, self.parts = x, f.split(there.x)
+        W, H, b = f.split(there.x)
+        self.x, self.there, self.parts = x, there, [part.cpu() for part in (W @ basis.mT, H @ basis.mT, b)]
 
     @cached_property
     def even_levels(self) -> "Levels":
         return Levels(self.stack.even.jet(self.x), self.sizes)
 
-    def judged(self, i: int, problem: Problem) -> Judged | None:
-        """What is said of point i of these, if it is a minimiser."""
-        if not self.known[i]:
-            return None
-        point, optimal = Point(*(part[i].cpu() for part in self.parts)), bool(self.optimal[i])
-        orbit, sigma_max = orbit_dimension(problem, self.rank), float(self.sizes[i, 0])
-        levels = symmetric_spectrum(problem, point) or self.levels.of(problem, i)
+    def judged(self, problems: Sequence[Problem]) -> dict[int, Judged | None]:
+        """What is said of each of these points that is critical, if it is a minimiser."""
+        points = {i: self._point(i, problems[i].dim) for i in self.known.nonzero()[:, 0].tolist()}
+        symmetric = {i: symmetric_spectrum(problems[i], point) for i, point in points.items()}
+        others = [i for i, levels in symmetric.items() if levels is None]
+        places = torch.tensor(others, dtype=torch.int64, device=self.x.device)
+        blocks = Levels(self.there.take(places), self.sizes[places])
+        own = {i: blocks.of(problems[i], k) for k, i in enumerate(others)}
+        return {i: self._judged(i, problems[i], point, symmetric[i] or own[i]) for i, point in points.items()}
+
+    def _point(self, i: int, dim: int) -> Point:
+        W, H, b = (part[i] for part in self.parts)
+        return Point(W[:, :dim].clone(), H[:, :dim].clone(), b.clone())
+
+    def _judged(self, i: int, problem: Problem, point: Point, levels: Spectrum) -> Judged | None:
+        orbit, sigma_max, optimal = orbit_dimension(problem, self.rank), float(self.sizes[i, 0]), bool(self.optimal[i])
         signs = levels.inertia
         if (signs.index, signs.nullity) != (0, orbit) and problem.stretch != 1:
             # They are read off most sharply where the decays are equal; more zeros than the orbit's may be rounding.
@@ -137,7 +152,7 @@ class Ends:
             curvature=None,
             note=note_on(problem, verdict),
         )
-        return Judged(certificate, levels)
+        return Judged(certificate, levels, point)
 
 
 def at_rest(f: Stack, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

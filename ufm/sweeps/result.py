@@ -7,18 +7,18 @@ from typing import Any, overload
 
 import torch
 
-from ..analysis import spectrum
-from ..certificates import Certificate, certify
+from ..certificates import Certificate
 from ..errors import InputError
 from ..models import Judgement, Minimum
+from ..point import Point
 from ..problem import Problem
 from ..results import Shown, Table
 from ..solvers.minimize import Solution
 from ..spectra import Spectrum
 from .batches import batches, fits
-from .judged import judged
+from .judged import judged, judged_alone
 
-Known = tuple[Certificate | Judgement, Spectrum | None]
+Known = tuple[Certificate | Judgement, Spectrum | None, Point | None]
 
 COLUMNS = (
     *("", "model", "loss", "K", "N", "d", "lambda_w", "lambda_h", "lambda_b", "value", "converged"),
@@ -53,12 +53,17 @@ class Sweep(Shown, Sequence[Any]):
     @property
     def certificates(self) -> tuple[Certificate | Judgement, ...]:
         """What `ufm.certify` says of each solution, or the model's own `certify`."""
-        return tuple(certificate for certificate, _ in self._known)
+        return tuple(certificate for certificate, _, _ in self._known)
 
     @property
     def spectra(self) -> tuple[Spectrum | None, ...]:
         """What `ufm.spectrum` says at each, likewise; None in the place of one that a model does not have."""
-        return tuple(levels for _, levels in self._known)
+        return tuple(levels for _, levels, _ in self._known)
+
+    @property
+    def critical_points(self) -> tuple[Point | None, ...]:
+        """The critical points that these are about, collapsed; where none is near, class means, and None of a model."""
+        return tuple(point for _, _, point in self._known)
 
     @cached_property
     def _known(self) -> list[Known]:
@@ -90,7 +95,7 @@ class Sweep(Shown, Sequence[Any]):
     def as_table(self) -> Table:
         """A row a problem: what was asked, f, and what the point is."""
         parts = zip(self.problems, self.solutions, self._known, strict=True)
-        rows = [(i, *_asked(one), *_found(end), *_told(*known)) for i, (one, end, known) in enumerate(parts)]
+        rows = [(i, *_asked(one), *_found(end), *_told(*known[:2])) for i, (one, end, known) in enumerate(parts)]
         stuck = sum(not solution.converged for solution in self.solutions)
         notes = [f"{stuck} did not converge"] if stuck else []
         return Table(f"sweep of {len(self)} problems", COLUMNS, rows, SYMBOLS, notes=notes)
@@ -98,12 +103,12 @@ class Sweep(Shown, Sequence[Any]):
 
 def _alone(problem: Any, point: Any) -> Known:
     if isinstance(problem, Problem):
-        return certify(problem, point), spectrum(problem, point)
+        return judged_alone(problem, point)
     try:
         levels = problem.spectrum(point)
     except InputError:  # the point is not critical, or the model has none
         levels = None
-    return problem.certify(point), levels
+    return problem.certify(point), levels, None
 
 
 def _told(certificate: Certificate | Judgement, levels: Spectrum | None) -> tuple[object, ...]:

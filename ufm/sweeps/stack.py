@@ -7,6 +7,8 @@ one matrix, collapsed, h~_j = sqrt(m_j) h_j, so that a row of H knows its weight
         [H~  sqrt(m)]  (T, d + 1)
 
 with the decays D of each entry, 0 for the last column of H~, which is fixed. Without a bias there is no last column.
+Where the loss says what logit a class has that is absent, a problem may have fewer classes than the stack: the others
+have no samples, and their rows of X are 0 and stay so.
 As S_j scales with its row, sqrt(m) drops out of the second derivative:
 
     G~ = sqrt(m) slopes/N                 gradient  D X + [0 G~^T; G~ 0] X
@@ -25,49 +27,53 @@ from functools import cached_property
 import torch
 
 from ..losses import Loss
-from ..losses.loss import Expansion
+from ..losses.loss import Expansion, shift_direction
 from ..losses.own import has_conjugate
 from ..point import Point
 from ..problem import LEAST, Problem
 
-DERIVED = ("ridge", "stretch", "decay", "roots")  # what a part of a stack need not compute again
-KNOWN = ("logits", "value", "gradient", "size", "relative_gradient")  # nor one of a jet
+# What a part of a stack need not compute again.
+DERIVED = ("floor", "least", "ridge", "stretch", "decay", "roots", "divisors", "weights", "resting")
+KNOWN = ("value", "gradient", "size")  # nor one of a jet
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
     """The objectives of B problems on matrices X (K + T, c) as flat vectors (B, (K + T) c), c = d and 1 with a bias.
 
-    counts (B, T); num_samples N, floor and least (B,) as in `ufm.landscape.Landscape`; lambdas (B, 3) of W, H and b.
+    padded        whether some have fewer than K = num_classes classes; they count 0 samples of the others
+    counts (B, T); num_samples N (B,); lambdas (B, 3) of W, H and b; sizes (B,) how many variables each has of its own
     """
 
     loss: Loss
     num_classes: int
     dim: int
     bias: bool
+    padded: bool
     counts: torch.Tensor
     num_samples: torch.Tensor
     lambdas: torch.Tensor
-    floor: torch.Tensor
-    least: torch.Tensor
+    sizes: torch.Tensor
 
     @classmethod
     def of(cls, problems: Sequence[Problem], dim: int, device: torch.device | str = "cpu") -> "Stack":
-        """The stack of problems that share K, T, the loss and whether there is a bias, all in `dim` dimensions."""
-        one = problems[0]
-        counts = torch.tensor([p.class_counts for p in problems], dtype=torch.float64, device=device)
+        """The stack of problems that share the loss and whether there is a bias, all in `dim` dimensions.
+
+        They share K and T as well, or the loss says what logit a class has that is absent.
+        """
+        one = max(problems, key=lambda problem: problem.num_classes)
+        padded = any(problem.num_classes < one.num_classes for problem in problems)
+        rows = [(*p.class_counts, *(0,) * (one.num_types - p.num_types)) for p in problems]
+        counts = torch.tensor(rows, dtype=torch.float64, device=device)
         decays = [(p.lambda_w, p.lambda_h, p.lambda_b) for p in problems]
         lambdas = torch.tensor(decays, dtype=torch.float64, device=device)
-        zeros, types = counts.new_zeros(one.num_types, one.num_classes), torch.arange(one.num_types, device=device)
-        lowest = one.loss.negative_conjugate(zeros, types) if has_conjugate(one.loss) else counts.new_zeros(len(zeros))
-        num_samples = counts.sum(1)
-        floor, top = (counts @ values / num_samples for values in (lowest, one.loss.values(zeros, types)))
-        least = (LEAST * (top - floor)).clamp_min(1e-300)
-        return cls(one.loss, one.num_classes, dim, one.bias, counts, num_samples, lambdas, floor, least)
+        own = [(p.num_classes + p.num_types) * p.dim + p.num_classes * p.bias for p in problems]
+        sizes = torch.tensor(own, device=device)
+        return cls(one.loss, one.num_classes, dim, one.bias, padded, counts, counts.sum(1), lambdas, sizes)
 
     def take(self, places: torch.Tensor) -> "Stack":
         """The problems at these places."""
-        own = ("counts", "num_samples", "lambdas", "floor", "least")
+        own = ("counts", "num_samples", "lambdas", "sizes")
         part = replace(self, **{name: getattr(self, name)[places] for name in own})
         known = {name: vars(self)[name][places] for name in DERIVED if name in vars(self)}
         vars(part).update(known)
@@ -90,10 +96,28 @@ class Stack:
         """K + T"""
         return self.num_classes + self.num_types
 
-    @property
-    def size(self) -> int:
-        """How many entries of X are free."""
-        return self.rows * self.columns - self.num_types * self.bias
+    @cached_property
+    def resting(self) -> torch.Tensor:
+        """(B, T, K) the logits where X = 0: 0, and what the loss says in the place of a class that is absent."""
+        logits = self.counts.new_zeros(*self.counts.shape, self.num_classes)
+        if not self.padded:
+            return logits
+        there = self.counts > 0
+        return logits.masked_fill_(there[:, :, None] & ~there[:, None, :], getattr(self.loss, "absent", 0.0))
+
+    @cached_property
+    def floor(self) -> torch.Tensor:
+        """(B,) as in `ufm.landscape.Landscape`."""
+        if not has_conjugate(self.loss):
+            return torch.zeros_like(self.num_samples)
+        lowest = self.loss.negative_conjugate(torch.zeros_like(self.resting).flatten(0, 1), self.types)
+        return dot(self.counts, lowest.view_as(self.counts)) / self.num_samples
+
+    @cached_property
+    def least(self) -> torch.Tensor:
+        """(B,) likewise."""
+        values = self.loss.values(self.resting.flatten(0, 1), self.types).view_as(self.counts)
+        return (LEAST * (dot(self.counts, values) / self.num_samples - self.floor)).clamp_min(1e-300)
 
     @cached_property
     def ridge(self) -> torch.Tensor:
@@ -120,6 +144,16 @@ class Stack:
     def roots(self) -> torch.Tensor:
         """(B, T, 1) sqrt of the counts."""
         return self.counts.sqrt()[:, :, None]
+
+    @cached_property
+    def divisors(self) -> torch.Tensor:
+        """(B, T, 1) the same, and 1 where there is no sample."""
+        return self.roots.clamp_min(1)
+
+    @cached_property
+    def weights(self) -> torch.Tensor:
+        """(B, T, 1) sqrt of the counts over N."""
+        return self.roots / self.num_samples[:, None, None]
 
     @cached_property
     def types(self) -> torch.Tensor:
@@ -154,7 +188,7 @@ class Stack:
     def split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(W (B, K, d), H (B, T, d), b (B, K)) of flat vectors: the inverse of `join`."""
         X, K, d = self.matrix(x), self.num_classes, self.dim
-        return X[:, :K, :d], X[:, K:, :d] / self.roots, X[:, :K, d] if self.bias else x.new_zeros(len(x), K)
+        return X[:, :K, :d], X[:, K:, :d] / self.divisors, X[:, :K, d] if self.bias else x.new_zeros(len(x), K)
 
     def matrix(self, x: torch.Tensor) -> torch.Tensor:
         """(B, K + T, c) X of flat vectors, a view."""
@@ -168,6 +202,15 @@ class Stack:
         ]
         W, H = torch.stack(both).split([self.num_classes, self.num_types], 1)
         return self.join(W, H, torch.stack([one.b for one in means]).to(self.counts.device))
+
+    def without_shift(self, b: torch.Tensor) -> torch.Tensor:
+        """`ufm.solvers.bias.without_shift` of biases b (B, K) where they have a decay."""
+        shift = shift_direction(self.loss, self.num_classes)
+        if shift is None:
+            return b
+        s = shift.to(b) * (self.counts > 0) if self.padded else shift.to(b).expand_as(b)
+        along = dot(b, s) / dot(s, s)
+        return torch.where(self.lambdas[:, 2:] > 0, b - along[:, None] * s, b)
 
     def lengths(self, x: torch.Tensor) -> torch.Tensor:
         """(B,) the Euclidean norm of the free entries of flat vectors: that of (W, H~, b)."""
@@ -203,32 +246,33 @@ class StackJet:
         known = {name: vars(self)[name][places] for name in KNOWN if name in vars(self)}
         return StackJet(self.stack.take(places), self.x[places], known)
 
-    def put(self, places: torch.Tensor, other: "StackJet", rows: torch.Tensor) -> "StackJet":
-        """With the points of these rows of another, which is of the problems at these places."""
+    def mixed(self, other: "StackJet", others: torch.Tensor) -> "StackJet":
+        """With the points of another jet of these problems where the mask is true."""
 
         def both(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
-            return ours.index_put((places,), theirs[rows])
+            return torch.where(others.view(-1, *(1,) * (ours.ndim - 1)), theirs, ours)
 
         known = {name: both(getattr(self, name), getattr(other, name)) for name in KNOWN}
         return StackJet(self.stack, both(self.x, other.x), known)
 
-    @cached_property
+    @property
     def logits(self) -> torch.Tensor:
         """(B, T, K)"""
-        return torch.bmm(self.H, self.W.mT).div_(self.stack.roots)
+        logits = torch.bmm(self.H, self.W.mT).div_(self.stack.divisors)
+        return logits.add_(self.stack.resting) if self.stack.padded else logits
 
     @cached_property
     def _expansion(self) -> Expansion:
-        return self.stack.loss.expand(self.logits.flatten(0, 1).clone(), self.stack.types)
+        return self.stack.loss.expand(self.logits.flatten(0, 1), self.stack.types)
 
     @property
     def slopes(self) -> torch.Tensor:
         """(B, T, K)"""
-        return self._expansion[1].view_as(self.logits)
+        return self._expansion[1].view(len(self.x), self.stack.num_types, self.stack.num_classes)
 
     @cached_property
     def G(self) -> torch.Tensor:
-        return self.slopes * (self.stack.roots / self.N)
+        return self.slopes * self.stack.weights
 
     @cached_property
     def value(self) -> torch.Tensor:
@@ -281,7 +325,7 @@ class StackJet:
     @cached_property
     def _seen(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(S (B, T, K, K), X_W^T S (B, T, c, K)), both over N."""
-        K, (B, T, _) = self.stack.num_classes, self.logits.shape
+        B, T, K = self.G.shape
         units = torch.eye(K, dtype=self.X.dtype, device=self.X.device)[:, None, :].expand(K, B * T, K)
         S = self._expansion[2](units).view(K, B, T, K).permute(1, 2, 0, 3) / self.N[..., None]
         return S, torch.einsum("bka,bjkl->bjal", self.W, S)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from .. import grids
 from ..errors import Setting, require
 from ..grids import explore
 from ..losses import of_plain
@@ -13,7 +14,7 @@ from .descents import Cell, survey
 __all__ = ["Grid", "SpheresGrid", "explore"]
 
 
-class Asked:
+class Asked(grids.Grid[Any, Cell]):
     """What the grids share: their axes are distinct values, and a cell is a survey of `starts` descents."""
 
     starts: int

@@ -24,8 +24,8 @@ class Command:
 
     lambda_w = lambda_h = lambda and d = K. Theory has a group of equal classes merge to one point exactly if
     D0^2 n_k <= N^2 lambda_w lambda_h, D0 = 1 (label smoothing: 1 - smoothing); the curves are drawn over the measured
-    cells, into RUNS/NAME/figures. Cells are written to RUNS/NAME/phase.json as they are finished; the same command
-    goes on from there. Exit status 1 when a certified minimiser is not what theory says.
+    cells, into RUNS/NAME/figures. Cells are minimised in sweeps of many and written to RUNS/NAME/phase.json as a
+    sweep ends; the same command goes on from there. Exit status 1 when a certified minimiser is not what theory says.
     """
 
     fewer: Whole = (1, 2, 4, 7, 12, 20, 33, 55, 100)

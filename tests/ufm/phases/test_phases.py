@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+import ufm
 from ufm import InputError, Problem
-from ufm.phases import Cell, Grid, explore, survey
+from ufm.phases import Cell, Grid, explore, survey, survey_all
+from ufm.results import PointVerdict
 
 SMALL = Grid((2, 10), (1e-2, 6e-2), majority=2, minority=2, per_class=10, lambda_b=1e-2)
 
@@ -82,16 +86,92 @@ def test_cells_go_to_plain_data_and_back():
     assert Cell.from_plain(json.loads(json.dumps(cell.plain()))) == cell
 
 
-def test_a_diagram_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+UNEVEN = replace(SMALL, fewer=(1, 2, 6, 10), lambdas=(1e-3, 1e-2, 6e-2))
+
+
+def compare(grid: Grid, cells: list[Cell]) -> None:
+    """Each cell is what `ufm.minimize` and `ufm.certify` find of its problem alone."""
+    for problem, cell in zip(grid.problems, cells, strict=True):
+        point = ufm.minimize(problem, grid.seed, tol=1e-12).point
+        certificate, unit = ufm.certify(problem, point), (2 * problem.drop / problem.lambda_w) ** 0.5
+        assert cell.problem == problem
+        assert cell.certified == (certificate.verdict == "global minimizer")
+        assert cell.value == pytest.approx(certificate.value, rel=1e-12)
+        assert cell.gap == pytest.approx(certificate.duality_gap, abs=1e-13)
+        for party in cell.parties:
+            rows = point.W[[k for k, n in enumerate(problem.class_counts) if n == party.count]] / unit
+            assert party.length == pytest.approx(float(rows.norm(dim=1).max()), abs=1e-7)
+            assert party.spread == pytest.approx(float((rows - rows.mean(0)).norm(dim=1).max()), abs=1e-7)
+
+
+def test_cells_in_company_are_those_alone(tmp_path):
+    compare(UNEVEN, explore(UNEVEN, tmp_path / "phase.json"))
+
+
+def test_a_cell_with_the_answer_of_its_neighbour_is_seen(monkeypatch):
+    def rolled(problems, *asked, **settings):
+        return ufm.sweep([*problems[1:], *problems[:1]], *asked, **settings)
+
+    monkeypatch.setattr("ufm.phases.cell.sweep", rolled)
+    with pytest.raises(AssertionError):
+        compare(UNEVEN, survey_all(UNEVEN.problems))
+
+
+@pytest.fixture
+def whole(tmp_path, monkeypatch) -> Path:
+    """The file of an uninterrupted search of twelve cells, in batches of five, five and two."""
+    monkeypatch.setattr("ufm.phases.grid.TOGETHER", 5 * 2 * 4 * 4)
+    explore(UNEVEN, tmp_path / "whole.json")
+    return tmp_path / "whole.json"
+
+
+def test_processes_side_by_side_write_the_same_bytes(whole, tmp_path):
+    explore(UNEVEN, tmp_path / "phase.json", jobs=2)
+    assert (tmp_path / "phase.json").read_bytes() == whole.read_bytes()
+
+
+def test_a_diagram_that_was_stopped_inside_a_batch_goes_on_to_the_same_bytes(whole, tmp_path, monkeypatch):
+    def stopped(problems):
+        yield from problems[:8]
+        raise KeyboardInterrupt
+
     file, seen = tmp_path / "phase.json", []
-    whole = explore(SMALL, file)
-    stored = json.loads(file.read_text())
-    file.write_text(json.dumps(stored | {"cells": stored["cells"][:2]}))
-    monkeypatch.setattr("ufm.phases.grid.survey", lambda problem, seed: seen.append(problem) or survey(problem, seed))
-    assert explore(SMALL, file) == whole
-    assert seen == list(SMALL.problems[2:])
+    with pytest.raises(KeyboardInterrupt):
+        explore(UNEVEN, file, track=stopped)
+    assert len(json.loads(file.read_text())["cells"]) == 5
+    monkeypatch.setattr("ufm.phases.grid.survey_all", lambda batch, seed: seen.append(batch) or survey_all(batch, seed))
+    explore(UNEVEN, file)
+    assert seen == [UNEVEN.problems[5:10], UNEVEN.problems[10:]]
+    assert file.read_bytes() == whole.read_bytes()
     with pytest.raises(InputError, match="was made with majority = 2, not 3"):
-        explore(replace(SMALL, majority=3), file)
+        explore(replace(UNEVEN, majority=3), file)
+
+
+def test_only_what_is_not_certified_is_descended_from_again(monkeypatch):
+    problems, asked = UNEVEN.problems, []
+
+    def grudging(batch, seed, *rest, **settings):
+        """One problem is certified at its third start, and another one never."""
+        found = ufm.sweep(batch, seed, *rest, **settings)
+        asked.append((seed, [problems.index(problem) for problem in batch]))
+        doubted = [problems[3]] * (seed < 6) + [problems[7]]
+        certificates = [
+            replace(one, verdict=PointVerdict.DEGENERATE) if problem in doubted else one
+            for problem, one in zip(batch, found.certificates, strict=True)
+        ]
+        return SimpleNamespace(certificates=certificates, critical_points=found.critical_points)
+
+    monkeypatch.setattr("ufm.phases.cell.sweep", grudging)
+    cells = survey_all(problems, 4)
+    assert asked == [(4, list(range(12))), (5, [3, 7]), (6, [3, 7])]
+    assert [i for i, cell in enumerate(cells) if not cell.certified] == [7]
+
+
+@pytest.mark.parametrize(("each", "together"), [(3, [24]), (10, [10, 10, 4]), (32, [1] * 24)])
+def test_small_problems_are_surveyed_together_and_large_ones_alone(each, together):
+    grid = Grid(tuple(range(1, 13)), (1e-2, 2e-2), majority=each, minority=each)
+    assert [len(batch) for batch in grid.batches] == together
+    assert [problem for batch in grid.batches for problem in batch] == list(grid.problems)
 
 
 BAD = {

@@ -1,5 +1,6 @@
 """ufm.sweep against ufm.minimize, ufm.certify and ufm.spectrum, problem by problem; its stack against autograd."""
 
+import itertools
 import random
 from dataclasses import fields
 from functools import partial
@@ -41,20 +42,74 @@ def test_a_sweep_ends_where_the_loop_does():
         assert one.converged == alone.converged
         assert one.value == pytest.approx(alone.value, rel=1e-10)
         assert one.point.H.shape == (problem.num_samples, problem.dim)
+        assert all(part.is_contiguous() and part._base is None for part in (one.point.W, one.point.H, one.point.b))
         assert float(problem.objective(one.point)) == pytest.approx(one.value, rel=1e-12)
         assert problem.relative_gradient(one.point) == pytest.approx(one.relative_grad_norm, rel=1e-3, abs=1e-13)
         assert ufm.certify(problem, one.point).verdict == ufm.certify(problem, alone.point).verdict
 
 
+SHAPES = {
+    "three classes": ((40, 2, 9), (30, 30, 30)),
+    "with columns of zeros": ((4, 2, 9, 3, 5, 2, 6), (3,) * 7),
+    "with a class too many": ((40, 2, 9), (3, 20, 1, 5), (7, 7, 7)),
+}
+
+
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_sweep_takes_the_steps_that_the_loop_takes(bias):
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+def test_a_sweep_takes_the_steps_that_the_loop_takes(shapes, bias):
     """A column of sqrt(n_k) stands beside the bias: it is no part of the point that the trust region is about."""
-    problems = [ufm.Problem(counts, 3, 1e-3, 1e-2, 1e-2 * bias, bias) for counts in ((40, 2, 9), (30, 30, 30))]
+    problems = [ufm.Problem(counts, len(counts), 1e-3, 1e-2, 1e-2 * bias, bias) for counts in shapes]
+    compare_paths(problems)
+
+
+def compare_paths(problems: list[ufm.Problem]) -> None:
     for problem, one in zip(problems, ufm.sweep(problems, 1), strict=True):
         alone = ufm.minimize(problem, 1).history
         for ours, theirs in zip(one.history[:4], alone[:4], strict=True):
             assert ours.value == pytest.approx(theirs.value, rel=1e-9)
             assert ours.products == theirs.products
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_class_is_absent_at_minus_infinity_alone(bias, monkeypatch):
+    problems = [ufm.Problem(counts, 3, 1e-3, 1e-2, 1e-2, bias) for counts in SHAPES["with a class too many"]]
+    compare_paths(problems)
+    monkeypatch.setattr(ufm.losses.CrossEntropy, "absent", -5.0)
+    with pytest.raises(AssertionError):
+        compare_paths(problems)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if hasattr(loss, "absent")], ids=lambda loss: loss.name)
+def test_a_loss_is_the_same_with_a_class_that_is_absent(loss):
+    logits, types = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
+    more = torch.nn.functional.pad(logits, (0, 1), value=loss.absent)
+    change = torch.randn(5, 4, dtype=torch.float64)
+    torch.testing.assert_close(loss.values(more, types), loss.values(logits, types))
+    (_, slopes, curvature), (_, padded, wider) = (loss.expand(z.clone(), types) for z in (logits, more))
+    torch.testing.assert_close(padded, torch.nn.functional.pad(slopes, (0, 1)))
+    torch.testing.assert_close(wider(change), torch.nn.functional.pad(curvature(change[:, :3]), (0, 1)))
+
+
+def test_every_problem_has_the_products_that_it_would_have_alone(monkeypatch):
+    """Of few: then conjugate gradients end by their number, which the columns of zeros in a batch must not raise."""
+    for place in ("ufm.solvers.newton", "ufm.sweeps.newton"):
+        monkeypatch.setattr(f"{place}.most_products", lambda size: size // 5)
+    problems = [ufm.Problem((4, 2, 7), d, 1e-3, 1e-2, 1e-2) for d in (5, 6, 8)]
+    for problem, one in zip(problems, ufm.sweep(problems, 1), strict=True):
+        for history in (one.history, ufm.minimize(problem, 1).history):
+            spent = [b.products - a.products for a, b in itertools.pairwise(history)]
+            assert max(spent) == (6 * problem.dim + 3) // 5
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, ufm.losses.SoftCrossEntropy.pick_all(3, (1,))], ids=lambda loss: loss.name)
+def test_what_a_sweep_leaves_behind_can_be_differentiated(loss):
+    """Solutions, and the tables that a loss keeps of its targets, though no descent records its operations."""
+    problem = ufm.Problem((2, 1, 3), 2, 1e-2, 1e-2, 1e-2, loss=loss)
+    (found,) = ufm.sweep([problem])
+    point = ufm.Point(*(part.requires_grad_() for part in (found.point.W, found.point.H, found.point.b)))
+    problem.objective(point).backward()
+    assert float(point.W.grad.norm()) < 1e-8
 
 
 def test_decays_too_small_for_verdicts_are_refused_as_by_certify():
@@ -123,6 +178,10 @@ def compare_all(problems: list[ufm.Problem], seed: int = 0) -> set[str]:
     found = ufm.sweep(problems, seed, tol=1e-12)
     for row in zip(problems, found, found.certificates, found.spectra, strict=True):
         compare(*row)
+    for problem, certificate, point in zip(problems, found.certificates, found.critical_points, strict=True):
+        assert point.H.shape == (problem.num_types, problem.dim)
+        assert float(problem.objective(point)) == pytest.approx(certificate.value, rel=1e-12)
+        assert problem.relative_gradient(point) < 1e-12
     return {certificate.verdict for certificate in found.certificates}
 
 
@@ -130,8 +189,8 @@ def compare_all(problems: list[ufm.Problem], seed: int = 0) -> set[str]:
 def alone(monkeypatch) -> list[ufm.Problem]:
     """The problems that no batch judged."""
     seen: list[ufm.Problem] = []
-    one = judging._alone
-    monkeypatch.setattr(judging, "_alone", lambda problem, means: seen.append(problem) or one(problem, means))
+    one = judging.judged_alone
+    monkeypatch.setattr(judging, "judged_alone", lambda problem, means: seen.append(problem) or one(problem, means))
     return seen
 
 
@@ -187,6 +246,7 @@ def test_other_losses_and_models_have_the_same_rows():
     for model, one, known in zip(models, found, found.certificates, strict=False):
         assert one.value == pytest.approx(model.minimize().value, rel=1e-12)
         assert known.verdict == model.certify(one.point).verdict
+    assert [point is None for point in found.critical_points] == [True, True, False]
     table = found.to_pandas()
     assert list(table["model"]) == ["nonnegative", "spheres", "free"]
     assert list(table["verdict"]) == ["global minimizer"] * 3
