@@ -176,8 +176,8 @@ class Exploration:
                 return sums
             chosen = failing[:: 1 + len(failing) // MOST]
             rounds = MOST // len(chosen) * 2**fruitless
-            tasks = [self._round_in(failed) for failed in chosen for _ in range(rounds)]
-            tasks += self._rounds_about_flat_points()
+            tasks = self._rounds_about_flat_points()
+            tasks += [self._round_in(failed) for failed in chosen for _ in range(rounds)]
             found = sum(self._work(tasks, f"{len(failing)} Euler sums are not 1", self._take))
             fruitless = 0 if found else fruitless + 1
             self.at_random(until_quiet)
