@@ -478,7 +478,7 @@ def other_loss(data):
 PLANTED_IN = [
     *(("unequal counts", plant) for plant in (searches_exchanged, search_twice, search_left_out, of_another_rank)),
     *(("unequal counts", plant) for plant in (mirrored_where_it_is_not, point_in_an_order_of_equal_classes)),
-    *(("unequal counts", plant) for plant in (other_counts, none_of_rank_two, with_a_bias)),
+    *(("unequal counts", plant) for plant in (other_counts, none_of_rank_two)),
     *(("a bias, smoothed", plant) for plant in (other_smoothing, other_loss)),
 ]
 

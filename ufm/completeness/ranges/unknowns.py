@@ -12,7 +12,8 @@ from flint import arb, arb_mat
 from ...problem import Problem
 from ..local import inverse
 
-STEPS = 80  # of Newton's method, from one start
+STEPS = 30  # of Newton's method, from one start
+TURNS = 40  # of what leads to a start
 CLOSE = 1e-7  # a step of Newton's method below this, relative to 1 + |y| entry by entry, is the last
 SOLVED = 1e-9  # where less than this is left
 FLAT = 0.4  # where I a I^T has an eigenvalue below this, C and D are written by I^T q_k
@@ -109,8 +110,8 @@ class Unknowns:
     def solved(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
         """(u and an approximate inner solution, the Jacobian there, whether that is the flat form's)"""
         m, n = self.m, self.n
-        for start in (self.y + self.S @ (u - self.u), self.y, self.start):
-            place = self._newton(np.concatenate([u, start]))
+        for start in (lambda: self.y + self.S @ (u - self.u), lambda: self.y, lambda: self._approached(u)):
+            place = self._newton(np.concatenate([u, start()]))
             flat = self.is_flat(place)
             if solved := bool(self.left(place[None], flat)[0] < SOLVED):
                 break
@@ -119,6 +120,33 @@ class Unknowns:
         if solved and np.isfinite(S).all():
             self.u, self.y, self.S = u, place[m:], S
         return place, J, flat
+
+    def _approached(self, u: np.ndarray) -> np.ndarray:
+        """y after turns of a Newton step in zeta and beta and of the best a: a convex function falls each time."""
+        place, m, free = np.concatenate([u, self.start]), self.m, np.r_[0 : self.logits, self.linear : self.n]
+        L = np.linalg.cholesky(self._parts(place[None])[2][0])
+        for _ in range(TURNS):
+            F, J = self.linear_at(place, False)
+            step = np.zeros(self.size)
+            step[m + free] = inverse(J[free][:, m + free]) @ F[free]
+            trials = place - 0.5 ** np.arange(12)[:, None] * step
+            place = trials[self._energy(trials).argmin()]
+            zeta = place[m : m + self.logits].reshape(self.K, self.r) @ L
+            values, vectors = np.linalg.eigh((zeta.T * self.weights) @ zeta / float(self.kappa))
+            root = vectors @ np.diag(np.sqrt(np.maximum(values, 1e-12))) @ vectors.T
+            a = np.linalg.solve(L.T, np.linalg.solve(L.T, root).T)
+            place[m + self.logits : m + self.linear] = [a[i, j] for i, j in self.triangle]
+        return place[m:]
+
+    def _energy(self, places: np.ndarray) -> np.ndarray:
+        """(B,) sum_k s_k (<zeta_k, a^-1 zeta_k>/2 + log sum_j exp(z_kj) - <r_k, z_k>) + lb/2 |b|^2."""
+        inside, _, _, zeta, a, beta = self._parts(places)
+        z = zeta @ inside.swapaxes(1, 2) + beta[:, None]
+        most = z.max(2, keepdims=True)
+        losses = (most[..., 0] + np.log(np.exp(z - most).sum(2))) - (self.targets * z).sum(2)
+        pulls = (zeta * np.linalg.solve(a, zeta.swapaxes(1, 2)).swapaxes(1, 2)).sum(2) / 2
+        decay = float(self.lb) / 2 * ((beta - beta.mean(1, keepdims=True)) ** 2).sum(1)
+        return (losses + pulls) @ self.weights + decay
 
     def _newton(self, place: np.ndarray) -> np.ndarray:
         """Where Newton's method, damped, leads from there."""
