@@ -66,8 +66,8 @@ def prove_complete(
               volume is that in log(1 + t) and u, or in u alone
 
     Ranks 0 and K - 1 have one orbit at most, by theorem. For the others regions are cut into boxes: of (t, u) in
-    docs/theory, section 16.2, or of u in section 16.6 for K >= 4. Each is shown to hold no critical point, or to lie in
-    a box with exactly one that the atlas lists.
+    docs/theory, section 16.2, or of u in section 16.6 for K = 4 (and for K >= 4 and d = 1 with equal class counts, no
+    smoothing and no bias). Each is shown to hold no critical point, or to lie in a box with exactly one that is listed.
     Raises InputError for settings out of range and for a file of another problem or that another process writes.
 
     >>> import ufm

@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 import ufm
 from tests.ufm.completeness.planted import SHALLOW, refused
 from ufm import Problem, prove_complete
+from ufm.completeness import search as search_of_boxes
 from ufm.completeness import trees
 from ufm.completeness.boxes import Boxes
 from ufm.completeness.check import check
@@ -49,7 +50,7 @@ SYSTEMS = {
 
 @cache
 def atlas(problem: Problem):
-    return ufm.explore(problem, until_quiet=20)
+    return ufm.explore(problem, until_quiet=5)
 
 
 def residual(system: System, place: list, flat: bool = False) -> list:
@@ -495,8 +496,10 @@ WRONG = {"weights": {"counts": (2, 4, 1)}, "targets": {"smoothing": 0.3}, "bias"
 
 
 @pytest.mark.parametrize("error", WRONG)
-def test_the_checker_sees_what_a_wrong_system_does_not(error):
+def test_the_checker_sees_what_a_wrong_system_does_not(error, monkeypatch):
     """Boxes about a critical point that are empty in a system with one thing wrong."""
+    monkeypatch.setattr(trees, "DEPTH", SHALLOW)
+    monkeypatch.setattr(search_of_boxes, "SMALLEST", 1e-5)
     problem = Problem((1, 2, 4), 1, 0.1, 0.1, lambda_b=0.05, loss=ufm.losses.LabelSmoothing(0.1))
     system = System((4, 1, 2), 0.1, 0.1, 0.05, 0.1)
     sides = np.array([0.353]), np.array([0.357])

@@ -1,4 +1,4 @@
-"""Lists of K >= 4 classes: a search over the ranges of W, which are lines or hyperplanes.
+"""Lists of K = 4 classes, and of more at d = 1: a search over the ranges of W, which are lines or hyperplanes.
 
 work            the proof as it goes, and the certificate
 system          the equations of the points of rank 1 and K - 2; region: where u is; listed: the atlas's points there

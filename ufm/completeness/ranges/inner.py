@@ -13,7 +13,7 @@ STEPS = 30
 TURNS = 40
 SOLVED = 1e-8  # where less than this is left
 CLOSE = 1e-13  # a step below this, relative to 1 + |y|, is the last
-FLAT = 0.3  # where I a I^T has an eigenvalue below this, C and D are written by I^T q_k
+FLAT = 2.0  # where I a I^T has an eigenvalue below this, C and D are written by I^T q_k
 
 
 def inner_solution(system: System, u: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ STEPS = 30  # of Newton's method, from one start
 TURNS = 40  # of what leads to a start
 CLOSE = 1e-7  # a step of Newton's method below this, relative to 1 + |y| entry by entry, is the last
 SOLVED = 1e-9  # where less than this is left
-FLAT = 0.4  # where I a I^T has an eigenvalue below this, C and D are written by I^T q_k
+FLAT = 2.5  # where I a I^T has an eigenvalue below this, C and D are written by I^T q_k
 
 
 class Unknowns:

@@ -17,8 +17,12 @@ from .system import Jet, System
 
 
 def covers(problem: Problem) -> bool:
-    """Whether all ranks but 0 and K - 1 are 1 or K - 2, for K >= 4 classes."""
-    return problem.num_classes >= 4 and (problem.dim == 1 or problem.num_classes == 4)
+    """Whether the ranges of W are searched: at K = 4 and d >= 2; at d = 1 and K >= 4 where classes are exchangeable.
+
+    There cross-entropy, equal counts and no bias. The other search decides boxes at d = 1 however small a class is.
+    """
+    K, plain = problem.num_classes, problem.loss.to_plain() == "cross-entropy"
+    return K == 4 if problem.dim > 1 else K >= 4 and plain and problem.is_balanced and not problem.bias
 
 
 @dataclass(eq=False)
