@@ -5,7 +5,7 @@ system        the equations of the points of rank 1; region: where these can be,
 inner, boxes  the inner unknowns, and what is proved of boxes; search: boxes cut until all are decided
 listed        the listed points and the boxes about them; ranks: how many points of rank 0 and K - 1 there are
 intervals     float64 intervals rounded outward; linear: products of matrices with them
-ranges        K >= 4 without a bias: a search over the ranges of W, in fewer dimensions
+ranges        K = 4: a search over the ranges of W, in fewer dimensions
 check, trees  the checker of certificates, in ball arithmetic: it shares no code with any of these
 local, lowest parts of the checker: what it shows of a box, and of points of rank 0 and 1
 """

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .inner import inner_solution
-from .intervals import Interval, down, up
+from .intervals import Interval, Numbers, down, up
 from .linear import spread, times
 from .system import Jet, System
 
@@ -47,25 +47,30 @@ class Boxes:
 class Enclosed:
     """The system on M boxes: `known` (M,) bool, and for those the enclosures that the other verdicts rest on."""
 
-    jet: Any = Jet
-    solve: Any = staticmethod(inner_solution)
-
     def __init__(self, system: System, boxes: Boxes):
         self.system, self.boxes = system, boxes
         m, n, p0 = system.outer, system.inner, boxes.middle
-        self.y = self.solve(system, p0, boxes.y)
+        self.y = self.solve(p0)
         self.half = up(np.maximum(up(boxes.hi - p0), up(p0 - boxes.lo)))
-        point = self.jet(system, p0, self.y)
+        point = self.jet(p0, self.y)
         self.J, self.E = _first(point.jacobian), point.value[n:].T
         self.S = -np.linalg.solve(self.J[:, :n, m:], self.J[:, :n, :m])
         self.frame = self._frame()
         self.C = np.linalg.inv((self.J @ np.moveaxis(self.frame, 2, 0))[:, :n, m:])
-        self.at = self.jet(system, Interval(p0, p0), Interval(self.y, self.y)).value
+        self.at = self.jet(Interval(p0, p0), Interval(self.y, self.y)).value
         first = np.einsum("mij,jm->im", np.abs(self.S), self.half)
         self.room = 0.1 * first + 1e-13 * (1 + np.abs(self.y))
         self.reach, self.known = self.room.copy(), np.zeros(len(boxes), bool)
         self.slopes = Interval(np.zeros_like(self.J), np.zeros_like(self.J))
         self._find_room(LOOSE + 4 * first)
+
+    def solve(self, p0: np.ndarray) -> np.ndarray:
+        """y (inner, M) in the middle, about."""
+        return inner_solution(self.system, p0, self.boxes.y)
+
+    def jet(self, p: Numbers, y: Numbers, z: Interval | None = None, boxes: Any = slice(None)) -> Any:
+        """The equations, of these boxes."""
+        return Jet(self.system, p, y, z)
 
     def _frame(self) -> np.ndarray:
         """(outer + inner, n + m, M): p and y by x and e; where beta moves zeta follows as R = 0 has it, nearly."""
@@ -91,20 +96,24 @@ class Enclosed:
             if not len(going):
                 return
 
+    def around(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray, Interval]:
+        """(reach, wide, y) of the boxes g: where |(x, e)| <= reach, y is no farther than wide from y0, and in y."""
+        reach = np.concatenate([self.half[:, g], self.room[:, g]])
+        wide = above((np.abs(self.frame[self.system.outer :, :, g]) * reach).sum(1))
+        return reach, wide, Interval(down(self.y[:, g] - wide), up(self.y[:, g] + wide))
+
     def _slopes_on(self, g: np.ndarray) -> Interval:
         """G' (M, n + m, n + m) where |x| <= half, |e| <= room, of the boxes g."""
         system, boxes, y0, V = self.system, self.boxes.part(g), self.y[:, g], self.frame[..., g]
-        m, K, reach = system.outer, system.K, np.concatenate([self.half[:, g], self.room[:, g]])
-        wide = above((np.abs(V[m:]) * reach).sum(1))
-        p, y = Interval(boxes.lo, boxes.hi), Interval(down(y0 - wide), up(y0 + wide))
-        there, point = Jet(system, p, y), Jet(system, Interval(boxes.middle, boxes.middle), Interval(y0, y0))
+        K, (reach, wide, y), p = system.K, self.around(g), Interval(boxes.lo, boxes.hi)
+        there, point = self.jet(p, y), self.jet(Interval(boxes.middle, boxes.middle), Interval(y0, y0))
         _, du, _, _, D = point.turned(V)
         turned = (np.abs(du[:, None] - du[None]) * reach).sum(2)  # |u_j - u_l| moves by so much
         first = (np.maximum(np.abs(D.lo), np.abs(D.hi)) * reach).sum(3)
         radius = above(first + wide[:K, None, None] * turned)
         z, natural = point.differences, there.differences
         near = Interval(np.maximum(down(z.lo - radius), natural.lo), np.minimum(up(z.hi + radius), natural.hi))
-        J = Jet(system, p, y, near).slopes(V)
+        J = self.jet(p, y, near).slopes(V)
         return Interval(_first(J.lo), _first(J.hi))
 
     def empty(self) -> np.ndarray:

@@ -24,9 +24,9 @@ from ..storage.files import read_json
 from .local import Equations, Local
 from .lowest import at_origin, at_point
 from .ranges.check import RangeChecker
-from .trees import BITS, Box, Certificate, Fails, Tree, listed_boxes, need, precision
+from .trees import BITS, Box, Certificate, Fails, Tree, listed_boxes, need, precision, smoothing_of
 
-FORMAT, RANGES = "ufm completeness 2", "ufm completeness over ranges 1"
+FORMAT, RANGES = "ufm completeness 2", "ufm completeness over ranges 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,8 @@ class Checker(Certificate):
     def run(self, jobs: int, on_piece: Callable[[int, int], None]) -> None:
         self.problem = Problem.of_plain(self.data["problem"])
         K = self.problem.num_classes
-        loss = self.problem.loss.to_plain()
-        smoothed = isinstance(loss, dict) and loss["name"] == "label-smoothing"
-        self.smoothing = float(loss["smoothing"]) if smoothed else 0.0
-        scope = (smoothed or loss == "cross-entropy") and (K <= 3 or self.problem.dim == 1)
-        need(scope, "the certificate is about cross-entropy or label smoothing, and K <= 3 or d = 1, alone")
+        self.smoothing = smoothing_of(self.problem)
+        need(K <= 3 or self.problem.dim == 1, "the certificate is about K <= 3 or d = 1 alone")
         counts = self.problem.class_counts
         asked = {max(order, order[::-1]) for order in itertools.permutations(counts)} if K > 2 else set()
         orders = [Order(self, part) for part in self.data["orders"]]

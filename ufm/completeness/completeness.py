@@ -53,9 +53,8 @@ def prove_complete(
 ) -> Completeness:
     """Prove that the atlas has every critical point of a problem up to O(d) and permutations of the classes.
 
-    Cross-entropy, with label smoothing or without, any class counts, K <= 3 with any d or d = 1 with any K (its cost
-    grows fast beyond K = 4), with or without a bias; and K = 4 with any d for cross-entropy with equal class counts and
-    no bias. Anything else is a refusal: proved is False, `reason` says why.
+    Cross-entropy, with label smoothing or without, any class counts, with or without a bias, K <= 4 with any d or d = 1
+    with any K (its cost grows fast beyond K = 4). Anything else is a refusal: proved is False, `reason` says why.
 
     jobs      how many pieces are searched side by side, in processes of one thread each. Inside
               `joblib.parallel_config(backend="dask")` they go to the workers of a Dask cluster (`ufm.cluster`)
@@ -67,8 +66,8 @@ def prove_complete(
               volume is that in log(1 + t) and u, or in u alone
 
     Ranks 0 and K - 1 have one orbit at most, by theorem. For the others regions are cut into boxes: of (t, u) in
-    docs/theory, section 16.2, or of u in section 16.6 for K >= 4, equal class counts and no bias. Each is shown to hold
-    no critical point, or to lie in a box with exactly one that the atlas lists.
+    docs/theory, section 16.2, or of u in section 16.6 for K = 4 (and for K >= 4 and d = 1 with equal class counts, no
+    smoothing and no bias). Each is shown to hold no critical point, or to lie in a box with exactly one that is listed.
     Raises InputError for settings out of range and for a file of another problem or that another process writes.
 
     >>> import ufm
@@ -103,8 +102,6 @@ def out_of_scope(problem: Problem) -> str:
     if not isinstance(loss, CrossEntropy | LabelSmoothing):
         return f"the loss is {loss.name!r}; only lists of cross-entropy and label smoothing can be proved complete"
     if K > 3 and d > 1 and not ranges.covers(problem):
-        if K == 4:
-            return "at K = 4 rank 2 is searched with cross-entropy, equal class counts and no bias alone; take d = 1"
         free = ", ".join(str(r * (K - 1 - r)) for r in range(2, min(d, K - 2) + 1))
         return f"points of rank 2 and more would need searches in {free} dimensions; take d = 1"
     return ""

@@ -1,18 +1,48 @@
 """The listed points of rank 1: where they are in the regions, a box with one each, and which may be of one orbit."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from ..atlas import CriticalPoint
 from ..problem import Problem
+from .boxes import Boxes, Enclosed
 from .intervals import Interval
+from .ranks import at_point
 from .region import Region
 from .search import single
 
 WIDEST = 0.1  # the half side, relative to t and of u, of the first box tried around a point
 NARROW = 1e-6  # no two points nearer than that are told apart
+Sides = tuple[np.ndarray, np.ndarray]
+Signatures = tuple[Interval, Interval]
+
+
+class Listed(Protocol):
+    """A listed point, about."""
+
+    @property
+    def order(self) -> int:
+        """The number of its region."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def said(self) -> str:
+        """Where it is, in words."""
+
+    def box(self, widest: float) -> Sides | None:
+        """[lo, hi] (outer,) with just this critical point in it, proved; None if none was found."""
+
+    def seen(self, box: Sides) -> Signatures:
+        """Two arrays that points of one orbit have both, in one order or the other, if the point is in the box."""
+
+    def is_global(self) -> bool | None:
+        """Whether it is a global minimiser; None where neither that nor the contrary is proved."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +54,24 @@ class Place:
     p: np.ndarray
     y: np.ndarray
 
-    def box(self, widest: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """[lo, hi] (outer,) with just this critical point in it, proved; None if none was found."""
+    rank: int = 1
+
+    @property
+    def said(self) -> str:
+        return f"rank 1, t = {self.p[0]:.6g}, u = {np.round(self.p[1:], 6).tolist()}"
+
+    def box(self, widest: float) -> Sides | None:
         return single(self.region, self.p, self.y, widest)
+
+    def seen(self, box: Sides) -> Signatures:
+        return signatures(self.region.system.counts, *box)
+
+    def is_global(self) -> bool | None:
+        box = self.box(NARROW)
+        if box is None:
+            return None
+        lo, hi = (end[:, None] for end in box)
+        return at_point(Enclosed(self.region.system, Boxes(lo, hi, self.y[:, None])))
 
 
 def place(problem: Problem, point: CriticalPoint, regions: list[Region]) -> Place:
@@ -48,28 +93,29 @@ def place(problem: Problem, point: CriticalPoint, regions: list[Region]) -> Plac
     return Place(i, regions[i], np.array([t, *u[1:-1]]), y)
 
 
-def isolated(places: list[Place]) -> list[tuple[np.ndarray, np.ndarray]] | str:
+def isolated(places: Sequence[Listed]) -> list[Sides] | str:
     """A box about each place with just one critical point in it, no two of one orbit; else why there are none."""
     widths = [WIDEST] * len(places)
+    pairs = [(i, j) for i, j in itertools.combinations(range(len(places)), 2) if places[i].rank == places[j].rank]
     while True:
-        found: list[tuple[np.ndarray, np.ndarray]] = []
+        found: list[Sides] = []
         for place, width in zip(places, widths, strict=True):
             box = place.box(width)
             if box is None:
-                where = f"t = {place.p[0]:.6g}, u = {place.p[1:].tolist()}"
-                return f"the atlas's point at {where} is not proved isolated: it is degenerate, or nearly"
+                return f"the atlas's point of {place.said} is not proved isolated: it is degenerate, or nearly"
             found.append(box)
-        seen = [signatures(place.region.system.counts, *box) for place, box in zip(places, found, strict=True)]
-        same = [(i, j) for i, j in itertools.combinations(range(len(found)), 2) if meet(seen[i], seen[j])]
+        seen = [place.seen(box) for place, box in zip(places, found, strict=True)]
+        same = [(i, j) for i, j in pairs if meet(seen[i], seen[j])]
         if not same:
             return found
         if min(widths) < NARROW:
-            return f"two of the atlas's points, {same[0][0]} and {same[0][1]} of rank 1, are not proved to differ"
+            one, other = (places[i].said for i in same[0])
+            return f"two of the atlas's points, of {one} and of {other}, are not proved to differ"
         for i in {i for pair in same for i in pair}:
             widths[i] /= 2
 
 
-def signatures(counts: tuple[int, ...], lo: np.ndarray, hi: np.ndarray) -> tuple[Interval, Interval]:
+def signatures(counts: tuple[int, ...], lo: np.ndarray, hi: np.ndarray) -> Signatures:
     """t (u_j - min u)^2, sorted among the classes of each count, and t (max u - u_j)^2: an orbit has the same two.
 
     In one order or the other: v -> -v exchanges them.
@@ -77,15 +123,15 @@ def signatures(counts: tuple[int, ...], lo: np.ndarray, hi: np.ndarray) -> tuple
     t, u = Interval(lo[0], hi[0]), Interval(np.array([1.0, *lo[1:], 0.0]), np.array([1.0, *hi[1:], 0.0]))
     below = u - Interval(u.lo.min(), u.hi.min())
     above = Interval(u.lo.max(), u.hi.max()) - u
-    return _sorted(counts, t * below.square()), _sorted(counts, t * above.square())
+    return in_order(counts, t * below.square()), in_order(counts, t * above.square())
 
 
-def _sorted(counts: tuple[int, ...], x: Interval) -> Interval:
-    """The k-th largest of numbers is between the k-th largest of their lower and of their upper ends."""
+def in_order(counts: tuple[int, ...], x: Interval) -> Interval:
+    """The numbers of each count, sorted: the k-th largest is between those of their lower and of their upper ends."""
     order = (np.lexsort((end, np.array(counts))) for end in (x.lo, x.hi))
     return Interval(*(end[i] for end, i in zip((x.lo, x.hi), order, strict=True)))
 
 
-def meet(one: tuple[Interval, Interval], other: tuple[Interval, Interval]) -> bool:
+def meet(one: Signatures, other: Signatures) -> bool:
     """Whether points of these signatures may be of one orbit."""
     return any(bool(((one[0].lo <= x.hi) & (x.lo <= one[0].hi)).all()) for x in other)

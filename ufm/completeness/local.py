@@ -158,11 +158,8 @@ class Local:
     """A box. known: the inner unknowns of all p in it are within `bound`."""
 
     def __init__(self, c: Equations, box: Box):
-        (lo, hi), self.c, m, n = box, c, c.m, c.size - c.m
-        p0 = [a + (b - a) / 2 for a, b in zip(lo, hi, strict=True)]
-        sides = [(arb(b) - arb(x), arb(x) - arb(a)) for a, x, b in zip(lo, p0, hi, strict=True)]
-        self.half = [max(x.abs_upper(), y.abs_upper()) for x, y in sides]
-        self.inside = [min(x.lower(), y.lower()) for x, y in sides]
+        self.c, m, n = c, c.m, c.size - c.m
+        p0 = self._sides(box)
         y0, J, S = self.newton(p0)
         V = np.eye(c.size)
         V[m:, :m] = S
@@ -176,6 +173,15 @@ class Local:
         self.turned = c.turn(self.place) * self.V.all
         self.by_side = np.abs(V[m:, :m]).max(0) * [float(h) for h in self.half]
         self._find_room(np.abs(V[m:, :m]) @ [float(h) for h in self.half], 1e-12 * (1 + np.abs(y0)))
+
+    def _sides(self, box: Box) -> list[float]:
+        """The middle; half and inside: how far the sides are from it, at most and at least."""
+        lo, hi = box
+        p0 = [a + (b - a) / 2 for a, b in zip(lo, hi, strict=True)]
+        sides = [(arb(b) - arb(x), arb(x) - arb(a)) for a, x, b in zip(lo, p0, hi, strict=True)]
+        self.half = [max(x.abs_upper(), y.abs_upper()) for x, y in sides]
+        self.inside = [min(x.lower(), y.lower()) for x, y in sides]
+        return p0
 
     def _find_room(self, first: np.ndarray, rounding: np.ndarray) -> None:
         """A room mapped into itself, or none. first: how far the box moves the inner unknowns, to first order."""

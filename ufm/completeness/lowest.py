@@ -22,7 +22,7 @@ def at_origin(c: Equations) -> bool | None:
     elif c.lb > 0:
         right = _with_decay(c, right)
     q = [[row[j] - right[j] for j in ways] for row in targets]
-    return _definite(c, q, arb_mat(c.K, c.K))
+    return definite(c.kappa, c.shares, q, arb_mat(c.K, c.K))
 
 
 def at_point(c: Equations, box: Box) -> bool | None:
@@ -33,7 +33,7 @@ def at_point(c: Equations, box: Box) -> bool | None:
     _, u, _, _ = c.parts(local.wide)
     column = arb_mat([[x - total(u) / c.K] for x in u])
     square = (column.transpose() * column)[0, 0]
-    return _definite(c, c.seen(u, local.around)[1], column * column.transpose() * (1 / square))
+    return definite(c.kappa, c.shares, c.seen(u, local.around)[1], column * column.transpose() * (1 / square))
 
 
 def _narrowed(c: Equations, box: Box) -> Local | None:
@@ -69,14 +69,14 @@ def _softmax(b: list[arb]) -> list[arb]:
     return [1 / total((x - y).exp() for x in b) for y in b]
 
 
-def _definite(c: Equations, q: list[list[arb]], P: arb_mat) -> bool | None:
+def definite(kappa: arb, shares: list[arb], q: list[list[arb]], P: arb_mat) -> bool | None:
     """Whether kappa (I + P) - M is positive definite, by the signs of its pivots."""
-    ways, rows = range(c.K), arb_mat(q)
-    M = rows.transpose() * arb_mat([[c.shares[i] if i == j else 0 for j in ways] for i in ways]) * rows
-    A = [[c.kappa * ((i == j) + P[i, j]) - M[i, j] for j in ways] for i in ways]
+    ways, rows, K = range(len(q)), arb_mat(q), len(q)
+    M = rows.transpose() * arb_mat([[shares[i] if i == j else 0 for j in ways] for i in ways]) * rows
+    A = [[kappa * ((i == j) + P[i, j]) - M[i, j] for j in ways] for i in ways]
     for k in ways:
         if not A[k][k] > 0:
             return False if A[k][k] < 0 else None
-        for i in range(k + 1, c.K):
+        for i in range(k + 1, K):
             A[i] = [A[i][j] - A[i][k] * A[k][j] / A[k][k] for j in ways]
     return True

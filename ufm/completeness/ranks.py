@@ -7,9 +7,9 @@ q_k^T, and a strict saddle if that has a negative eigenvalue.
 
 import numpy as np
 
-from .boxes import Boxes, Enclosed, above
+from .boxes import Enclosed, above
 from .intervals import Interval, down, up
-from .system import Jet, System, quotient
+from .system import System, quotient
 
 
 def at_origin(system: System) -> bool | None:
@@ -18,19 +18,26 @@ def at_origin(system: System) -> bool | None:
     return _is_global(system, q, [[Interval(0.0, 0.0)] * system.K] * system.K)
 
 
-def at_point(system: System, box: tuple[np.ndarray, np.ndarray], y: np.ndarray) -> bool | None:
-    """The same of the one critical point of rank 1 in a box, the inner unknowns near y."""
-    lo, hi = (end[:, None] for end in box)
-    found, m = Enclosed(system, Boxes(lo, hi, y[:, None])), system.outer
+def at_point(found: Enclosed) -> bool | None:
+    """The same of the one critical point in a box."""
     if not found.isolated()[0]:
         return None
-    reach = np.concatenate([found.half, found.room])
-    wide = above((np.abs(found.frame[m:]) * reach).sum(1))
-    jet = Jet(system, Interval(lo, hi), Interval(down(found.y - wide), up(found.y + wide)))
-    mean = jet.mean * _sum([jet.u[j] for j in range(system.K)])
-    u = [jet.u[j] - mean for j in range(system.K)]
-    size = _sum([x.square() for x in u]).reciprocal()
-    return _is_global(system, jet.wrong, [[size * (x * z) for z in u] for x in u])
+    system, boxes, y = found.system, found.boxes, found.around(np.arange(1))[2]
+    wrong = found.jet(Interval(boxes.lo, boxes.hi), y).wrong
+    return _is_global(system, wrong, _projection(system, Interval(boxes.lo[2 - system.K :], boxes.hi[2 - system.K :])))
+
+
+def _projection(system: System, u: Interval) -> list[list[Interval]]:
+    """(K, K), to the range of W: u without its mean spans it or, where the rank is not 1, its complement."""
+    K, mean = system.K, quotient(1, system.K)
+    line = [Interval(1.0, 1.0), *(u[j] for j in range(K - 2)), Interval(0.0, 0.0)]
+    middle = mean * _sum(line)
+    line = [x - middle for x in line]
+    size = _sum([x.square() for x in line]).reciprocal()
+    P = [[size * (x * z) for z in line] for x in line]
+    if system.rank == 1:
+        return P
+    return [[float(i == j) - mean - P[i][j] for j in range(K)] for i in range(K)]
 
 
 def _wrong_at_origin(system: System) -> Interval:

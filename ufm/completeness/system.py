@@ -26,7 +26,7 @@ from .intervals import Interval, Numbers, down, each, up
 class System:
     """The system of a problem with n_k samples of class k, in the order in which u falls.
 
-    lambda_b is None without a bias; smoothing is a of the targets (1 - a) e_k + a/K.
+    lambda_b is None without a bias; smoothing is a of the targets (1 - a) e_k + a/K; rank is the points'.
     """
 
     counts: tuple[int, ...]
@@ -34,6 +34,7 @@ class System:
     lambda_h: float
     lambda_b: float | None
     smoothing: float = 0.0
+    rank: int = 1
 
     @property
     def K(self) -> int:

@@ -40,6 +40,14 @@ def precision() -> Iterator[None]:
         ctx.prec = before
 
 
+def smoothing_of(problem: Problem) -> float:
+    """a of the targets (1 - a) e_k + a/K; Fails for other losses than cross-entropy and label smoothing."""
+    loss = problem.loss.to_plain()
+    smoothed = isinstance(loss, dict) and loss["name"] == "label-smoothing"
+    need(smoothed or loss == "cross-entropy", "the certificate is about cross-entropy or label smoothing alone")
+    return float(loss["smoothing"]) if smoothed else 0.0
+
+
 def listed_boxes(part: dict[str, Any]) -> list[Box]:
     return [(tuple(map(float, p["lo"])), tuple(map(float, p["hi"]))) for p in part["points"]]
 

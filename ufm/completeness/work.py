@@ -17,8 +17,8 @@ from ..problem import Problem
 from ..results.words import counted
 from ..spread import in_order, spread
 from ..storage.files import read_json, write_json
-from .listed import NARROW, Place, isolated, place
-from .ranks import at_origin, at_point
+from .listed import Listed, isolated, place
+from .ranks import at_origin
 from .region import Region, orders
 from .search import POINTS, Piece, Task
 from .system import Jet, System
@@ -79,12 +79,16 @@ class Sought:
     def lost(self, where: np.ndarray) -> NotProved:
         """Why a box was left: a critical point that the list does not have, or nothing that can be told."""
         system = self.region.system
-        said = f"t = {where[0]:.6g}, u = {np.round(where[1 : system.outer], 6).tolist()}"
-        if len(set(system.counts)) > 1:
-            said += f", class counts {', '.join(map(str, system.counts))} by falling u"
+        said = f"t = {where[0]:.6g}, u = {np.round(where[1 : system.outer], 6).tolist()}{self.order}"
         z = self._settled(where)
         off = np.abs(self._jet(z).value).max()
         return self._told(where, z, bool(off < 1e-12), f"rank 1, at {said}")
+
+    @property
+    def order(self) -> str:
+        """Of the classes, in words, where it matters."""
+        counts = self.region.system.counts
+        return f", class counts {', '.join(map(str, counts))} by falling u" if len(set(counts)) > 1 else ""
 
     def _jet(self, z: np.ndarray) -> Any:
         m = self.region.system.outer
@@ -157,50 +161,46 @@ class Work:
         return sum(len(piece.codes) for piece in self.pieces if piece)
 
     def begin(self) -> None:
-        """The boxes about the listed points of rank 1, and what theorems say of ranks 0 and K - 1."""
-        K, problem = self.problem.num_classes, self.problem
-        system = self.sought[0].region.system
-        origin = at_origin(system)
+        """The boxes about the listed points, and what theorems say of ranks 0 and K - 1."""
+        K = self.problem.num_classes
+        origin = at_origin(systems(self.problem)[0])
         if origin is None:
             raise NotProved("the decay is at the collapse threshold, or too near it, where the origin is degenerate")
         self.expect(0, 1)
         if K == 2:
             self.expect(1, int(not origin))
             return
-        regions = [sought.region for sought in self.sought]
-        places = [place(problem, p, regions) for p in self.atlas.points if p.rank == 1]
+        places = self.places()
         boxes = isolated(places)
         if isinstance(boxes, str):
             raise NotProved(boxes)
         for at, box in zip(places, boxes, strict=True):
             self.sought[at.order].points.append(box)
-        if (most := max(len(sought.points) for sought in self.sought)) > len(POINTS):
-            raise NotProved(f"the atlas lists {most} points of rank 1 in one order; at most {len(POINTS)} are taken on")
+        if (most := max((len(sought.points) for sought in self.sought), default=0)) > len(POINTS):
+            raise NotProved(f"the atlas lists {most} points in one region; at most {len(POINTS)} are taken on")
         self.expect(K - 1, self._of_top_rank(origin, places))
-        self.resume()
-
-    def resume(self) -> None:
-        """No piece is done but those that the file holds."""
         for sought in self.sought:
             sought.pieces = [None] * len(sought.cells)
         if self.file is not None and self.file.is_file() and not self.force:
             self._restore(read_json(self.file))
 
+    def places(self) -> Sequence[Listed]:
+        """The listed points that are searched for."""
+        regions = [sought.region for sought in self.sought]
+        return [place(self.problem, p, regions) for p in self.atlas.points if p.rank == 1]
+
     def expect(self, rank: int, number: int) -> None:
         if (count := self.by_rank[rank]) != number:
             raise NotProved(f"the atlas lists {count} points of rank {rank}, and there are {number}", True)
 
-    def _of_top_rank(self, origin: bool, places: list[Place]) -> int:
+    def _of_top_rank(self, origin: bool, places: Sequence[Listed]) -> int:
         """How many points of rank K - 1 there are: none where d is smaller, or a point of lower rank is global."""
         if self.problem.dim < self.problem.num_classes - 1 or origin:
             return 0
         for at in places:
-            box = at.box(NARROW)
-            lower = None if box is None else at_point(at.region.system, box, at.y)
+            lower = at.is_global()
             if lower is None:
-                raise NotProved(
-                    f"whether the point at t = {at.p[0]:.6g}, u = {at.p[1:].tolist()} is global is not decided"
-                )
+                raise NotProved(f"whether the point of {at.said} is a global minimiser is not decided")
             if lower:
                 return 0
         return 1

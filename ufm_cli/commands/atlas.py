@@ -35,8 +35,8 @@ class Command:
     when an Euler sum shows that a point is missing, or when d >= K - 1 and some point is neither a global minimiser
     nor a strict saddle (or, with --connections, does not lead down to the minimiser).
 
-    --prove proves that no point is missing (cross-entropy, smoothed or not; K <= 3, d = 1, or K = 4 with equal counts
-    and no bias). The certificate is RUNS/NAME/proof.json, which `ufm check` verifies; the same command goes on with it.
+    --prove proves that no point is missing (cross-entropy, smoothed or not; K <= 4, or d = 1).
+    The certificate is RUNS/NAME/proof.json, which `ufm check` verifies; the same command goes on with it.
     Exit status 1 where the proof meets a point that the list does not have; where it decides nothing it says why.
     """
 

@@ -298,8 +298,7 @@ def pieces_of(file) -> list:
 
 REFUSED = {
     "4 dimensions": Problem.balanced(5, 1, 2, lambda_w=0.1, lambda_h=0.1, bias=False),
-    "no bias alone": Problem.balanced(4, 1, 2, lambda_w=0.1, lambda_h=0.1),
-    "equal class counts": Problem((1, 1, 2, 2), 2, lambda_w=0.1, lambda_h=0.1, bias=False),
+    "4, 3 dimensions": Problem((1, 1, 2, 2, 2), 3, lambda_w=0.1, lambda_h=0.1),
     "cross-entropy": Problem.balanced(3, 1, 2, lambda_w=0.1, lambda_h=0.1, loss=ufm.losses.MeanSquare()),
 }
 

@@ -13,9 +13,16 @@ GRID = 4  # pieces of [0, 1] on the side of each u
 
 @dataclass(frozen=True)
 class Region:
-    """Boxes of (u_2 .. u_{K-1}): 1 >= u_2 >= ... >= u_{K-1} >= 0, u_2 + u_{K-1} <= 1."""
+    """Boxes of (u_2 .. u_{K-1}): 1 >= u_2 >= ... >= u_{K-1} >= 0.
+
+    With u_2 + u_{K-1} <= 1 where the counts are the same from behind: 1 - u in the reverse order is the same range.
+    """
 
     system: System
+
+    @property
+    def mirrors(self) -> bool:
+        return self.system.counts == self.system.counts[::-1]
 
     @property
     def edges(self) -> list[list[float]]:
@@ -31,6 +38,7 @@ class Region:
         """(M,) one character a box: "o" if all of it is out of order, "m" if all of it is mirrored, else "?"."""
         found = np.full(lo.shape[1], "?")
         found[(hi[:-1] < lo[1:]).any(0)] = "o"
-        both = Interval(lo[0], lo[0]) + Interval(lo[-1], lo[-1])
-        found[(both.lo > 1) & (found == "?")] = "m"
+        if self.mirrors:
+            both = Interval(lo[0], lo[0]) + Interval(lo[-1], lo[-1])
+            found[(both.lo > 1) & (found == "?")] = "m"
         return found

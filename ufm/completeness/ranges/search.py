@@ -12,7 +12,6 @@ from .inner import first_guess, inner_solution
 from .region import Region
 from .system import System
 
-WIDEST = 0.1  # the half side of the first box tried around a point
 NARROWEST = 1e-8
 
 
@@ -29,12 +28,14 @@ class Task(search.Task):
         return first_guess(self.region.system)
 
 
-def single(system: System, u: np.ndarray, widest: float) -> tuple[np.ndarray, np.ndarray] | None:
+def single(system: System, u: np.ndarray, y: np.ndarray, widest: float) -> tuple[np.ndarray, np.ndarray] | None:
     """[lo, hi] (outer,) about u with just one critical point in it, proved; None if not found.
+
+    y (inner,) is near the inner unknowns at u.
 
     It is half as wide as could be: the checker's enclosures are wider.
     """
-    y, width, before = inner_solution(system, u[:, None], first_guess(system)), widest, False
+    y, width, before = inner_solution(system, u[:, None], y[:, None]), widest, False
     while width > NARROWEST:
         lo, hi = down(u - width), up(u + width)
         alone = bool(Enclosed(system, Boxes(lo[:, None], hi[:, None], y)).isolated()[0])

@@ -1,44 +1,39 @@
-"""The proof over ranges as it goes: a region for each rank that is searched."""
+"""The proof over ranges as it goes: a region for each rank that is searched and each order of the classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...problem import Problem
 from .. import work
-from ..search import POINTS
-from ..work import MOST, NotProved
-from .listed import boxes, coordinates
+from ..ranks import at_origin
+from ..work import MOST, NotProved, systems
+from .listed import Place, place
 from .region import Region
 from .search import Task
 from .system import Jet, System
 
 
 def covers(problem: Problem) -> bool:
-    """Whether all ranks but 0 and K - 1 are 1 or K - 2, for K >= 4 balanced classes without a bias."""
+    """Whether the ranges of W are searched: at K = 4 and d >= 2; at d = 1 and K >= 4 where classes are exchangeable.
+
+    There cross-entropy, equal counts and no bias. The other search decides boxes at d = 1 however small a class is.
+    """
     K, plain = problem.num_classes, problem.loss.to_plain() == "cross-entropy"
-    return K >= 4 and plain and problem.is_balanced and not problem.bias and (problem.dim == 1 or K == 4)
+    return K == 4 if problem.dim > 1 else K >= 4 and plain and problem.is_balanced and not problem.bias
 
 
 @dataclass(eq=False)
 class Sought(work.Sought):
-    """The points of one rank: about where they are listed, the boxes of them, and the pieces of the region of u."""
+    """The points of one rank and order: the boxes of the listed ones, and the pieces of the region of u."""
 
     region: Region  # type: ignore[assignment]
-    listed: list[np.ndarray] = field(default_factory=list)
 
     @property
     def about(self) -> dict[str, Any]:
-        return {"rank": self.region.system.rank}
-
-    def begin(self) -> None:
-        """The boxes about the listed points."""
-        rank, number = self.region.system.rank, len(self.listed)
-        if number > len(POINTS):
-            raise NotProved(f"the atlas lists {number} points of rank {rank}; at most {len(POINTS)} are taken on")
-        self.points = boxes(self.region.system, self.listed)
+        return {"rank": self.region.system.rank, "counts": list(self.region.system.counts)}
 
     def volume(self, piece: int) -> float:
         """Of a piece, in u."""
@@ -51,8 +46,8 @@ class Sought(work.Sought):
     def lost(self, where: np.ndarray) -> NotProved:
         system, z = self.region.system, self._settled(where)
         zero = np.abs(self._jet(z).value).max() < 1e-11 * np.abs(z).max()
-        u = np.round(where[: system.outer], 6).tolist()
-        return self._told(where, z, bool(zero), f"rank {system.rank}, at u = {u}")
+        said = f"rank {system.rank}, at u = {np.round(where[: system.outer], 6).tolist()}{self.order}"
+        return self._told(where, z, bool(zero), said)
 
     def _jet(self, z: np.ndarray) -> Jet:
         m = self.region.system.outer
@@ -60,33 +55,25 @@ class Sought(work.Sought):
 
 
 class Work(work.Work):
-    """The proof of a problem that `covers` takes: a search for each rank from 1 to min(d, K - 2)."""
+    """The proof of a problem that `covers` takes: a search for each rank from 1 to min(d, K - 2), and each order."""
 
-    format, parts = "ufm completeness over ranges 1", "searches"
+    format, parts = "ufm completeness over ranges 2", "searches"
     sought: Sequence[Sought]
 
     def regions(self) -> Sequence[Sought]:
-        problem, K = self.problem, self.problem.num_classes
-        decays = problem.lambda_w, problem.lambda_h
-        self.scale = float(K) * System(K, problem.per_class, 1, *decays).kappa  # (K s)^2
-        ranks = range(1, min(problem.dim, K - 2) + 1) if self.scale.hi < 1 else ()
-        return [
-            Sought(
-                Region(System(K, problem.per_class, rank, *decays)),
-                listed=[coordinates(p, rank) for p in self.atlas.points if p.rank == rank],
-            )
-            for rank in ranks
-        ]
+        """None where the origin is a global minimiser: it is the only critical point then."""
+        of_orders, K = systems(self.problem), self.problem.num_classes
+        ranks = range(1, min(self.problem.dim, K - 2) + 1) if at_origin(of_orders[0]) is False else ()
+        return [Sought(Region(_ranged(system, rank))) for rank in ranks for system in of_orders]
 
-    def begin(self) -> None:
-        """What theorems say of the ranks that are not searched, and the boxes about the listed points of the others."""
-        K, d = self.problem.num_classes, self.problem.dim
-        if self.scale.lo <= 1 <= self.scale.hi:
-            raise NotProved("the decay is at the collapse threshold, K^2 n lW lH = 1, where the origin is degenerate")
-        below = bool(self.scale.hi < 1)
-        expected = {0: 1, K - 1: int(below and d >= K - 1)} | ({} if below else dict.fromkeys(range(1, K - 1), 0))
-        for rank, number in expected.items():
-            self.expect(rank, number)
-        for sought in self.sought:
-            sought.begin()
-        self.resume()
+    def places(self) -> list[Place]:
+        between = [p for p in self.atlas.points if 0 < p.rank < self.problem.num_classes - 1]
+        if not self.sought:
+            for rank in range(1, self.problem.num_classes - 1):
+                self.expect(rank, 0)
+        regions = [sought.region for sought in self.sought]
+        return [place(self.problem, p, regions) for p in between]
+
+
+def _ranged(system: work.System, rank: int) -> System:
+    return System(system.counts, system.lambda_w, system.lambda_h, system.lambda_b, system.smoothing, rank)
