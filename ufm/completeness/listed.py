@@ -1,7 +1,7 @@
 """The listed points of rank 1: where they are in the regions, a box with one each, and which may be of one orbit."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,11 +67,12 @@ class Place:
         return signatures(self.region.system.counts, *box)
 
     def is_global(self) -> bool | None:
-        box = self.box(NARROW)
-        if box is None:
-            return None
-        lo, hi = (end[:, None] for end in box)
-        return at_point(Enclosed(self.region.system, Boxes(lo, hi, self.y[:, None])))
+        return within(self.box(NARROW), lambda lo, hi: Enclosed(self.region.system, Boxes(lo, hi, self.y[:, None])))
+
+
+def within(box: Sides | None, enclosed: Callable[[np.ndarray, np.ndarray], Enclosed]) -> bool | None:
+    """Whether the critical point in a box, if there is one, is a global minimiser, by what is enclosed there."""
+    return None if box is None else at_point(enclosed(*(end[:, None] for end in box)))
 
 
 def place(problem: Problem, point: CriticalPoint, regions: list[Region]) -> Place:

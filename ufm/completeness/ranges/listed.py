@@ -9,8 +9,7 @@ from ...atlas import CriticalPoint
 from ...problem import Problem
 from ..boxes import Boxes
 from ..intervals import Interval
-from ..listed import NARROW, Sides, Signatures, in_order
-from ..ranks import at_point
+from ..listed import NARROW, Sides, Signatures, in_order, within
 from .enclosed import Enclosed
 from .region import Region
 from .search import single
@@ -41,11 +40,7 @@ class Place:
         return signatures(self.region.system.counts, *box)
 
     def is_global(self) -> bool | None:
-        box = self.box(NARROW)
-        if box is None:
-            return None
-        lo, hi = (end[:, None] for end in box)
-        return at_point(Enclosed(self.region.system, Boxes(lo, hi, self.y[:, None])))
+        return within(self.box(NARROW), lambda lo, hi: Enclosed(self.region.system, Boxes(lo, hi, self.y[:, None])))
 
 
 def place(problem: Problem, point: CriticalPoint, regions: Sequence[Region]) -> Place:
