@@ -88,9 +88,8 @@ class Family:
         """(B, size) the gradient of f at every row of x."""
         f = self.landscape
         _, slopes, _ = f.loss.expand(self.logits(x).flatten(0, 1), f.labels.repeat(len(x)))
-        return (
-            self.pull(x, slopes.view(len(x), len(f.labels), -1) * (f.counts[:, None] / f.num_samples)) + self.decay * x
-        )
+        weighted = slopes.view(len(x), len(f.labels), -1) * (f.counts[:, None] / f.num_samples)
+        return self.pull(x, weighted) + self.decay * x
 
     def expand(self, x: torch.Tensor) -> Expansion:
         """f to second order at every row of x."""
